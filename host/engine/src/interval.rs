@@ -1,0 +1,109 @@
+//! Intervals, and the aligned slots they cut time into.
+
+use core::{fmt, str::FromStr};
+
+use crate::candle::MINUTE_MS;
+
+/// A whole number of minutes with a name, `1m` to `1d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interval {
+    minutes: u16,
+}
+
+/// Every interval there is, ascending (specification 1.1). Names are case-sensitive, as exchanges have them.
+const ALL: [(&str, u16); 12] = [
+    ("1m", 1),
+    ("3m", 3),
+    ("5m", 5),
+    ("15m", 15),
+    ("30m", 30),
+    ("1h", 60),
+    ("2h", 120),
+    ("4h", 240),
+    ("6h", 360),
+    ("8h", 480),
+    ("12h", 720),
+    ("1d", 1440),
+];
+
+impl Interval {
+    /// One minute.
+    pub const MINUTE: Self = Self { minutes: 1 };
+
+    /// Intervals a strategy may be asked at.
+    pub const SIGNAL: [&str; 6] = ["1m", "3m", "5m", "15m", "30m", "1h"];
+
+    /// Length, minutes.
+    #[must_use]
+    pub const fn minutes(self) -> u16 {
+        self.minutes
+    }
+
+    /// Length, milliseconds.
+    #[must_use]
+    pub const fn ms(self) -> i64 {
+        self.minutes as i64 * MINUTE_MS
+    }
+
+    /// The start of the slot that holds `at_ms`: slots are aligned to the Unix epoch, not to the start of a process
+    /// (specification 2.2, hazard H-27).
+    #[must_use]
+    pub const fn slot(self, at_ms: i64) -> i64 {
+        at_ms - at_ms.rem_euclid(self.ms())
+    }
+
+    /// Whether a strategy may be asked at this interval.
+    #[must_use]
+    pub fn is_signal_interval(self) -> bool {
+        self.minutes <= 60
+    }
+
+    /// The interval's name, such as `5m`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(_, minutes)| *minutes == self.minutes).map_or("1m", |(name, _)| name)
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text is not the name of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownInterval;
+
+impl fmt::Display for UnknownInterval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an interval; there are 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d")
+    }
+}
+
+impl core::error::Error for UnknownInterval {}
+
+impl FromStr for Interval {
+    type Err = UnknownInterval;
+
+    fn from_str(text: &str) -> Result<Self, UnknownInterval> {
+        ALL.iter().find(|(name, _)| *name == text).map(|(_, minutes)| Self { minutes: *minutes }).ok_or(UnknownInterval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_slots_are_aligned_to_the_epoch() {
+        for (name, _) in ALL {
+            assert_eq!(name.parse::<Interval>().unwrap().name(), name);
+        }
+        assert_eq!("5M".parse::<Interval>(), Err(UnknownInterval));
+        let five: Interval = "5m".parse().unwrap();
+        assert_eq!(five.slot(21 * MINUTE_MS), 20 * MINUTE_MS);
+        assert_eq!(five.slot(20 * MINUTE_MS), 20 * MINUTE_MS);
+        assert_eq!(five.slot(-1), -5 * MINUTE_MS);
+    }
+}

@@ -1,0 +1,76 @@
+//! The price decisions are made at.
+
+use crate::candle::Candle;
+
+/// Volume-weighted average of the typical prices of `window`, oldest first; the plain mean of the closes when nobody
+/// traded (specification 3.1). `None` for an empty window.
+///
+/// Both sums run left to right from zero: another order gives another last bit.
+#[must_use]
+pub fn average_price(window: &[Candle]) -> Option<f64> {
+    if window.is_empty() {
+        return None;
+    }
+    let mut weighted = 0.0;
+    let mut volume = 0.0;
+    for candle in window {
+        weighted += (candle.high + candle.low + candle.close) / 3.0 * candle.volume;
+        volume += candle.volume;
+    }
+    if volume == 0.0 {
+        let mut closes = 0.0;
+        for candle in window {
+            closes += candle.close;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a window has a few dozen candles")]
+        return Some(closes / window.len() as f64);
+    }
+    Some(weighted / volume)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn window(rows: &[(f64, f64, f64, f64)]) -> Vec<Candle> {
+        rows.iter()
+            .map(|&(high, low, close, volume)| Candle { open_time_ms: 0, open: close, high, low, close, volume })
+            .collect()
+    }
+
+    /// Specification 3.1, to the bit.
+    #[test]
+    fn average_price_matches_the_recorded_values() {
+        let cases: [(&[(f64, f64, f64, f64)], f64); 3] = [
+            (
+                &[
+                    (101.0, 99.0, 100.0, 10.0),
+                    (102.0, 100.0, 101.0, 20.0),
+                    (103.0, 101.0, 102.0, 30.0),
+                    (104.0, 102.0, 103.0, 40.0),
+                    (105.0, 103.0, 104.0, 50.0),
+                ],
+                102.666_666_666_666_67,
+            ),
+            (
+                &[
+                    (42100.0, 41900.0, 42000.0, 1.1),
+                    (42110.5, 41950.25, 42033.1, 2.2),
+                    (42080.0, 41990.0, 42001.0, 3.3),
+                    (42250.0, 42010.0, 42200.7, 0.4),
+                    (42300.1, 42150.2, 42222.2, 5.5),
+                ],
+                42_115.301_333_333_33,
+            ),
+            (
+                &[(101.0, 99.0, 100.0, 0.0), (102.0, 100.0, 101.0, 0.0), (103.0, 101.0, 102.5, 0.0)],
+                101.166_666_666_666_67,
+            ),
+        ];
+        for (rows, expected) in cases {
+            assert_eq!(average_price(&window(rows)), Some(expected));
+        }
+        assert_eq!(average_price(&[]), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a strategy proposes, and the signal that validation makes of it.
+
+use alloc::{format, string::String, sync::Arc};
+use core::fmt;
+
+use crate::settings::Settings;
+
+/// The direction of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Gains when the price rises.
+    Long,
+    /// Gains when the price falls.
+    Short,
+}
+
+impl Side {
+    /// `long` or `short`, as events and rows write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Long => "long",
+            Self::Short => "short",
+        }
+    }
+
+    /// How far `price` lies from `from` towards profit; negative towards loss.
+    #[must_use]
+    pub fn gain(self, from: f64, price: f64) -> f64 {
+        match self {
+            Self::Long => price - from,
+            Self::Short => from - price,
+        }
+    }
+
+    /// Whether `price` is at `level` or beyond it towards profit.
+    #[must_use]
+    pub fn reached(self, price: f64, level: f64) -> bool {
+        match self {
+            Self::Long => price >= level,
+            Self::Short => price <= level,
+        }
+    }
+
+    /// Whether `price` is at `level` or beyond it towards loss.
+    #[must_use]
+    pub fn fallen_to(self, price: f64, level: f64) -> bool {
+        match self {
+            Self::Long => price <= level,
+            Self::Short => price >= level,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An untrusted answer of a strategy: "trade this". Any number may be nonsense; [`crate::validate`] decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The strategy's own name for the signal; `None` or empty: sigbox derives one.
+    pub id: Option<String>,
+    /// When given, must be the symbol the strategy runs on.
+    pub symbol: Option<String>,
+    /// Direction.
+    pub side: Side,
+    /// Limit entry price; `None`: enter at the current average price.
+    pub price_open: Option<f64>,
+    /// Take-profit level.
+    pub price_take_profit: f64,
+    /// Stop-loss level.
+    pub price_stop_loss: f64,
+    /// Minutes until the position is closed as expired; `None`: the longest allowed; infinity: never.
+    pub minute_estimated_time: Option<f64>,
+    /// Amount to invest, quote currency; `None` or 0: the configured default.
+    pub cost: Option<f64>,
+    /// Leverage; `None`: the configured default.
+    pub multiplier: Option<f64>,
+    /// Whether the liquidation price acts as a second stop; `None`: the configured default.
+    pub isolated: Option<bool>,
+    /// Free text, kept verbatim.
+    pub note: Option<String>,
+}
+
+/// Who trades what: the names every row and event carries. One value per strategy and symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pair {
+    /// The trading pair, such as `BTCUSDT`.
+    pub symbol: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The exchange's name.
+    pub exchange: String,
+    /// The backtest's period; empty in live trading.
+    pub frame: String,
+}
+
+impl Pair {
+    /// The id of a signal whose strategy gave none: a function of who asked and when, so that a replay finds the same
+    /// one. The name's parts keep apart because `:` and `%` inside them are escaped (hazard H-23).
+    #[must_use]
+    pub fn signal_id(&self, when_ms: i64) -> String {
+        let escape = |part: &str| part.replace('%', "%25").replace(':', "%3A");
+        format!("{}:{}:{}:{when_ms}", escape(&self.exchange), escape(&self.strategy), escape(&self.symbol))
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.strategy, self.symbol)
+    }
+}
+
+/// A proposal that passed validation, with every default filled in. Restoring a stored row and
+/// [`crate::trader::Trader::admit`] are the only makers of it, and both validate.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Signal {
+    /// Unique among the signals of its pair that are alive.
+    pub id: String,
+    /// Direction.
+    pub side: Side,
+    /// Entry price of the order.
+    pub price_open: f64,
+    /// Take-profit level.
+    pub price_take_profit: f64,
+    /// Stop-loss level.
+    pub price_stop_loss: f64,
+    /// Lifetime of the position, minutes; may be infinite.
+    pub minute_estimated_time: f64,
+    /// Amount invested, quote currency.
+    pub cost: f64,
+    /// Leverage.
+    pub multiplier: f64,
+    /// Whether the liquidation price acts as a second stop.
+    pub isolated: bool,
+    /// The strategy's remark, verbatim.
+    pub note: String,
+    /// When the signal was accepted, milliseconds.
+    pub scheduled_at_ms: i64,
+}
+
+impl Signal {
+    /// Fills a proposal's gaps from the settings. Nothing is checked here: the result is only handed on by
+    /// [`crate::validate::validate`].
+    pub(crate) fn draft(proposal: Proposal, pair: &Pair, now_ms: i64, price_open: f64, settings: &Settings) -> Self {
+        let id = proposal.id.filter(|id| !id.is_empty()).unwrap_or_else(|| pair.signal_id(now_ms));
+        Self {
+            id,
+            side: proposal.side,
+            price_open,
+            price_take_profit: proposal.price_take_profit,
+            price_stop_loss: proposal.price_stop_loss,
+            minute_estimated_time: proposal.minute_estimated_time.unwrap_or(settings.max_signal_lifetime_minutes),
+            cost: proposal.cost.filter(|cost| *cost != 0.0).unwrap_or(settings.position_entry_cost),
+            multiplier: proposal.multiplier.unwrap_or(settings.signal_leverage_multiplier),
+            isolated: proposal.isolated.unwrap_or(settings.signal_isolated_margin),
+            note: proposal.note.unwrap_or_default(),
+            scheduled_at_ms: now_ms,
+        }
+    }
+}
+
+/// Shared by the states, snapshots and outcomes of one signal.
+pub type SharedSignal = Arc<Signal>;

@@ -1,0 +1,351 @@
+//! The transitions of one strategy on one symbol.
+//!
+//! A [`Trader`] is driven by two questions, in this order at every minute boundary: [`Trader::step`], what does the
+//! candle that has just closed do to an order or a position, and, when flat and [due](Trader::is_due),
+//! [`Trader::admit`], what becomes of the strategy's answer. Neither changes the trader: they return the next state
+//! and fill in the outcomes. [`Trader::commit`] makes a state current once it is durable, so that a failed write
+//! leaves memory as it was (hazard H-15).
+//!
+//! Invariants:
+//! 1. A candle is judged at most once by the same state, in order of time, and never before it has closed.
+//! 2. The arms of the two `match`es are in order of precedence; where two rules apply, the first wins.
+//! 3. At most one order or position exists per trader; while one does, the strategy is not asked.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use crate::{
+    candle::{Candle, MINUTE_MS},
+    interval::Interval,
+    outcome::{CancelReason, CloseReason, Direction, Outcome},
+    risk::{RiskGate, RiskRequest},
+    settings::Settings,
+    signal::{Pair, Proposal, Side, Signal},
+    state::{Extreme, Levels, Order, Position, State, Stop},
+    validate::violations,
+};
+
+/// One strategy on one symbol.
+#[derive(Clone, Debug)]
+pub struct Trader {
+    pair: Pair,
+    interval: Interval,
+    settings: Arc<Settings>,
+    memory: Memory,
+}
+
+/// Everything a trader remembers between two boundaries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// What is held.
+    pub state: State,
+    /// Start of the interval slot the strategy was last asked in; `None`: ask at once.
+    pub asked_slot_ms: Option<i64>,
+    /// The id opened last: it is not opened again until another one was (specification 2.2).
+    pub last_opened_id: Option<String>,
+}
+
+/// A candle that has just closed, as a trader sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar<'a> {
+    /// The candle.
+    pub candle: &'a Candle,
+    /// Average price of the window that ends with it.
+    pub average: f64,
+    /// The last boundary of the period being tested; whatever is still held when a later candle closes, ends.
+    pub frame_end_ms: Option<i64>,
+}
+
+/// What a strategy answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// No trade now.
+    Nothing,
+    /// A trade.
+    Trade(Proposal),
+    /// It could not answer: its own refusal, a trap, a timeout. For people.
+    Failed(String),
+}
+
+impl Trader {
+    /// A trader that remembers `memory`.
+    #[must_use]
+    pub const fn new(pair: Pair, interval: Interval, settings: Arc<Settings>, memory: Memory) -> Self {
+        Self { pair, interval, settings, memory }
+    }
+
+    /// Who trades what.
+    #[must_use]
+    pub const fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// What is held now.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.memory.state
+    }
+
+    /// Whether the strategy is to be asked at `now_ms`: it is flat and the interval's slot is a new one.
+    #[must_use]
+    pub fn is_due(&self, now_ms: i64) -> bool {
+        matches!(self.memory.state, State::Idle) && self.memory.asked_slot_ms != Some(self.interval.slot(now_ms))
+    }
+
+    /// Makes `next` current. Call it once `next` is durable.
+    pub fn commit(&mut self, next: Memory) {
+        self.memory = next;
+    }
+
+    /// What the closed candle does to the order or the position held (specification 5, as version 19.5 judges it).
+    /// `None`: nothing changed that would have to be remembered.
+    pub fn step(&self, bar: Bar<'_>, risk: &mut dyn RiskGate, out: &mut Vec<Outcome>) -> Option<Memory> {
+        let state = match &self.memory.state {
+            State::Idle => None,
+            State::Scheduled(order) => self.step_order(order, bar, risk, out),
+            State::Open(position) => self.step_position(position, bar, out),
+        }?;
+        Some(self.remember(state, self.memory.asked_slot_ms))
+    }
+
+    fn step_order(
+        &self,
+        order: &Order,
+        bar: Bar<'_>,
+        risk: &mut dyn RiskGate,
+        out: &mut Vec<Outcome>,
+    ) -> Option<State> {
+        let Bar { candle, average, frame_end_ms } = bar;
+        let signal = &order.signal;
+        let at_ms = candle.open_time_ms;
+        let waited_ms = at_ms - signal.scheduled_at_ms;
+        let adverse = adverse_extreme(signal.side, candle);
+        let cancel = |reason, price| Outcome::Cancelled { order: order.clone(), reason, at_ms, price };
+
+        if frame_end_ms.is_some_and(|end| at_ms > end)
+            || waited_ms >= i64::from(self.settings.schedule_await_minutes) * MINUTE_MS
+        {
+            out.push(cancel(CancelReason::Timeout, average));
+            Some(State::Idle)
+        } else if signal.side.fallen_to(adverse, signal.price_stop_loss) {
+            out.push(cancel(CancelReason::PriceReject, average));
+            Some(State::Idle)
+        } else if signal.side.fallen_to(adverse, signal.price_open) {
+            let request = RiskRequest {
+                pair: &self.pair,
+                now_ms: at_ms,
+                current_price: signal.price_open,
+                side: signal.side,
+                price_open: signal.price_open,
+                price_take_profit: signal.price_take_profit,
+                price_stop_loss: signal.price_stop_loss,
+            };
+            if let Err(rejection) = risk.check(&request) {
+                out.push(Outcome::Rejected { rejection, at_ms, price: signal.price_open });
+                out.push(cancel(CancelReason::User, average));
+                return Some(State::Idle);
+            }
+            let position = Position::open(Arc::clone(signal), at_ms, at_ms + MINUTE_MS, &self.settings);
+            out.push(Outcome::Opened { position: position.clone() });
+            Some(State::Open(position))
+        } else {
+            out.push(Outcome::Waiting { at_ms, price: average });
+            None
+        }
+    }
+
+    fn step_position(&self, position: &Position, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<State> {
+        let Bar { candle, average, frame_end_ms } = bar;
+        let signal = &position.signal;
+        let at_ms = candle.open_time_ms;
+
+        let end = if frame_end_ms.is_some_and(|end| at_ms > end)
+            || position.expires_at_ms().is_some_and(|expiry| at_ms >= expiry)
+        {
+            Some((CloseReason::TimeExpired, average))
+        } else if signal.side.fallen_to(adverse_extreme(signal.side, candle), position.stop.price()) {
+            match position.stop {
+                Stop::Loss(price) => Some((CloseReason::StopLoss, price)),
+                Stop::Liquidation(price) => Some((CloseReason::Liquidation, price)),
+            }
+        } else if signal.side.reached(average, signal.price_take_profit) {
+            Some((CloseReason::TakeProfit, signal.price_take_profit))
+        } else {
+            None
+        };
+
+        if let Some((reason, price)) = end {
+            let mut position = position.clone();
+            position.note_extremes(price, at_ms);
+            out.push(Outcome::Closed { position, reason, at_ms, price });
+            return Some(State::Idle);
+        }
+        self.watch(position, average, at_ms, out).map(State::Open)
+    }
+
+    /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
+    fn watch(&self, position: &Position, price: f64, at_ms: i64, out: &mut Vec<Outcome>) -> Option<Position> {
+        let mut next = position.clone();
+        let signal = &position.signal;
+        let entry = position.terms.entry;
+        let gain = signal.side.gain(entry, price);
+        // Towards profit and towards loss the same things happen; at the entry price itself, none.
+        match next.note_extremes(price, at_ms) {
+            Noted::Peak => out.push(Outcome::HighestProfit { position: next.clone() }),
+            Noted::Fall => out.push(Outcome::MaxDrawdown { position: next.clone() }),
+            Noted::Neither => {}
+        }
+        out.push(Outcome::Active { at_ms, price });
+        if gain > 0.0 {
+            if !next.breakeven && signal.side.reached(price, self.breakeven_price(signal.side, entry)) {
+                next.breakeven = true;
+                out.push(Outcome::Breakeven { position: next.clone(), at_ms, price });
+            }
+            let progress = progress_percent(gain, signal.side.gain(entry, signal.price_take_profit));
+            report_levels(&mut next, Direction::Profit, progress, at_ms, price, out);
+        } else if gain < 0.0 {
+            let progress = progress_percent(-gain, -signal.side.gain(entry, signal.price_stop_loss));
+            report_levels(&mut next, Direction::Loss, progress, at_ms, price, out);
+        }
+        (next != *position).then_some(next)
+    }
+
+    fn breakeven_price(&self, side: Side, entry: f64) -> f64 {
+        let settings = &self.settings;
+        let percent = (settings.percent_slippage + settings.percent_fee) * 2.0 + settings.breakeven_threshold;
+        match side {
+            Side::Long => entry * (1.0 + percent / 100.0),
+            Side::Short => entry * (1.0 - percent / 100.0),
+        }
+    }
+
+    /// What becomes of the strategy's answer at `now_ms`, when the average price was `price` (specification 2).
+    pub fn admit(
+        &self,
+        now_ms: i64,
+        price: f64,
+        answer: Answer,
+        risk: &mut dyn RiskGate,
+        out: &mut Vec<Outcome>,
+    ) -> Memory {
+        let slot = Some(self.interval.slot(now_ms));
+        let at_ms = now_ms;
+        let refusal = match answer {
+            Answer::Nothing => None,
+            Answer::Failed(message) => Some(Outcome::StrategyFailed { message, at_ms }),
+            Answer::Trade(Proposal { symbol: Some(symbol), .. }) if symbol != self.pair.symbol => {
+                Some(Outcome::SymbolMismatch { symbol, at_ms })
+            }
+            Answer::Trade(Proposal { id: Some(id), .. }) if Some(&id) == self.memory.last_opened_id.as_ref() => None,
+            Answer::Trade(proposal) => {
+                let request = RiskRequest::propose(&self.pair, now_ms, price, &proposal);
+                if let Err(rejection) = risk.check(&request) {
+                    out.push(Outcome::Rejected { rejection, at_ms, price });
+                    out.push(Outcome::Idle { at_ms, price });
+                    // Risk may be free again at the next boundary, so the slot is not used up.
+                    return self.remember(State::Idle, None);
+                }
+                match self.enter(proposal, now_ms, price) {
+                    Ok(State::Open(position)) => {
+                        out.push(Outcome::Opened { position: position.clone() });
+                        return self.remember(State::Open(position), slot);
+                    }
+                    Ok(State::Scheduled(order)) => {
+                        out.push(Outcome::Scheduled { order: order.clone(), price });
+                        return self.remember(State::Scheduled(order), slot);
+                    }
+                    Ok(State::Idle) => None,
+                    Err(refusal) => Some(refusal),
+                }
+            }
+        };
+        out.extend(refusal);
+        out.push(Outcome::Idle { at_ms, price });
+        self.remember(State::Idle, slot)
+    }
+
+    /// The state a proposal leads to: open at once at the market or at a limit the market has reached, else an order.
+    fn enter(&self, proposal: Proposal, now_ms: i64, price: f64) -> Result<State, Outcome> {
+        let side = proposal.side;
+        let immediate = proposal.price_open.is_none_or(|open| side.fallen_to(price, open));
+        let open = proposal.price_open.unwrap_or(price);
+        let signal = Signal::draft(proposal, &self.pair, now_ms, open, &self.settings);
+        let violations = violations(&signal, immediate.then_some(price), &self.settings);
+        if !violations.is_empty() {
+            return Err(Outcome::Invalid { violations, at_ms: now_ms });
+        }
+        let signal = Arc::new(signal);
+        Ok(if immediate {
+            State::Open(Position::open(signal, now_ms, now_ms, &self.settings))
+        } else {
+            State::Scheduled(Order { signal })
+        })
+    }
+
+    fn remember(&self, state: State, asked_slot_ms: Option<i64>) -> Memory {
+        let last_opened_id = match &state {
+            State::Open(position) => Some(position.signal.id.clone()),
+            State::Idle | State::Scheduled(_) => self.memory.last_opened_id.clone(),
+        };
+        Memory { state, asked_slot_ms, last_opened_id }
+    }
+}
+
+/// The price of the candle that hurts `side` most.
+const fn adverse_extreme(side: Side, candle: &Candle) -> f64 {
+    match side {
+        Side::Long => candle.low,
+        Side::Short => candle.high,
+    }
+}
+
+/// How much of `distance` has been covered, percent from 0 to 100; a stop at or beyond the entry counts as covered
+/// (hazard H-13).
+fn progress_percent(covered: f64, distance: f64) -> f64 {
+    if distance <= 0.0 { 100.0 } else { (covered / distance * 100.0).clamp(0.0, 100.0) }
+}
+
+fn report_levels(
+    position: &mut Position,
+    direction: Direction,
+    progress: f64,
+    at_ms: i64,
+    price: f64,
+    out: &mut Vec<Outcome>,
+) {
+    for level in Levels::ALL.into_iter().take_while(|level| f64::from(*level) <= progress) {
+        let levels = match direction {
+            Direction::Profit => &mut position.profit_levels,
+            Direction::Loss => &mut position.loss_levels,
+        };
+        if !levels.contains(level) {
+            levels.insert(level);
+            out.push(Outcome::Level { position: position.clone(), direction, level, at_ms, price });
+        }
+    }
+}
+
+/// Which extreme a price moved.
+enum Noted {
+    Peak,
+    Fall,
+    Neither,
+}
+
+impl Position {
+    /// Moves the peak or the fall to `price` if it lies beyond; a peak only counts once it has earned its costs.
+    fn note_extremes(&mut self, price: f64, at_ms: i64) -> Noted {
+        let side = self.signal.side;
+        let gain = side.gain(self.terms.entry, price);
+        if gain > 0.0 && side.gain(self.peak.price, price) > 0.0 {
+            let pnl = self.terms.at(price);
+            if pnl.percentage > 0.0 {
+                self.peak = Extreme { price, at_ms, pnl };
+                return Noted::Peak;
+            }
+        } else if gain < 0.0 && side.gain(self.fall.price, price) < 0.0 {
+            self.fall = Extreme { price, at_ms, pnl: self.terms.at(price) };
+            return Noted::Fall;
+        }
+        Noted::Neither
+    }
+}
