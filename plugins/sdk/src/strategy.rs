@@ -1,0 +1,223 @@
+//! The strategy world.
+//!
+//! ```ignore
+//! use sigbox_sdk::strategy::{Descriptor, Failure, Session, Signal, Strategy, Tick};
+//!
+//! struct AlwaysLong;
+//!
+//! impl Strategy for AlwaysLong {
+//!     type Settings = ();
+//!     fn describe() -> Descriptor { Descriptor::new("always-long", "0.1.0", "1h") }
+//!     fn new(_: &Session, (): ()) -> Result<Self, Failure> { Ok(Self) }
+//!     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
+//!         Ok(Some(Signal::long(tick.price * 1.02, tick.price * 0.99)))
+//!     }
+//! }
+//! sigbox_sdk::export_strategy!(AlwaysLong);
+//! ```
+
+mod window;
+
+use serde::de::DeserializeOwned;
+
+#[expect(missing_docs, reason = "generated from the WIT, where the documentation is")]
+#[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
+        world: "sigbox:strategy/strategy",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        default_bindings_module: "sigbox_sdk::strategy::bindings",
+        generate_all,
+    });
+}
+
+pub use bindings::{
+    exports::sigbox::strategy::guest::{Descriptor, Failure, Position, Session, Signal},
+    sigbox::host::{
+        clock, config, logging,
+        market::{self, Candle, Unavailable},
+    },
+};
+pub use window::Candles;
+
+/// A strategy on one symbol. One value lives for a whole run, unless it traps.
+pub trait Strategy: Sized + 'static {
+    /// What the operator can set; parsed from the strategy's settings. Derive `Deserialize` with
+    /// `#[serde(deny_unknown_fields)]`, so that a misspelt setting is refused by name.
+    type Settings: DeserializeOwned;
+
+    /// Name, version and the interval to be asked at.
+    fn describe() -> Descriptor;
+
+    /// Called once, before the first question.
+    ///
+    /// # Errors
+    /// When these settings cannot be traded with; keeps the run from starting.
+    fn new(session: &Session, settings: Self::Settings) -> Result<Self, Failure>;
+
+    /// Whether to trade now. Called once per due interval while the symbol is flat. What must not be forgotten has to
+    /// follow from the candles: after a trap or a restart a fresh value answers.
+    ///
+    /// # Errors
+    /// When there is no answer; the strategy is asked again at the next due time if the failure is retryable.
+    fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure>;
+}
+
+/// One question.
+pub struct Tick<'a> {
+    /// The minute boundary being decided, milliseconds since the Unix epoch.
+    pub when_ms: u64,
+    /// Average price of the last closed candles.
+    pub price: f64,
+    /// The symbol's own one-minute candles up to `when_ms`.
+    pub candles: &'a mut Candles,
+}
+
+impl Descriptor {
+    /// A descriptor without settings schema or features.
+    #[must_use]
+    pub fn new(name: &str, version: &str, interval: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            interval: interval.to_owned(),
+            settings_schema: None,
+            features: Vec::new(),
+        }
+    }
+}
+
+impl Signal {
+    /// Buy now; closed at the higher `take_profit` or the lower `stop_loss`.
+    #[must_use]
+    pub fn long(take_profit: f64, stop_loss: f64) -> Self {
+        Self::at_market(Position::Long, take_profit, stop_loss)
+    }
+
+    /// Sell now; closed at the lower `take_profit` or the higher `stop_loss`.
+    #[must_use]
+    pub fn short(take_profit: f64, stop_loss: f64) -> Self {
+        Self::at_market(Position::Short, take_profit, stop_loss)
+    }
+
+    /// Enter only when a candle touches `price`.
+    #[must_use]
+    pub fn limit(self, price: f64) -> Self {
+        Self { price_open: Some(price), ..self }
+    }
+
+    /// Close as expired after so many whole minutes.
+    #[must_use]
+    pub fn minutes(self, minutes: u32) -> Self {
+        Self { minute_estimated_time: Some(f64::from(minutes)), ..self }
+    }
+
+    fn at_market(position: Position, price_take_profit: f64, price_stop_loss: f64) -> Self {
+        Self {
+            id: None,
+            symbol: None,
+            position,
+            price_open: None,
+            price_take_profit,
+            price_stop_loss,
+            minute_estimated_time: None,
+            cost: None,
+            multiplier: None,
+            isolated: None,
+            note: None,
+            extra: None,
+        }
+    }
+}
+
+impl Failure {
+    /// No answer this time; ask again.
+    #[must_use]
+    pub fn retry(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), retryable: true }
+    }
+
+    /// No answer, now or ever: the settings are wrong, or something is missing that will not come.
+    #[must_use]
+    pub fn give_up(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), retryable: false }
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::retry(&unavailable.code, unavailable.message)
+    }
+}
+
+/// Exports a type that implements [`Strategy`] as the component's strategy.
+#[macro_export]
+macro_rules! export_strategy {
+    ($strategy:ty) => {
+        const _: () = {
+            use $crate::strategy::{Descriptor, Failure, Session, Signal, bindings, instance};
+
+            std::thread_local! {
+                static INSTANCE: instance::Slot<$strategy> = const { instance::Slot::empty() };
+            }
+
+            struct Component;
+
+            impl bindings::exports::sigbox::strategy::guest::Guest for Component {
+                fn describe() -> Descriptor {
+                    <$strategy as $crate::strategy::Strategy>::describe()
+                }
+                fn init(session: Session, settings: String) -> Result<(), Failure> {
+                    INSTANCE.with(|slot| slot.init(&session, &settings))
+                }
+                fn get_signal(when_ms: u64, price: f64) -> Result<Option<Signal>, Failure> {
+                    INSTANCE.with(|slot| slot.get_signal(when_ms, price))
+                }
+            }
+
+    $crate::strategy::bindings::export_world!(Component with_types_in $crate::strategy::bindings);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub mod instance {
+    //! The one strategy of a component's instance. Used by the export macro only.
+    use std::cell::RefCell;
+
+    use super::{Candles, Failure, Session, Signal, Strategy, Tick};
+
+    pub struct Slot<S>(RefCell<Option<(S, Candles)>>);
+
+    impl<S: Strategy> Slot<S> {
+        #[must_use]
+        pub const fn empty() -> Self {
+            Self(RefCell::new(None))
+        }
+
+        pub fn init(&self, session: &Session, settings: &str) -> Result<(), Failure> {
+            let settings = parse::<S>(settings).map_err(|error| Failure::give_up("settings", error.to_string()))?;
+            let strategy = S::new(session, settings)?;
+            *self.0.borrow_mut() = Some((strategy, Candles::new(session.symbol.clone())));
+            Ok(())
+        }
+
+        pub fn get_signal(&self, when_ms: u64, price: f64) -> Result<Option<Signal>, Failure> {
+            let mut slot = self.0.borrow_mut();
+            let Some((strategy, candles)) = slot.as_mut() else {
+                return Err(Failure::give_up("order", "get-signal was called before init"));
+            };
+            candles.move_to(when_ms);
+            strategy.get_signal(&mut Tick { when_ms, price, candles })
+        }
+    }
+
+    /// `{}` also stands for "no settings at all", so that `type Settings = ()` works.
+    fn parse<S: Strategy>(settings: &str) -> Result<S::Settings, serde_json::Error> {
+        serde_json::from_str(settings).or_else(|error| {
+            if settings.trim() == "{}" { serde_json::from_str("null").map_err(|_| error) } else { Err(error) }
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! The symbol's own one-minute candles, kept on this side of the boundary.
+
+use super::{
+    Failure,
+    market::{self, Candle, Unavailable},
+};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// Closed one-minute candles up to the question being answered. Only what is new since the last question is fetched
+/// from the host, so a window costs what is new in it and not what it is long.
+pub struct Candles {
+    symbol: String,
+    when_ms: u64,
+    /// Contiguous, oldest first. The oldest are dropped in bulk, so that the rest stays one slice.
+    kept: Vec<Candle>,
+}
+
+impl Candles {
+    pub(crate) fn new(symbol: String) -> Self {
+        Self { symbol, when_ms: 0, kept: Vec::new() }
+    }
+
+    pub(crate) fn move_to(&mut self, when_ms: u64) {
+        self.when_ms = when_ms;
+    }
+
+    /// The last `count` closed candles, oldest first; `None` while the market is younger than that.
+    ///
+    /// # Errors
+    /// When the host refuses for another reason than too short a history.
+    pub fn last(&mut self, count: usize) -> Result<Option<&[Candle]>, Failure> {
+        if self.catch_up(count) || self.refill(count)? {
+            Ok(Some(&self.kept[self.kept.len() - count..]))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Appends the candles that closed since the last question. False when the window has to be fetched anew: it is
+    /// too short, or more is missing than it holds.
+    fn catch_up(&mut self, count: usize) -> bool {
+        let Some(newest) = self.kept.last() else { return false };
+        let mut newest_ms = newest.open_time_ms;
+        let missing = self.when_ms.saturating_sub(newest_ms + MINUTE_MS) / MINUTE_MS;
+        if missing > count as u64 {
+            return false;
+        }
+        if self.kept.len() >= 4 * count.max(64) {
+            self.kept.drain(..self.kept.len() - count);
+        }
+        for _ in 0..missing {
+            let Some(candle) = market::next_candle(newest_ms) else { return false };
+            newest_ms = candle.open_time_ms;
+            self.kept.push(candle);
+        }
+        self.kept.len() >= count
+    }
+
+    /// Fetches the whole window. False when there are not so many candles yet.
+    fn refill(&mut self, count: usize) -> Result<bool, Failure> {
+        let limit = u32::try_from(count)
+            .map_err(|_| Failure::give_up("too-many", format!("a window of {count} candles cannot be asked for")))?;
+        match market::candles(&self.symbol, "1m", limit) {
+            Ok(candles) => {
+                self.kept = candles;
+                Ok(true)
+            }
+            Err(Unavailable { code, .. }) if code == "not-enough-history" => Ok(false),
+            Err(unavailable) => Err(unavailable.into()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Buys when the fast moving average of the closes crosses above the slow one, sells when it crosses below.
+//!
+//! The answer follows from the last `slow + 1` candles alone, so a restarted instance answers like one that never
+//! stopped.
+
+use serde::Deserialize;
+use sigbox_sdk::{
+    export_strategy,
+    strategy::{Candle, Descriptor, Failure, Session, Signal, Strategy, Tick},
+};
+
+/// What the operator can set. Everything has a default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct Settings {
+    /// Candles in the fast average.
+    fast: usize,
+    /// Candles in the slow average.
+    slow: usize,
+    /// Distance of the take-profit from the price, percent.
+    take_profit_percent: f64,
+    /// Distance of the stop-loss from the price, percent.
+    stop_loss_percent: f64,
+    /// Lifetime of a position, minutes.
+    minutes: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { fast: 20, slow: 60, take_profit_percent: 1.0, stop_loss_percent: 0.5, minutes: 240 }
+    }
+}
+
+struct SmaCross {
+    settings: Settings,
+}
+
+impl Strategy for SmaCross {
+    type Settings = Settings;
+
+    fn describe() -> Descriptor {
+        Descriptor::new("sma-cross", env!("CARGO_PKG_VERSION"), "1m")
+    }
+
+    fn new(_: &Session, settings: Settings) -> Result<Self, Failure> {
+        if settings.fast == 0 || settings.fast >= settings.slow {
+            let message =
+                format!("fast must be at least 1 and below slow; found fast {} slow {}", settings.fast, settings.slow);
+            return Err(Failure::give_up("settings", message));
+        }
+        Ok(Self { settings })
+    }
+
+    fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
+        let Settings { fast, slow, take_profit_percent, stop_loss_percent, minutes } = self.settings;
+        let Some(candles) = tick.candles.last(slow + 1)? else {
+            return Ok(None);
+        };
+        let (before, now) = (&candles[..slow], &candles[1..]);
+        let above_before = mean(&before[slow - fast..]) > mean(before);
+        let above_now = mean(&now[slow - fast..]) > mean(now);
+        let away = |percent: f64| tick.price * (1.0 + percent / 100.0);
+        Ok(match (above_before, above_now) {
+            (false, true) => Some(Signal::long(away(take_profit_percent), away(-stop_loss_percent)).minutes(minutes)),
+            (true, false) => Some(Signal::short(away(-take_profit_percent), away(stop_loss_percent)).minutes(minutes)),
+            (true, true) | (false, false) => None,
+        })
+    }
+}
+
+/// Mean of the closes, summed in four lanes: the same bits for the same candles, and four additions at a time.
+fn mean(candles: &[Candle]) -> f64 {
+    let (fours, rest) = candles.as_chunks::<4>();
+    let mut lanes = [0.0; 4];
+    for four in fours {
+        for (lane, candle) in lanes.iter_mut().zip(four) {
+            *lane += candle.close;
+        }
+    }
+    let sum = rest.iter().fold((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), |sum, candle| sum + candle.close);
+    #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
+    let count = candles.len() as f64;
+    sum / count
+}
+
+export_strategy!(SmaCross);
