@@ -33,7 +33,10 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn window(rows: &[(f64, f64, f64, f64)]) -> Vec<Candle> {
+    /// High, low, close, volume.
+    type Row = (f64, f64, f64, f64);
+
+    fn window(rows: &[Row]) -> Vec<Candle> {
         rows.iter()
             .map(|&(high, low, close, volume)| Candle { open_time_ms: 0, open: close, high, low, close, volume })
             .collect()
@@ -42,7 +45,7 @@ mod tests {
     /// Specification 3.1, to the bit.
     #[test]
     fn average_price_matches_the_recorded_values() {
-        let cases: [(&[(f64, f64, f64, f64)], f64); 3] = [
+        let cases: [(&[Row], f64); 3] = [
             (
                 &[
                     (101.0, 99.0, 100.0, 10.0),

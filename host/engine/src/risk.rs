@@ -7,25 +7,6 @@ use alloc::string::{String, ToString};
 
 use crate::signal::{Pair, Proposal, Side};
 
-/// A slot of a risk profile in use: an open position, or an order that may become one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActivePosition {
-    /// Who holds it.
-    pub pair: Pair,
-    /// Direction.
-    pub side: Side,
-    /// Entry price.
-    pub price_open: f64,
-    /// Stop-loss level.
-    pub price_stop_loss: f64,
-    /// Take-profit level.
-    pub price_take_profit: f64,
-    /// Lifetime, minutes; may be infinite.
-    pub minute_estimated_time: f64,
-    /// When it was opened, or accepted while it still waits; the engine's time, milliseconds (hazard H-25).
-    pub open_time_ms: i64,
-}
-
 /// What a rule decides about: a proposal that has not been validated yet, or an order about to be filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RiskRequest<'a> {
@@ -110,17 +91,19 @@ impl Rule {
     /// Whether the rule lets `request` pass while `active` positions are held.
     #[must_use]
     pub fn allows(&self, request: &RiskRequest<'_>, active: usize) -> bool {
-        match *self {
-            Self::MaxActive(limit) => active < limit,
+        // Written as what they refuse, so that a comparison with NaN lets pass: validation refuses NaN itself.
+        let refuses = match *self {
+            Self::MaxActive(limit) => active >= limit,
             Self::MinRewardRisk(least) => {
                 let reward = (request.price_take_profit - request.price_open).abs();
                 let risk = (request.price_open - request.price_stop_loss).abs();
-                !(reward / risk < least)
+                reward / risk < least
             }
-            Self::RejectSide(side) => request.side != side,
-            Self::RejectWindow(from, to) => !(from <= request.now_ms && request.now_ms <= to),
-            Self::MaxPrice(limit) => !(request.current_price > limit),
-        }
+            Self::RejectSide(side) => request.side == side,
+            Self::RejectWindow(from, to) => from <= request.now_ms && request.now_ms <= to,
+            Self::MaxPrice(limit) => request.current_price > limit,
+        };
+        !refuses
     }
 }
 
@@ -142,9 +125,7 @@ pub struct NamedRule {
 pub fn check_rules(rules: &[NamedRule], request: &RiskRequest<'_>, active: usize) -> Result<(), Rejection> {
     match rules.iter().find(|named| !named.rule.allows(request, active)) {
         None => Ok(()),
-        Some(named) => {
-            Err(Rejection { id: named.id.clone(), note: named.note.to_string(), active_positions: active })
-        }
+        Some(named) => Err(Rejection { id: named.id.clone(), note: named.note.to_string(), active_positions: active }),
     }
 }
 
@@ -154,12 +135,7 @@ mod tests {
 
     #[test]
     fn rules_refuse_in_order_and_the_first_refusal_stops() {
-        let pair = Pair {
-            symbol: "BTCUSDT".into(),
-            strategy: "s".into(),
-            exchange: "x".into(),
-            frame: String::new(),
-        };
+        let pair = Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() };
         let request = RiskRequest {
             pair: &pair,
             now_ms: 1000,

@@ -1,7 +1,7 @@
 //! Fees, limits and distances: the reference's constants by their own names, without the `CC_` (specification 1.7).
 
 use alloc::vec::Vec;
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 
 /// Everything the rules can be tuned by. [`Settings::default`] is the reference's default for every field.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +123,9 @@ impl Settings {
                 "must be finite and positive",
             ),
             (
-                !(self.min_stoploss_distance_percent >= self.max_stoploss_distance_percent),
+                self.min_stoploss_distance_percent
+                    .partial_cmp(&self.max_stoploss_distance_percent)
+                    .is_none_or(Ordering::is_lt),
                 "min_stoploss_distance_percent",
                 "must be less than max_stoploss_distance_percent",
             ),
@@ -169,12 +171,7 @@ mod tests {
         };
         assert_eq!(
             names(&bad),
-            [
-                "schedule_await_minutes",
-                "percent_fee",
-                "min_stoploss_distance_percent",
-                "max_signal_lifetime_minutes"
-            ]
+            ["schedule_await_minutes", "percent_fee", "min_stoploss_distance_percent", "max_signal_lifetime_minutes"]
         );
         let below_costs = Settings { min_takeprofit_distance_percent: 0.3, ..Settings::default() };
         assert_eq!(names(&below_costs), ["min_takeprofit_distance_percent"]);

@@ -1,9 +1,12 @@
 //! What a strategy proposes, and the signal that validation makes of it.
 
-use alloc::{format, string::String, sync::Arc};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
-use crate::settings::Settings;
+use crate::{
+    settings::Settings,
+    validate::{Violation, violations},
+};
 
 /// The direction of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,6 +147,51 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// A signal read back from a store, if it can be one: prices and lifetime possible, levels on their sides. The
+    /// settings may have changed since it was accepted, so their distances and limits are not applied (hazard H-38).
+    ///
+    /// # Errors
+    /// Every rule it breaks.
+    pub fn restore(stored: StoredSignal) -> Result<Self, Vec<Violation>> {
+        let StoredSignal {
+            id,
+            side,
+            price_open,
+            price_take_profit,
+            price_stop_loss,
+            minute_estimated_time,
+            cost,
+            multiplier,
+            isolated,
+            note,
+            scheduled_at_ms,
+        } = stored;
+        let signal = Self {
+            id,
+            side,
+            price_open,
+            price_take_profit,
+            price_stop_loss,
+            minute_estimated_time,
+            cost,
+            multiplier,
+            isolated,
+            note,
+            scheduled_at_ms,
+        };
+        let lenient = Settings {
+            min_takeprofit_distance_percent: 0.0,
+            min_stoploss_distance_percent: 0.0,
+            max_stoploss_distance_percent: 0.0,
+            max_signal_lifetime_minutes: f64::INFINITY,
+            enable_long_signal: true,
+            enable_short_signal: true,
+            ..Settings::default()
+        };
+        let violations = violations(&signal, None, &lenient);
+        if violations.is_empty() { Ok(signal) } else { Err(violations) }
+    }
+
     /// Fills a proposal's gaps from the settings. Nothing is checked here: the result is only handed on by
     /// [`crate::validate::validate`].
     pub(crate) fn draft(proposal: Proposal, pair: &Pair, now_ms: i64, price_open: f64, settings: &Settings) -> Self {
@@ -162,6 +210,23 @@ impl Signal {
             scheduled_at_ms: now_ms,
         }
     }
+}
+
+/// What a store holds of a signal: the fields of [`Signal`], not yet trusted.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of Signal")]
+pub struct StoredSignal {
+    pub id: String,
+    pub side: Side,
+    pub price_open: f64,
+    pub price_take_profit: f64,
+    pub price_stop_loss: f64,
+    pub minute_estimated_time: f64,
+    pub cost: f64,
+    pub multiplier: f64,
+    pub isolated: bool,
+    pub note: String,
+    pub scheduled_at_ms: i64,
 }
 
 /// Shared by the states, snapshots and outcomes of one signal.

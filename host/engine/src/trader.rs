@@ -21,7 +21,7 @@ use crate::{
     settings::Settings,
     signal::{Pair, Proposal, Side, Signal},
     state::{Extreme, Levels, Order, Position, State, Stop},
-    validate::violations,
+    validate::{Violation, violations},
 };
 
 /// One strategy on one symbol.
@@ -254,7 +254,7 @@ impl Trader {
                         return self.remember(State::Scheduled(order), slot);
                     }
                     Ok(State::Idle) => None,
-                    Err(refusal) => Some(refusal),
+                    Err(violations) => Some(Outcome::Invalid { violations, at_ms }),
                 }
             }
         };
@@ -264,14 +264,14 @@ impl Trader {
     }
 
     /// The state a proposal leads to: open at once at the market or at a limit the market has reached, else an order.
-    fn enter(&self, proposal: Proposal, now_ms: i64, price: f64) -> Result<State, Outcome> {
+    fn enter(&self, proposal: Proposal, now_ms: i64, price: f64) -> Result<State, Vec<Violation>> {
         let side = proposal.side;
         let immediate = proposal.price_open.is_none_or(|open| side.fallen_to(price, open));
         let open = proposal.price_open.unwrap_or(price);
         let signal = Signal::draft(proposal, &self.pair, now_ms, open, &self.settings);
         let violations = violations(&signal, immediate.then_some(price), &self.settings);
         if !violations.is_empty() {
-            return Err(Outcome::Invalid { violations, at_ms: now_ms });
+            return Err(violations);
         }
         let signal = Arc::new(signal);
         Ok(if immediate {

@@ -45,13 +45,11 @@ pub enum Violation {
     StopLossTooClose(Side),
     /// The stop-loss is farther from the entry than the settings allow.
     StopLossTooFar(Side),
-    /// The lifetime is NaN.
-    LifetimeNotNumber,
     /// The lifetime is zero or negative.
     LifetimeNotPositive,
     /// The lifetime is infinite and the settings do not allow that.
     LifetimeInfinite,
-    /// The lifetime is not a whole number of minutes.
+    /// The lifetime is not a whole number of minutes; NaN is none either.
     LifetimeNotInteger,
     /// The lifetime is longer than the settings allow.
     LifetimeTooLarge,
@@ -79,7 +77,6 @@ impl fmt::Display for Violation {
             Self::TakeProfitTooClose(side) => write!(f, "{side}_tp_too_close"),
             Self::StopLossTooClose(side) => write!(f, "{side}_sl_too_close"),
             Self::StopLossTooFar(side) => write!(f, "{side}_sl_too_far"),
-            Self::LifetimeNotNumber => f.write_str("lifetime_not_number"),
             Self::LifetimeNotPositive => f.write_str("lifetime_not_positive"),
             Self::LifetimeInfinite => f.write_str("lifetime_infinite"),
             Self::LifetimeNotInteger => f.write_str("lifetime_not_integer"),
@@ -98,8 +95,9 @@ impl fmt::Display for Violation {
 #[must_use]
 pub fn violations(signal: &Signal, immediate: Option<f64>, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
-    let mut check = |holds: bool, violation: Violation| {
-        if !holds {
+    // Rules are written as what they refuse: a comparison with NaN holds neither way, and NaN has its own rule.
+    let mut refuse_if = |broken: bool, violation: Violation| {
+        if broken {
             found.push(violation);
         }
     };
@@ -110,56 +108,40 @@ pub fn violations(signal: &Signal, immediate: Option<f64>, settings: &Settings) 
         Side::Long => settings.enable_long_signal,
         Side::Short => settings.enable_short_signal,
     };
-    check(enabled, Violation::SideDisabled(side));
+    refuse_if(!enabled, Violation::SideDisabled(side));
 
-    let prices =
-        [(PriceField::Open, open), (PriceField::TakeProfit, take_profit), (PriceField::StopLoss, stop_loss)];
+    let prices = [(PriceField::Open, open), (PriceField::TakeProfit, take_profit), (PriceField::StopLoss, stop_loss)];
     for (field, price) in prices {
-        check(price.is_finite(), Violation::PriceNotFinite(field));
+        refuse_if(!price.is_finite(), Violation::PriceNotFinite(field));
     }
     for (field, price) in prices {
-        check(!price.is_finite() || price > 0.0, Violation::PriceNotPositive(field));
+        refuse_if(price.is_finite() && price <= 0.0, Violation::PriceNotPositive(field));
     }
 
-    // From here on a comparison with NaN holds neither way, so each rule asks for what it refuses.
     let (to_profit, to_loss) = (side.gain(open, take_profit), -side.gain(open, stop_loss));
-    check(!(to_profit <= 0.0), Violation::TakeProfitWrongSide(side));
-    check(!(to_loss <= 0.0), Violation::StopLossWrongSide(side));
+    refuse_if(to_profit <= 0.0, Violation::TakeProfitWrongSide(side));
+    refuse_if(to_loss <= 0.0, Violation::StopLossWrongSide(side));
     let profit_percent = to_profit / open * 100.0;
     let loss_percent = to_loss / open * 100.0;
-    let distance_rules = [
-        (
-            settings.min_takeprofit_distance_percent,
-            profit_percent < settings.min_takeprofit_distance_percent,
-            Violation::TakeProfitTooClose(side),
-        ),
-        (
-            settings.min_stoploss_distance_percent,
-            loss_percent < settings.min_stoploss_distance_percent,
-            Violation::StopLossTooClose(side),
-        ),
-        (
-            settings.max_stoploss_distance_percent,
-            loss_percent > settings.max_stoploss_distance_percent,
-            Violation::StopLossTooFar(side),
-        ),
-    ];
-    for (limit, broken, violation) in distance_rules {
-        check(limit == 0.0 || !broken, violation);
-    }
+    // A distance of 0 turns its rule off.
+    let least_profit = settings.min_takeprofit_distance_percent;
+    refuse_if(least_profit != 0.0 && profit_percent < least_profit, Violation::TakeProfitTooClose(side));
+    let least_loss = settings.min_stoploss_distance_percent;
+    refuse_if(least_loss != 0.0 && loss_percent < least_loss, Violation::StopLossTooClose(side));
+    let most_loss = settings.max_stoploss_distance_percent;
+    refuse_if(most_loss != 0.0 && loss_percent > most_loss, Violation::StopLossTooFar(side));
 
     let lifetime = signal.minute_estimated_time;
     let longest = settings.max_signal_lifetime_minutes;
     let endless = lifetime == f64::INFINITY;
-    check(!lifetime.is_nan(), Violation::LifetimeNotNumber);
-    check(!(lifetime <= 0.0), Violation::LifetimeNotPositive);
-    check(!endless || longest == f64::INFINITY, Violation::LifetimeInfinite);
-    check(!lifetime.is_finite() || lifetime % 1.0 == 0.0, Violation::LifetimeNotInteger);
-    check(longest == 0.0 || !(lifetime > longest), Violation::LifetimeTooLarge);
+    refuse_if(lifetime <= 0.0, Violation::LifetimeNotPositive);
+    refuse_if(endless && longest != f64::INFINITY, Violation::LifetimeInfinite);
+    refuse_if(!endless && lifetime % 1.0 != 0.0, Violation::LifetimeNotInteger);
+    refuse_if(longest != 0.0 && lifetime > longest, Violation::LifetimeTooLarge);
 
-    check(signal.multiplier.is_finite(), Violation::MultiplierNotFinite);
-    check(!(signal.multiplier <= 0.0), Violation::MultiplierNotPositive);
-    check(signal.cost.is_finite() && signal.cost > 0.0, Violation::CostNotPositive);
+    refuse_if(!signal.multiplier.is_finite(), Violation::MultiplierNotFinite);
+    refuse_if(signal.multiplier <= 0.0, Violation::MultiplierNotPositive);
+    refuse_if(!(signal.cost.is_finite() && signal.cost > 0.0), Violation::CostNotPositive);
 
     // Where the market stands only matters for a signal that is sound in itself.
     if let (true, Some(current)) = (found.is_empty(), immediate) {

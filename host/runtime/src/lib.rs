@@ -3,4 +3,10 @@
 #![warn(missing_docs)]
 
 pub mod candles;
+pub mod config;
+pub mod feed;
+pub mod market;
+pub mod plugin;
+pub mod plugin_source;
+pub mod run;
 pub mod store;

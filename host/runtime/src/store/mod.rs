@@ -6,9 +6,12 @@
 mod file;
 mod memory;
 
+#[cfg(test)]
+mod contract_tests;
+
 use async_trait::async_trait;
 
-pub use file::{FileStore, OnCorrupt};
+pub use file::{FileStore, OnCorrupt, StoreOpenError};
 pub use memory::MemoryStore;
 
 /// Where one document lives. The three parts together are its identity: two domains may share entity name and id, and

@@ -1,0 +1,376 @@
+//! The life of a signal, as tables a trader can read.
+//!
+//! A scene is a proposal and the minutes after it, separated by `|`; the story says what happened in each of them.
+//!
+//! ```text
+//! long tp=102 sl=99 life=60 | 101 99.5 100.5 | 100
+//! proposal                  | high low average | all three the same
+//! ```
+//!
+//! Words of a proposal: `long` or `short`; `open=` a limit (else at the market), `tp=`, `sl=`, `life=` minutes, `x=`
+//! leverage, `cross` (no liquidation), `id=`, `symbol=`. Words of the world: `market=` the average when proposed (else
+//! 100), `await=` minutes an order waits, `end=` the frame's last boundary, `lifetimes=` the longest lifetime,
+//! `no-long`, `no-short`, and `refuse-proposal` or `refuse-fill`, when the risk rules say no.
+//! There are no fees and no slippage, and prices may be as near as one likes, unless a word says otherwise: `costs`
+//! and `distances` bring the defaults back.
+
+use std::sync::Arc;
+
+use sigbox_engine::{
+    Candle, MINUTE_MS, Outcome, Proposal, Settings, Side, State, Trader,
+    outcome::Direction,
+    risk::{Rejection, RiskGate, RiskRequest},
+    signal::Pair,
+    trader::{Answer, Bar, Memory},
+};
+
+/// One scene, read.
+struct Scene {
+    proposal: Proposal,
+    settings: Settings,
+    market: f64,
+    frame_end_ms: Option<i64>,
+    gate: Gate,
+}
+
+/// Refuses on demand.
+#[derive(Default)]
+struct Gate {
+    refuses: bool,
+}
+
+impl RiskGate for Gate {
+    fn check(&mut self, _: &RiskRequest<'_>) -> Result<(), Rejection> {
+        if self.refuses { Err(Rejection { id: None, note: "no".into(), active_positions: 0 }) } else { Ok(()) }
+    }
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
+}
+
+fn scene(words: &str) -> (Scene, bool) {
+    let mut proposal = Proposal {
+        id: None,
+        symbol: None,
+        side: Side::Long,
+        price_open: None,
+        price_take_profit: 200.0,
+        price_stop_loss: 50.0,
+        minute_estimated_time: Some(60.0),
+        cost: None,
+        multiplier: None,
+        isolated: None,
+        note: None,
+    };
+    let defaults = Settings::default();
+    let mut settings = Settings {
+        percent_fee: 0.0,
+        percent_slippage: 0.0,
+        min_takeprofit_distance_percent: 0.0,
+        min_stoploss_distance_percent: 0.0,
+        max_stoploss_distance_percent: 0.0,
+        ..defaults.clone()
+    };
+    let (mut market, mut frame_end_ms, mut refuse_fill) = (100.0, None, false);
+    let mut gate = Gate::default();
+    for word in words.split_whitespace() {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        match key {
+            "long" => proposal.side = Side::Long,
+            "short" => proposal.side = Side::Short,
+            "open" => proposal.price_open = Some(number(value)),
+            "tp" => proposal.price_take_profit = number(value),
+            "sl" => proposal.price_stop_loss = number(value),
+            "life" => proposal.minute_estimated_time = Some(number(value)),
+            "x" => proposal.multiplier = Some(number(value)),
+            "cross" => proposal.isolated = Some(false),
+            "id" => proposal.id = Some(value.into()),
+            "symbol" => proposal.symbol = Some(value.into()),
+            "market" => market = number(value),
+            "await" => settings.schedule_await_minutes = value.parse().unwrap(),
+            "end" => frame_end_ms = Some(value.parse::<i64>().unwrap() * MINUTE_MS),
+            "lifetimes" => settings.max_signal_lifetime_minutes = number(value),
+            "no-long" => settings.enable_long_signal = false,
+            "no-short" => settings.enable_short_signal = false,
+            "refuse-proposal" => gate.refuses = true,
+            "refuse-fill" => refuse_fill = true,
+            "costs" => {
+                settings.percent_fee = defaults.percent_fee;
+                settings.percent_slippage = defaults.percent_slippage;
+            }
+            "distances" => {
+                settings.min_takeprofit_distance_percent = defaults.min_takeprofit_distance_percent;
+                settings.min_stoploss_distance_percent = defaults.min_stoploss_distance_percent;
+                settings.max_stoploss_distance_percent = defaults.max_stoploss_distance_percent;
+            }
+            _ => panic!("{word:?} is not a word of a scene"),
+        }
+    }
+    (Scene { proposal, settings, market, frame_end_ms, gate }, refuse_fill)
+}
+
+fn pair() -> Pair {
+    Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() }
+}
+
+fn trader(interval: &str, settings: Settings) -> Trader {
+    Trader::new(pair(), interval.parse().unwrap(), Arc::new(settings), Memory::default())
+}
+
+/// What happens in `scene`, minute by minute.
+fn story(text: &str) -> String {
+    let mut segments = text.split('|');
+    let (mut scene, refuse_fill) = scene(segments.next().unwrap());
+    let mut trader = trader("1m", scene.settings);
+    let mut outcomes = Vec::new();
+    let next = trader.admit(0, scene.market, Answer::Trade(scene.proposal), &mut scene.gate, &mut outcomes);
+    trader.commit(next);
+    scene.gate.refuses = refuse_fill;
+    let mut minutes = vec![told(&outcomes)];
+    for (minute, candle) in (0..).zip(segments) {
+        let prices: Vec<f64> = candle.split_whitespace().map(number).collect();
+        let (high, low, average) = match prices[..] {
+            [price] => (price, price, price),
+            [high, low, average] => (high, low, average),
+            _ => panic!("{candle:?} is neither a price nor high, low and average"),
+        };
+        let candle = Candle { open_time_ms: minute * MINUTE_MS, open: average, high, low, close: average, volume: 1.0 };
+        let bar = Bar { candle: &candle, average, frame_end_ms: scene.frame_end_ms };
+        let mut outcomes = Vec::new();
+        if let Some(next) = trader.step(bar, &mut scene.gate, &mut outcomes) {
+            trader.commit(next);
+        }
+        minutes.push(told(&outcomes));
+    }
+    minutes.join(" | ")
+}
+
+fn told(outcomes: &[Outcome]) -> String {
+    outcomes.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Idle { .. } => "idle".into(),
+        Outcome::Waiting { .. } => "waiting".into(),
+        Outcome::Active { .. } => "active".into(),
+        Outcome::Scheduled { .. } => "scheduled".into(),
+        Outcome::Opened { position } => format!("opened {}", position.signal.price_open),
+        Outcome::HighestProfit { .. } => "peak".into(),
+        Outcome::MaxDrawdown { .. } => "fall".into(),
+        Outcome::Breakeven { .. } => "breakeven".into(),
+        Outcome::Level { direction: Direction::Profit, level, .. } => format!("+{level}"),
+        Outcome::Level { direction: Direction::Loss, level, .. } => format!("-{level}"),
+        Outcome::Closed { reason, price, .. } => format!("{} {price}", reason.name()),
+        Outcome::Cancelled { reason, price, .. } => format!("{} {price}", reason.name()),
+        Outcome::Rejected { rejection, .. } => format!("refused {:?}", rejection.note),
+        Outcome::Invalid { violations, .. } => violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Outcome::SymbolMismatch { symbol, .. } => format!("not {symbol}"),
+        Outcome::StrategyFailed { message, .. } => format!("failed {message:?}"),
+    }
+}
+
+fn check(scene: &str, expected: &str) {
+    let line_up = |text: &str| text.split('|').map(|minute| minute.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(line_up(&story(scene)), line_up(expected), "{scene}");
+}
+
+#[test]
+fn a_market_entry_is_judged_from_the_candle_it_was_made_in() {
+    check("long  tp=102 sl=99  | 101 98 100", "opened 100 | stop_loss 99");
+    check("short tp=98  sl=101 | 102 99 100", "opened 100 | stop_loss 101");
+    check("long  tp=102 sl=99  | 102", "opened 100 | take_profit 102");
+    check("long  tp=102 sl=99  | 100 | 100", "opened 100 | active | active");
+}
+
+#[test]
+fn a_limit_the_market_has_reached_opens_at_once_at_its_own_price() {
+    check("long  open=100 tp=102 sl=99 market=100", "opened 100");
+    check("long  open=101 tp=102 sl=99 market=100", "opened 101");
+    check("short open=99  tp=98 sl=101 market=100", "opened 99");
+}
+
+#[test]
+fn an_order_waits_for_its_price_and_is_judged_as_a_position_from_the_next_candle() {
+    check(
+        "long open=99 tp=102 sl=98   | 101 99.5 100 | 101 99 103      | 101 98 99",
+        "scheduled                   | waiting      | opened 99       | stop_loss 98",
+    );
+    check(
+        "short open=101 tp=98 sl=102 | 100.5 99 100 | 101 97 97       | 97",
+        "scheduled                   | waiting      | opened 101      | take_profit 98",
+    );
+}
+
+#[test]
+fn an_order_whose_stop_is_touched_before_it_is_filled_is_rejected() {
+    // Both are touched: the stop comes first.
+    check("long  open=99  tp=103 sl=98  | 101 97 100 | 99", "scheduled | price_reject 100 | ");
+    check("short open=101 tp=97  sl=102 | 103 99 100 | 99", "scheduled | price_reject 100 | ");
+}
+
+#[test]
+fn an_order_waits_its_time_and_not_a_minute_longer() {
+    check("long open=99 tp=103 sl=98 await=2 | 100 | 100 | 99", "scheduled | waiting | waiting | timeout 99");
+    check("long open=99 tp=103 sl=98 await=2 | 100 | 99", "scheduled | waiting | opened 99");
+}
+
+#[test]
+fn the_stop_is_touched_by_a_candle_and_the_target_reached_by_the_average_the_stop_first() {
+    // A wick to the target does nothing.
+    check("long tp=102 sl=98 | 110 99 100.1", "opened 100 | peak, active");
+    check("long tp=102 sl=98 | 110 99 102.5", "opened 100 | take_profit 102");
+    check("long tp=102 sl=98 | 110 98 102.5", "opened 100 | stop_loss 98");
+    check("short tp=98 sl=102 | 102 90 97", "opened 100 | stop_loss 102");
+}
+
+#[test]
+fn a_lifetime_ends_with_the_minute_it_names_whatever_the_price_does() {
+    check("long tp=102 sl=98 life=2 | 100 | 100 | 97", "opened 100 | active | active | time_expired 97");
+    check("long tp=102 sl=98 life=2 | 100 | 103", "opened 100 | active | take_profit 102");
+    // That of an order counts from when it was filled.
+    check(
+        "long open=99 tp=102 sl=98 life=1 | 100     | 99        | 99",
+        "scheduled                        | waiting | opened 99 | time_expired 99",
+    );
+}
+
+#[test]
+fn what_is_held_when_the_frame_ends_ends_with_the_candle_after_it() {
+    check("long tp=102 sl=98 end=1 | 100 | 100 | 97", "opened 100 | active | active | time_expired 97");
+    check("long open=99 tp=102 sl=98 end=1 | 100 | 100 | 99", "scheduled | waiting | waiting | timeout 99");
+}
+
+#[test]
+fn isolated_margin_is_liquidated_where_it_is_lost_if_that_comes_before_the_stop() {
+    check("long x=10 tp=120 sl=80  | 100 90 99", "opened 100 | liquidation 90");
+    check("long x=10 tp=120 sl=95  | 100 90 99", "opened 100 | stop_loss 95");
+    check("long x=10 tp=120 sl=80 cross | 100 90 100", "opened 100 | active");
+    check("short x=10 tp=80 sl=120 | 111 100 100", "opened 100 | liquidation 110");
+}
+
+#[test]
+fn every_tenth_of_the_way_is_reported_once_and_so_is_breakeven() {
+    check(
+        "long tp=110 sl=90 | 102                           | 100    | 102    | 104",
+        "opened 100        | peak, active, breakeven, +10, +20 | active | active | peak, active, +30, +40",
+    );
+    check("short tp=90 sl=110 | 102 | 103", "opened 100 | fall, active, -10, -20 | fall, active, -30");
+    // With costs the first tenth comes before breakeven, and there is no peak before the costs are earned.
+    check(
+        "long tp=102 sl=97 costs | 100.3       | 100.65",
+        "opened 100              | active, +10 | peak, active, breakeven, +20, +30",
+    );
+}
+
+#[test]
+fn risk_rules_may_refuse_a_proposal_and_again_when_its_order_is_filled() {
+    check("long tp=102 sl=99 refuse-proposal", "refused \"no\", idle");
+    check(
+        "long open=99 tp=102 sl=98 refuse-fill | 100     | 101 99 100              | 99",
+        "scheduled                             | waiting | refused \"no\", user 100 |   ",
+    );
+}
+
+#[test]
+fn a_signal_for_another_symbol_is_not_traded() {
+    check("long tp=102 sl=99 symbol=BTCUSDT", "opened 100");
+    check("long tp=102 sl=99 symbol=ETHUSDT", "not ETHUSDT, idle");
+}
+
+#[test]
+fn every_broken_rule_is_reported_in_order() {
+    check("long tp=102 sl=99 no-long", "long_disabled, idle");
+    check("short tp=98 sl=101 no-long", "opened 100");
+    check(
+        "long open=NaN tp=-1 sl=inf",
+        "priceOpen_not_finite priceStopLoss_not_finite priceTakeProfit_not_positive, idle",
+    );
+    check("long tp=99 sl=101", "long_tp_wrong_side long_sl_wrong_side, idle");
+    check("long tp=100 sl=100", "long_tp_wrong_side long_sl_wrong_side, idle");
+    check("short tp=98 sl=99", "short_sl_wrong_side, idle");
+    check("long tp=100.4 sl=99.6 distances", "long_tp_too_close long_sl_too_close, idle");
+    check("short tp=99 sl=121 distances", "short_sl_too_far, idle");
+    check("long x=0", "multiplier_not_positive, idle");
+    check("long x=inf", "multiplier_not_finite, idle");
+    // Where the market stands matters for an entry at once, and only for a signal sound in itself.
+    check("long open=101 tp=103 sl=100 market=100", "long_open_beyond_sl, idle");
+    check("long open=101 tp=103 sl=100 market=99 life=0", "lifetime_not_positive, idle");
+    check("short open=99 tp=98 sl=100 market=101", "short_open_beyond_sl, idle");
+}
+
+#[test]
+fn a_lifetime_is_a_positive_whole_number_of_minutes_within_the_limit_or_endless_where_allowed() {
+    let cases = [
+        ("life=0", "lifetime_not_positive, idle"),
+        ("life=-1.5", "lifetime_not_positive lifetime_not_integer, idle"),
+        ("life=1.5", "lifetime_not_integer, idle"),
+        ("life=NaN", "lifetime_not_integer, idle"),
+        ("life=inf", "lifetime_infinite lifetime_too_large, idle"),
+        ("life=1441", "lifetime_too_large, idle"),
+        ("life=1440", "opened 100"),
+        ("life=inf lifetimes=inf", "opened 100"),
+    ];
+    for (lifetime, expected) in cases {
+        check(&format!("long {lifetime}"), expected);
+    }
+}
+
+/// The minutes of the first quarter of an hour, from `start`, in which a strategy of `interval` is asked when it always
+/// answers `answer`.
+fn asked(interval: &str, start: i64, answer: &Answer, refuses: bool) -> Vec<i64> {
+    let mut trader = trader(interval, Settings::default());
+    let mut gate = Gate { refuses };
+    let mut minutes = Vec::new();
+    for minute in start..15 {
+        let now_ms = minute * MINUTE_MS;
+        if trader.is_due(now_ms) {
+            minutes.push(minute);
+            let next = trader.admit(now_ms, 100.0, answer.clone(), &mut gate, &mut Vec::new());
+            trader.commit(next);
+        }
+    }
+    minutes
+}
+
+#[test]
+fn a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
+    let trade = |words: &str| Answer::Trade(scene(words).0.proposal);
+    let sound = trade("long tp=102 sl=99");
+    assert_eq!(asked("5m", 0, &Answer::Nothing, false), [0, 5, 10]);
+    assert_eq!(asked("5m", 3, &Answer::Nothing, false), [3, 5, 10], "slots begin at the hour, not at the start");
+    assert_eq!(asked("5m", 3, &Answer::Failed("trap".into()), false), [3, 5, 10]);
+    assert_eq!(asked("5m", 3, &trade("long tp=99"), false), [3, 5, 10], "an invalid answer uses the slot up");
+    assert_eq!(asked("5m", 3, &trade("long symbol=ETHUSDT"), false), [3, 5, 10]);
+    assert_eq!(asked("5m", 9, &sound, true), [9, 10, 11, 12, 13, 14], "risk may be free again the next minute");
+    assert_eq!(asked("5m", 3, &sound, false), [3], "while it holds a position it is not asked");
+}
+
+#[test]
+fn the_id_opened_last_is_not_opened_again_until_another_one_was() {
+    let mut trader = trader("1m", Settings::default());
+    let mut opened = Vec::new();
+    for (minute, id) in (0..).zip(["a", "a", "b", "b", "a"]) {
+        let (mut scene, _) = scene(&format!("long tp=102 sl=99 life=1 id={id}"));
+        let mut outcomes = Vec::new();
+        let now_ms = minute * 2 * MINUTE_MS;
+        let next = trader.admit(now_ms, 100.0, Answer::Trade(scene.proposal), &mut scene.gate, &mut outcomes);
+        trader.commit(next);
+        opened.push(told(&outcomes));
+        let candle = Candle {
+            open_time_ms: now_ms + MINUTE_MS,
+            open: 100.0,
+            high: 100.0,
+            low: 100.0,
+            close: 100.0,
+            volume: 1.0,
+        };
+        let bar = Bar { candle: &candle, average: 100.0, frame_end_ms: None };
+        if let Some(next) = trader.step(bar, &mut scene.gate, &mut outcomes) {
+            trader.commit(next);
+        }
+        assert_eq!(*trader.state(), State::Idle, "its lifetime is over");
+    }
+    assert_eq!(opened, ["opened 100", "idle", "opened 100", "idle", "opened 100"]);
+}

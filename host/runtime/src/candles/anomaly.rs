@@ -1,0 +1,81 @@
+//! Prices that are out of this world: what an exchange sends for a candle it has not finished writing.
+
+use sigbox_engine::Candle;
+
+/// The first of `candles` with a price below the usual price divided by `factor` (specification 3.4).
+///
+/// The usual price is the upper median of all positive opens, highs, lows and closes of the batch, or their mean when
+/// it has fewer than `min_for_median` candles. A batch without a positive price is anomalous from its first candle; an
+/// empty one is not. There is no bound above.
+///
+/// `candles` is meant to be one answer of an exchange, minutes to hours: over months a price may well fall so far.
+#[must_use]
+pub fn anomaly(candles: &[Candle], factor: f64, min_for_median: usize) -> Option<usize> {
+    let mut positive: Vec<f64> = candles.iter().flat_map(prices).filter(|price| *price > 0.0).collect();
+    let usual = if positive.is_empty() {
+        return (!candles.is_empty()).then_some(0);
+    } else if candles.len() >= min_for_median {
+        let middle = positive.len() / 2;
+        *positive.select_nth_unstable_by(middle, f64::total_cmp).1
+    } else {
+        #[expect(clippy::cast_precision_loss, reason = "an answer of an exchange has a few thousand prices")]
+        let count = positive.len() as f64;
+        positive.iter().sum::<f64>() / count
+    };
+    let threshold = usual / factor;
+    candles.iter().position(|candle| prices(candle).iter().any(|price| *price < threshold))
+}
+
+const fn prices(candle: &Candle) -> [f64; 4] {
+    [candle.open, candle.high, candle.low, candle.close]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One candle for each price, flat.
+    fn flat(prices: &[f64]) -> Vec<Candle> {
+        prices
+            .iter()
+            .map(|&price| Candle { open_time_ms: 0, open: price, high: price, low: price, close: price, volume: 0.0 })
+            .collect()
+    }
+
+    #[test]
+    fn a_price_far_below_the_usual_one_is_found() {
+        // prices, factor, min_for_median, the anomalous one
+        let cases: [(&[f64], f64, usize, Option<usize>); 12] = [
+            (&[], 1000.0, 5, None),
+            (&[100.0], 1000.0, 5, None),
+            // Median 100, threshold 0.1: the threshold itself is fine.
+            (&[100.0, 100.0, 100.0, 100.0, 0.1], 1000.0, 5, None),
+            (&[100.0, 100.0, 100.0, 100.0, 0.099], 1000.0, 5, Some(4)),
+            (&[0.099, 100.0, 100.0, 100.0, 0.05], 1000.0, 5, Some(0)),
+            (&[100.0, 100.0, 100.0, 100.0, -1.0], 1000.0, 5, Some(4)),
+            // No bound above.
+            (&[100.0, 100.0, 100.0, 100.0, 1e9], 1000.0, 5, None),
+            // Few candles: the mean, 25025, where the median would be 50.
+            (&[50.0, 50.0, 50.0, 99_950.0], 10.0, 5, Some(0)),
+            (&[50.0, 50.0, 50.0, 99_950.0], 10.0, 4, None),
+            // Upper median of an even count: 200, not 100 or 150.
+            (&[100.0, 100.0, 200.0, 200.0], 1.5, 4, Some(0)),
+            (&[0.0, 0.0], 1000.0, 5, Some(0)),
+            (&[f64::NAN, -3.0], 1000.0, 1, Some(0)),
+        ];
+        for (prices, factor, min_for_median, expected) in cases {
+            assert_eq!(anomaly(&flat(prices), factor, min_for_median), expected, "{prices:?} {factor}");
+        }
+    }
+
+    #[test]
+    fn each_of_the_four_prices_counts() {
+        let good = flat(&[100.0; 5]);
+        let broken: [fn(&mut Candle); 4] = [|c| c.open = 0.01, |c| c.high = 0.01, |c| c.low = 0.01, |c| c.close = 0.01];
+        for (which, break_it) in broken.into_iter().enumerate() {
+            let mut candles = good.clone();
+            break_it(&mut candles[3]);
+            assert_eq!(anomaly(&candles, 1000.0, 5), Some(3), "price {which}");
+        }
+    }
+}

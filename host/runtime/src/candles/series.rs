@@ -1,0 +1,411 @@
+//! The gapless one-minute candles of one symbol.
+
+use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
+
+use super::time::iso_8601;
+
+/// The one-minute candles of one symbol, in memory: consecutive, and each one possible.
+///
+/// Because nothing is missing, the place of a candle follows from its time: every lookup is arithmetic, none searches.
+/// Times are milliseconds since the Unix epoch; slices are oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    candles: Vec<Candle>,
+}
+
+/// Why candles do not make a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeriesError {
+    /// A bar that cannot have happened.
+    #[error("the candle of {} is impossible: {fault}", iso_8601(*open_time_ms))]
+    Impossible {
+        /// When the bar says it opened.
+        open_time_ms: i64,
+        /// What is wrong with it.
+        fault: CandleFault,
+    },
+    /// A candle is missing, there twice or out of order.
+    #[error("the candle of {} comes where the one of {} belongs", iso_8601(*found_ms), iso_8601(*expected_ms))]
+    NotNext {
+        /// Opening time of the minute that had to come.
+        expected_ms: i64,
+        /// Opening time of the candle that came.
+        found_ms: i64,
+    },
+}
+
+impl Series {
+    /// A series without candles. The first one pushed decides where it begins.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { candles: Vec::new() }
+    }
+
+    /// A series of `candles`, oldest first.
+    ///
+    /// # Errors
+    /// At the first candle that is impossible, or that is not the minute after the one before it.
+    pub fn new(candles: Vec<Candle>) -> Result<Self, SeriesError> {
+        let mut expected_ms = None;
+        for candle in &candles {
+            check(expected_ms, candle)?;
+            expected_ms = Some(candle.close_time_ms());
+        }
+        Ok(Self { candles })
+    }
+
+    /// Appends the next minute.
+    ///
+    /// # Errors
+    /// When the candle is impossible or not the next minute; the series is then unchanged.
+    pub fn push(&mut self, candle: Candle) -> Result<(), SeriesError> {
+        check(self.end_ms(), &candle)?;
+        self.candles.push(candle);
+        Ok(())
+    }
+
+    /// All candles that have closed at `now_ms`: those whose closing time is not after it.
+    ///
+    /// This is the one place that decides what is visible; every other function that takes `now_ms` asks here.
+    #[must_use]
+    pub fn closed_before(&self, now_ms: i64) -> &[Candle] {
+        &self.candles[..self.minutes_until(now_ms)]
+    }
+
+    /// The `limit` minutes that end with the last one closed at `now_ms`.
+    ///
+    /// `None` when not all of them are here. That includes a series that ends before `now_ms`: an older window would
+    /// pass for the newest one, and a live run would differ from its replay.
+    #[must_use]
+    pub fn last_closed(&self, now_ms: i64, limit: usize) -> Option<&[Candle]> {
+        self.ending_with_slot(Interval::MINUTE, now_ms, limit)
+    }
+
+    /// Candles that opened later than `open_ms` and have closed at `now_ms`: the oldest `limit` of them, or as many as
+    /// there are. Who asks again with the last one's opening time gets what follows.
+    #[must_use]
+    pub fn after(&self, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
+        let closed = self.closed_before(now_ms);
+        let rest = &closed[self.minutes_until(open_ms.saturating_add(MINUTE_MS)).min(closed.len())..];
+        &rest[..limit.min(rest.len())]
+    }
+
+    /// The last `limit` candles of a higher `interval` that have closed at `now_ms`, aligned to the Unix epoch, each
+    /// made of all of its minutes. `open_time_ms` is where the interval's slot begins; the slot, not the minute, is
+    /// what the candle covers.
+    ///
+    /// `None` when not all of their minutes are here, as in [`last_closed`](Self::last_closed).
+    #[must_use]
+    pub fn resample(&self, interval: Interval, now_ms: i64, limit: usize) -> Option<Vec<Candle>> {
+        let slot_minutes = usize::from(interval.minutes());
+        let minutes = self.ending_with_slot(interval, now_ms, limit.checked_mul(slot_minutes)?)?;
+        Some(minutes.chunks_exact(slot_minutes).map(merge).collect())
+    }
+
+    /// Whether every candle that has closed at `now_ms` is here. False for an empty series.
+    #[must_use]
+    pub fn reaches(&self, now_ms: i64) -> bool {
+        self.last_closed(now_ms, 1).is_some()
+    }
+
+    /// The candle that opened at `open_ms`, closed or not.
+    #[must_use]
+    pub fn at(&self, open_ms: i64) -> Option<&Candle> {
+        let candle = self.candles.get(self.minutes_until(open_ms))?;
+        (candle.open_time_ms == open_ms).then_some(candle)
+    }
+
+    /// When the first candle opened.
+    #[must_use]
+    pub fn first_open_ms(&self) -> Option<i64> {
+        self.candles.first().map(|candle| candle.open_time_ms)
+    }
+
+    /// When the last candle closed, which is when the next one opens.
+    #[must_use]
+    pub fn end_ms(&self) -> Option<i64> {
+        self.candles.last().map(Candle::close_time_ms)
+    }
+
+    /// How many candles there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.candles.len()
+    }
+
+    /// Whether there are no candles.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.candles.is_empty()
+    }
+
+    /// Forgets the candles that opened before `open_ms`, except the newest: without it a gap before the next one
+    /// could not be noticed. Moves what remains, so it is for once in a while and not for every minute.
+    pub fn forget_before(&mut self, open_ms: i64) {
+        let Some(newest) = self.candles.len().checked_sub(1) else { return };
+        // Rounded up: a candle that opened before `open_ms` goes even if it had not closed by then.
+        let count = self.minutes_until(open_ms.saturating_add(MINUTE_MS - 1));
+        self.candles.drain(..count.min(newest));
+    }
+
+    /// How many of the candles have closed at `at_ms`, which is also the place of the candle that is forming then.
+    fn minutes_until(&self, at_ms: i64) -> usize {
+        let Some(first_ms) = self.first_open_ms() else { return 0 };
+        let minutes = at_ms.saturating_sub(first_ms).div_euclid(MINUTE_MS);
+        usize::try_from(minutes.max(0)).map_or(self.candles.len(), |minutes| minutes.min(self.candles.len()))
+    }
+
+    /// The `count` minutes before the slot of `interval` that holds `now_ms`.
+    fn ending_with_slot(&self, interval: Interval, now_ms: i64, count: usize) -> Option<&[Candle]> {
+        let closed = self.closed_before(now_ms);
+        let last = closed.last()?;
+        let slot_ms = interval.slot(now_ms);
+        if last.close_time_ms() < slot_ms {
+            return None;
+        }
+        let complete = &closed[..self.minutes_until(slot_ms)];
+        complete.get(complete.len().checked_sub(count)?..)
+    }
+}
+
+/// Whether `candle` can come where the minute `expected_ms` belongs; `None` is the start of a series.
+fn check(expected_ms: Option<i64>, candle: &Candle) -> Result<(), SeriesError> {
+    let found_ms = candle.open_time_ms;
+    if let Some(fault) = candle.fault() {
+        return Err(SeriesError::Impossible { open_time_ms: found_ms, fault });
+    }
+    match expected_ms {
+        Some(expected_ms) if expected_ms != found_ms => Err(SeriesError::NotNext { expected_ms, found_ms }),
+        _ => Ok(()),
+    }
+}
+
+/// One candle that covers all of `minutes`, of which there is at least one. The volume is summed left to right.
+fn merge(minutes: &[Candle]) -> Candle {
+    let mut whole = minutes[0];
+    for minute in &minutes[1..] {
+        whole.high = whole.high.max(minute.high);
+        whole.low = whole.low.min(minute.low);
+        whole.close = minute.close;
+        whole.volume += minute.volume;
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A candle whose numbers say which minute it is.
+    fn minute(index: i64) -> Candle {
+        #[expect(clippy::cast_precision_loss, reason = "test minutes are small")]
+        let open = 1000.0 + index as f64;
+        Candle {
+            open_time_ms: index * MINUTE_MS,
+            open,
+            high: open + 3.0,
+            low: open - 2.0,
+            close: open + 1.0,
+            volume: 0.1,
+        }
+    }
+
+    /// Minutes `from` to `until`, the latter not included.
+    fn series(from: i64, until: i64) -> Series {
+        Series::new((from..until).map(minute).collect()).unwrap()
+    }
+
+    /// Which minutes a window holds.
+    fn indices(window: &[Candle]) -> Vec<i64> {
+        window.iter().map(|candle| candle.open_time_ms / MINUTE_MS).collect()
+    }
+
+    fn interval(name: &str) -> Interval {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_candle_is_visible_from_the_millisecond_it_closes_and_not_before() {
+        let series = series(10, 13);
+        let cases = [
+            (i64::MIN, vec![]),
+            (10 * MINUTE_MS, vec![]),
+            (11 * MINUTE_MS - 1, vec![]),
+            (11 * MINUTE_MS, vec![10]),
+            (12 * MINUTE_MS - 1, vec![10]),
+            (13 * MINUTE_MS - 1, vec![10, 11]),
+            (13 * MINUTE_MS, vec![10, 11, 12]),
+            (i64::MAX, vec![10, 11, 12]),
+        ];
+        for (now_ms, visible) in cases {
+            assert_eq!(indices(series.closed_before(now_ms)), visible, "{now_ms}");
+        }
+        assert!(Series::empty().closed_before(i64::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_window_is_exact_or_absent() {
+        let series = series(10, 20);
+        let cases = [
+            (15 * MINUTE_MS, 5, Some(vec![10, 11, 12, 13, 14])),
+            (15 * MINUTE_MS, 6, None),
+            (15 * MINUTE_MS, usize::MAX, None),
+            (15 * MINUTE_MS + 59_999, 2, Some(vec![13, 14])),
+            (15 * MINUTE_MS, 0, Some(vec![])),
+            (10 * MINUTE_MS, 1, None),
+            (9 * MINUTE_MS, 1, None),
+            (20 * MINUTE_MS, 1, Some(vec![19])),
+            (21 * MINUTE_MS - 1, 1, Some(vec![19])),
+            // Minute 20 has closed and is not here.
+            (21 * MINUTE_MS, 1, None),
+            (i64::MAX, 1, None),
+            (i64::MIN, 1, None),
+        ];
+        for (now_ms, limit, expected) in cases {
+            assert_eq!(series.last_closed(now_ms, limit).map(indices), expected, "{now_ms} {limit}");
+        }
+        assert_eq!(Series::empty().last_closed(0, 1), None);
+    }
+
+    #[test]
+    fn a_series_reaches_a_time_until_the_next_candle_should_have_closed() {
+        let series = series(10, 20);
+        let cases = [(10, false), (11, true), (20, true), (21, false)];
+        for (now, expected) in cases {
+            assert_eq!(series.reaches(now * MINUTE_MS), expected, "{now}");
+        }
+        assert!(series.reaches(21 * MINUTE_MS - 1));
+        assert!(!Series::empty().reaches(0));
+    }
+
+    #[test]
+    fn paging_onwards_yields_every_closed_candle_once() {
+        let series = series(10, 20);
+        let now_ms = 18 * MINUTE_MS + 30_000;
+        let cases = [
+            (i64::MIN, 3, vec![10, 11, 12]),
+            (9 * MINUTE_MS, 3, vec![10, 11, 12]),
+            (10 * MINUTE_MS, 3, vec![11, 12, 13]),
+            (10 * MINUTE_MS + 1, 1, vec![11]),
+            (11 * MINUTE_MS - 1, 1, vec![11]),
+            (15 * MINUTE_MS, 100, vec![16, 17]),
+            (15 * MINUTE_MS, usize::MAX, vec![16, 17]),
+            (17 * MINUTE_MS, 3, vec![]),
+            (18 * MINUTE_MS, 3, vec![]),
+            (i64::MAX, 3, vec![]),
+            (10 * MINUTE_MS, 0, vec![]),
+        ];
+        for (open_ms, limit, expected) in cases {
+            assert_eq!(indices(series.after(open_ms, now_ms, limit)), expected, "{open_ms} {limit}");
+        }
+        assert!(series.after(i64::MIN, 0, 5).is_empty());
+        assert!(Series::empty().after(i64::MIN, i64::MAX, 5).is_empty());
+    }
+
+    #[test]
+    fn a_higher_candle_is_made_of_all_its_minutes_in_order() {
+        let series = series(0, 12);
+        let made = series.resample(interval("5m"), 12 * MINUTE_MS, 2).unwrap();
+        let volume = 0.1 + 0.1 + 0.1 + 0.1 + 0.1;
+        let expected = [
+            Candle { open_time_ms: 0, open: 1000.0, high: 1007.0, low: 998.0, close: 1005.0, volume },
+            Candle { open_time_ms: 5 * MINUTE_MS, open: 1005.0, high: 1012.0, low: 1003.0, close: 1010.0, volume },
+        ];
+        assert_eq!(made, expected);
+        assert_eq!(series.resample(Interval::MINUTE, 12 * MINUTE_MS, 1).unwrap(), [minute(11)]);
+    }
+
+    #[test]
+    fn higher_candles_are_aligned_complete_and_closed_or_absent() {
+        let cases = [
+            // series, now, limit, opening minutes
+            ((0, 12), 10 * MINUTE_MS, 2, Some(vec![0, 5])),
+            ((0, 12), 10 * MINUTE_MS - 1, 2, None),
+            ((0, 12), 10 * MINUTE_MS - 1, 1, Some(vec![0])),
+            ((0, 12), 10 * MINUTE_MS, 3, None),
+            ((0, 12), 10 * MINUTE_MS, usize::MAX, None),
+            ((0, 12), 5 * MINUTE_MS, 0, Some(vec![])),
+            // The first slot lacks its first minute.
+            ((1, 12), 12 * MINUTE_MS, 1, Some(vec![5])),
+            ((1, 12), 12 * MINUTE_MS, 2, None),
+            ((1, 4), 4 * MINUTE_MS, 1, None),
+            // The series may end inside the slot that is forming, but not before it.
+            ((0, 12), 15 * MINUTE_MS - 1, 1, Some(vec![5])),
+            ((0, 12), 15 * MINUTE_MS, 1, None),
+            ((0, 10), 15 * MINUTE_MS - 1, 1, Some(vec![5])),
+            // Slots before the epoch are aligned as well.
+            ((-7, 0), 0, 1, Some(vec![-5])),
+        ];
+        for ((from, until), now_ms, limit, expected) in cases {
+            let made = series(from, until).resample(interval("5m"), now_ms, limit);
+            assert_eq!(made.as_deref().map(indices), expected, "{from}..{until} {now_ms} {limit}");
+        }
+        assert_eq!(Series::empty().resample(interval("1h"), 0, 1), None);
+    }
+
+    #[test]
+    fn a_candle_is_found_by_its_opening_time_only() {
+        let series = series(10, 13);
+        assert_eq!(series.at(12 * MINUTE_MS), Some(&minute(12)));
+        for open_ms in [9 * MINUTE_MS, 12 * MINUTE_MS + 1, 13 * MINUTE_MS, i64::MIN, i64::MAX] {
+            assert_eq!(series.at(open_ms), None, "{open_ms}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_a_series_are_its_first_opening_and_its_last_closing() {
+        let series = series(10, 13);
+        assert_eq!(
+            (series.first_open_ms(), series.end_ms(), series.len()),
+            (Some(10 * MINUTE_MS), Some(13 * MINUTE_MS), 3)
+        );
+        let empty = Series::empty();
+        assert_eq!((empty.first_open_ms(), empty.end_ms(), empty.is_empty()), (None, None, true));
+    }
+
+    #[test]
+    fn only_the_next_possible_minute_can_follow() {
+        let after_minute_1 = [
+            (minute(2), None),
+            (minute(1), Some("the candle of 1970-01-01T00:01:00Z comes where the one of 1970-01-01T00:02:00Z belongs")),
+            (minute(3), Some("the candle of 1970-01-01T00:03:00Z comes where the one of 1970-01-01T00:02:00Z belongs")),
+            (
+                Candle { close: f64::NAN, ..minute(2) },
+                Some("the candle of 1970-01-01T00:02:00Z is impossible: a price or the volume is not a finite number"),
+            ),
+        ];
+        for (candle, expected) in after_minute_1 {
+            let made = Series::new(vec![minute(0), minute(1), candle]).map(|_| ());
+            let mut pushed = series(0, 2);
+            let answer = pushed.push(candle);
+            assert_eq!(made, answer);
+            assert_eq!(answer.map_err(|error| error.to_string()).err().as_deref(), expected);
+            assert_eq!(pushed.len(), if expected.is_none() { 3 } else { 2 });
+        }
+        assert!(matches!(
+            Series::new(vec![Candle { open_time_ms: 1, ..minute(0) }]),
+            Err(SeriesError::Impossible { fault: CandleFault::Unaligned, .. })
+        ));
+    }
+
+    #[test]
+    fn forgetting_keeps_what_opened_since_and_always_the_newest() {
+        let cases = [
+            (i64::MIN, vec![10, 11, 12]),
+            (10 * MINUTE_MS, vec![10, 11, 12]),
+            (10 * MINUTE_MS + 1, vec![11, 12]),
+            (11 * MINUTE_MS, vec![11, 12]),
+            (i64::MAX, vec![12]),
+        ];
+        for (open_ms, kept) in cases {
+            let mut series = series(10, 13);
+            series.forget_before(open_ms);
+            assert_eq!(indices(series.closed_before(i64::MAX)), kept, "{open_ms}");
+            assert!(series.push(minute(14)).is_err(), "the gap is still noticed");
+            assert!(series.push(minute(13)).is_ok());
+        }
+        let mut empty = Series::empty();
+        empty.forget_before(i64::MAX);
+        assert!(empty.is_empty());
+    }
+}

@@ -1,0 +1,97 @@
+//! `[live]`: where a live run gets its candles, and how patient it is.
+
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use super::reader::Section;
+
+/// How a live run is fed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Where candles come from.
+    pub feed: Feed,
+    /// Of [`Feed::Replay`]: simulated seconds a second; 0 is as fast as possible.
+    pub speed: f64,
+    /// Of [`Feed::Klines`]: `http://` or `https://`, host, and path if any, without a slash at the end.
+    pub base_url: String,
+    /// Of [`Feed::Klines`]: how long one request may take.
+    pub request_timeout: Duration,
+    /// Of [`Feed::Klines`]: how long after a minute has ended its candle is asked for first.
+    pub settle: Duration,
+    /// Candles fetched before the first decision, for the strategies to look back on.
+    pub history_minutes: u32,
+    /// No entry is decided on a minute that ended longer ago than this.
+    pub max_entry_delay: Duration,
+}
+
+/// Where the candles of a live run come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Those of [`Config::candles`](super::Config::candles), as if each of them was just closing.
+    Replay,
+    /// An exchange with a REST interface like Binance's `/api/v3/klines`.
+    Klines,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            feed: Feed::Replay,
+            // A minute a second: slow enough to watch.
+            speed: 60.0,
+            base_url: "https://api.binance.com".into(),
+            // Ten times what a slow answer takes. A minute has room for a few attempts.
+            request_timeout: Duration::from_secs(10),
+            // Exchanges finish a candle a moment after its minute; asking earlier gets one that is still forming.
+            settle: Duration::from_secs(2),
+            // A day, and an hour for the day's first averages.
+            history_minutes: 1500,
+            // Half a minute late is still this minute's price. Later, the strategy would trade on old news.
+            max_entry_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Two years; it is all in memory, for every symbol.
+const HISTORY_MINUTES_MAX: u64 = 2 * 366 * 24 * 60;
+
+/// The next minute's candle must not be due before this one is asked for.
+const SETTLE_MS_MAX: u64 = 59_999;
+
+/// Ten minutes: whoever waits longer has lost the market.
+const REQUEST_TIMEOUT_MS_MAX: u64 = 600_000;
+
+/// An hour, the longest interval of a strategy.
+const ENTRY_DELAY_SECONDS_MAX: u64 = 3600;
+
+pub(super) fn read(root: &Section<'_>) -> Live {
+    let default = Live::default();
+    root.section("live", "[live]", |section| {
+        let speed = section.get_if("speed", "a number from 0", |speed: &f64| speed.is_finite() && *speed >= 0.0);
+        let base_url =
+            section.get_if("base-url", "a URL such as \"https://api.binance.com\"", |url: &String| is_base_url(url));
+        let history_minutes = section.whole("history-minutes", 1..=HISTORY_MINUTES_MAX);
+        let request_timeout = section.whole("request-timeout-ms", 1..=REQUEST_TIMEOUT_MS_MAX);
+        let max_entry_delay = section.whole("max-entry-delay-seconds", 1..=ENTRY_DELAY_SECONDS_MAX);
+        Live {
+            feed: section.or("feed", default.feed),
+            speed: speed.unwrap_or(default.speed),
+            base_url: base_url.map_or(default.base_url, |url| url.trim_end_matches('/').to_owned()),
+            request_timeout: request_timeout.map_or(default.request_timeout, Duration::from_millis),
+            settle: section.whole("settle-ms", 0..=SETTLE_MS_MAX).map_or(default.settle, Duration::from_millis),
+            history_minutes: history_minutes
+                .and_then(|minutes| u32::try_from(minutes).ok())
+                .unwrap_or(default.history_minutes),
+            max_entry_delay: max_entry_delay.map_or(default.max_entry_delay, Duration::from_secs),
+        }
+    })
+}
+
+fn is_base_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    matches!(uri.scheme_str(), Some("http" | "https")) && has_host && uri.query().is_none()
+}

@@ -1,0 +1,120 @@
+//! `[[strategies]]`: what trades what.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Number, Value};
+use sigbox_engine::Interval;
+use toml::{
+    Spanned,
+    de::{DeString, DeValue},
+};
+
+use super::{
+    candles::{Candles, no_candles},
+    live::{Feed, Live},
+    reader::{Section, Taken},
+    risk::RiskProfile,
+    value::{Name, SignalInterval},
+};
+
+/// One strategy on one or more symbols.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strategy {
+    /// Unique; `strategyName` of rows and events.
+    pub name: String,
+    /// A component, or a folder to build one from. It was there when the file was read.
+    pub plugin: PathBuf,
+    /// How often it is asked; none: what the plugin says of itself.
+    pub interval: Option<Interval>,
+    /// What it trades, in the order of the file. Never empty, each symbol once.
+    pub symbols: Vec<String>,
+    /// Names of the risk profiles that must let its signals pass, in the order they are asked. They exist.
+    pub risk: Vec<String>,
+    /// A JSON object, handed to the plugin as it is.
+    pub settings: String,
+}
+
+/// Reads the strategies, which refer to everything else.
+pub(super) fn read(root: &Section<'_>, candles: &Candles, live: &Live, profiles: &[RiskProfile]) -> Vec<Strategy> {
+    let mut taken = Taken::default();
+    let strategies = root.sections("strategies", "[[strategies]]", |section| Strategy {
+        name: taken.required_name(section),
+        plugin: section.plugin("plugin").unwrap_or_default(),
+        interval: section.get::<SignalInterval>("interval").map(|interval| interval.0),
+        symbols: read_symbols(section, candles, live),
+        risk: read_profile_names(section, profiles),
+        settings: read_settings(section),
+    });
+    if root.is_empty_list("strategies") {
+        root.complain("names no strategy; add a [[strategies]] with name, plugin and symbols");
+    }
+    strategies
+}
+
+fn read_symbols(section: &Section<'_>, candles: &Candles, live: &Live) -> Vec<String> {
+    let key = "symbols";
+    let symbols = section.list::<Name>(key);
+    if section.is_empty_list(key) {
+        let message = "symbols must name at least one symbol, such as [\"BTCUSDT\"]";
+        section.report(section.offset_of(key), message.into());
+    }
+    let mut taken = Taken::default();
+    for symbol in &symbols {
+        taken.take(section, &symbol.value.0, symbol.offset, "symbol");
+        // Candles from an exchange are needed in a backtest only; that is checked when there is one.
+        if live.feed == Feed::Replay && !candles.sources.contains_key(&symbol.value.0) {
+            section.report(symbol.offset, format!("needs candles, but {}", no_candles(&symbol.value.0)));
+        }
+    }
+    symbols.into_iter().map(|symbol| symbol.value.0).collect()
+}
+
+fn read_profile_names(section: &Section<'_>, profiles: &[RiskProfile]) -> Vec<String> {
+    let names = section.list::<Name>("risk");
+    let mut taken = Taken::default();
+    for name in &names {
+        taken.take(section, &name.value.0, name.offset, "risk profile");
+        if !profiles.iter().any(|profile| profile.name == name.value.0) {
+            section.report(name.offset, format!("risk names {:?}, but there is no such [[risk]]", name.value.0));
+        }
+    }
+    names.into_iter().map(|name| name.value.0).collect()
+}
+
+fn read_settings(section: &Section<'_>) -> String {
+    json_object(section, section.entries("settings", "{ }")).to_string()
+}
+
+fn json_object<'a>(
+    section: &Section<'_>,
+    entries: impl IntoIterator<Item = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>)>,
+) -> Value {
+    let entries = entries.into_iter().map(|(key, value)| (key.get_ref().to_string(), json(section, value)));
+    Value::Object(entries.collect::<Map<_, _>>())
+}
+
+/// The TOML value as JSON. Times become texts; how deep it goes is limited by the parser.
+fn json(section: &Section<'_>, value: &Spanned<DeValue<'_>>) -> Value {
+    let number = |number: Option<Number>| {
+        number.map_or_else(
+            || {
+                let shown = section.shown(value);
+                section
+                    .report(value.span().start, format!("settings must hold only what JSON can write; found {shown}"));
+                Value::Null
+            },
+            Value::Number,
+        )
+    };
+    match value.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(integer) => {
+            number(i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(Number::from))
+        }
+        DeValue::Float(float) => number(float.as_str().parse().ok().and_then(Number::from_f64)),
+        DeValue::Boolean(boolean) => Value::Bool(*boolean),
+        DeValue::Datetime(time) => Value::String(time.to_string()),
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| json(section, item)).collect()),
+        DeValue::Table(table) => json_object(section, table),
+    }
+}

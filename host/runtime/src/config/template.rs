@@ -1,0 +1,95 @@
+//! The first `sigbox.toml` of a newcomer.
+
+use toml::Value;
+
+/// As `sigbox init` writes it, but for the place of the plugin.
+const TEMPLATE: &str = include_str!("template.toml");
+
+/// What stands for the plugin in [`TEMPLATE`].
+const PLUGIN: &str = "\"PLUGIN\"";
+
+/// A file that runs as it is, with every section and key explained, for the strategy plugin `plugin`: a `.wasm` file or
+/// a folder, relative to the file's folder or absolute.
+#[must_use]
+pub fn template(plugin: &str) -> String {
+    TEMPLATE.replacen(PLUGIN, &Value::from(plugin).to_string(), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use sigbox_engine::Settings;
+
+    use super::*;
+    use crate::{
+        config::{Config, Live, StoreChoice, reader::Reader},
+        plugin::Limits,
+    };
+
+    /// A folder with all the plugins the template mentions.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("my \"plugin\"")).unwrap();
+        fs::create_dir_all(folder.path().join("plugins/persistence/memory")).unwrap();
+        folder
+    }
+
+    /// The template with every commented key switched on. Prose has a blank after its `#`; rules in the list have two.
+    fn all_switched_on() -> String {
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(rule) if rule.starts_with("  {") => rule.to_owned(),
+            Some(key) if !key.starts_with(' ') => key.to_owned(),
+            _ => line.to_owned(),
+        };
+        template("my \"plugin\"").lines().map(|text| line(text) + "\n").collect()
+    }
+
+    fn parse(text: &str, folder: &Path) -> Config {
+        Config::parse(text, folder.join("sigbox.toml")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn it_can_be_used_as_it_is_wherever_the_plugin_is() {
+        let folder = folder();
+        let config = parse(&template("my \"plugin\""), folder.path());
+        assert_eq!(config.strategies[0].plugin, folder.path().join("my \"plugin\""));
+        assert_eq!(config.strategies[0].settings, r#"{"fast":20,"slow":60}"#);
+        assert!(config.check_backtest().is_ok());
+    }
+
+    #[test]
+    fn it_shows_every_key_that_is_ever_asked_for() {
+        let (text, folder) = (all_switched_on(), folder());
+        let file = folder.path().join("sigbox.toml");
+        let reader = Reader::new(&text, &file);
+        reader.read(|root| Config::read(&file, root));
+        let asked = reader.asked.borrow().clone();
+        let absent: Vec<_> = asked.iter().filter(|(_, is_there)| !**is_there).map(|(key, _)| key).collect();
+        assert_eq!(absent, [""; 0]);
+        // The keys of ten sections were indeed asked for.
+        assert!(asked.contains_key("the file limits") && asked.contains_key("[limits] cache-dir"), "{asked:?}");
+        assert!(asked.len() > 70, "{}", asked.len());
+    }
+
+    #[test]
+    fn what_it_shows_as_a_default_is_the_default() {
+        let folder = folder();
+        let as_it_is = parse(&template("my \"plugin\""), folder.path());
+        let switched_on = parse(&all_switched_on(), folder.path());
+        assert_eq!(switched_on.engine, Settings::default());
+        assert_eq!(switched_on.limits, Limits::default());
+        assert_eq!(switched_on.live, Live::default());
+        assert_eq!(switched_on.persistence, as_it_is.persistence);
+        assert_eq!(switched_on.exchange_name, as_it_is.exchange_name);
+        assert_eq!(switched_on.candles.gaps, as_it_is.candles.gaps);
+        assert_eq!(switched_on.frame.name, as_it_is.frame.name);
+        assert_eq!(switched_on.frame.interval, as_it_is.frame.interval);
+        // What has no default shows an example, which says so by being different.
+        assert_eq!(as_it_is.frame.start_ms.or(as_it_is.frame.end_ms), None);
+        assert_eq!(as_it_is.cache_dir, None);
+        assert!(as_it_is.stores.is_empty() && switched_on.stores.contains_key("scratch"));
+        assert_eq!(as_it_is.persistence.signal, StoreChoice::File);
+        assert_eq!((as_it_is.risk[0].rules.len(), switched_on.risk[0].rules.len()), (2, 5));
+    }
+}

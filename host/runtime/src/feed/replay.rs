@@ -1,0 +1,116 @@
+//! Recorded candles, closing at a chosen pace: for paper trading and tests.
+
+use std::time::Duration;
+
+use sigbox_engine::{Candle, MINUTE_MS};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Boundary, Feed, FeedError, since};
+use crate::{
+    candles::Series,
+    market::Market,
+    run::Notice,
+};
+
+/// Replays candles as if they closed now. Time is the candles' own, so a run that was interrupted goes on at the minute
+/// it had reached, and nothing is ever missed.
+pub struct ReplayFeed {
+    symbols: Vec<(String, Vec<Candle>)>,
+    /// Real time of one candle's minute; zero: as fast as possible.
+    minute: Duration,
+    /// First boundary to decide; never before every symbol has this many candles.
+    from_ms: Option<i64>,
+    average_of: usize,
+    now_ms: i64,
+    due: Option<Instant>,
+}
+
+impl ReplayFeed {
+    /// A feed of `symbols`. `speed`: simulated seconds a second, 0 for as fast as possible. `from_ms`: the first
+    /// boundary a flat trader still has to decide; `None`: the first one that has `average_of` candles before it.
+    #[must_use]
+    pub fn new(
+        symbols: Vec<(String, Series)>,
+        speed: f64,
+        from_ms: Option<i64>,
+        average_of: usize,
+    ) -> Self {
+        let minute = if speed > 0.0 { Duration::from_secs_f64(60.0 / speed) } else { Duration::ZERO };
+        let symbols =
+            symbols.into_iter().map(|(symbol, series)| (symbol, series.closed_before(i64::MAX).to_vec())).collect();
+        Self { symbols, minute, from_ms, average_of, now_ms: 0, due: None }
+    }
+
+    /// The first boundary at which every symbol has a window's worth of candles.
+    fn earliest_ms(&self) -> Result<i64, FeedError> {
+        let mut earliest = i64::MIN;
+        for (symbol, candles) in &self.symbols {
+            let Some(last_of_window) = candles.get(self.average_of.saturating_sub(1)) else {
+                return Err(FeedError::Candles {
+                    symbol: symbol.clone(),
+                    problem: format!(
+                        "there are {}, and the average price alone needs {}; give more of them",
+                        candles.len(),
+                        self.average_of
+                    ),
+                });
+            };
+            earliest = earliest.max(last_of_window.close_time_ms());
+        }
+        Ok(earliest)
+    }
+}
+
+impl Feed for ReplayFeed {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+        let earliest = self.earliest_ms()?;
+        // What was left behind is judged from the candle it has to be judged on first; that one closes a minute later.
+        let left_behind = wanted.iter().filter_map(|(_, open_ms)| Some((*open_ms)? + MINUTE_MS)).min();
+        let first = match (left_behind, self.from_ms) {
+            (Some(judge_ms), Some(ask_ms)) => judge_ms.min(ask_ms),
+            (Some(ms), None) | (None, Some(ms)) => ms,
+            (None, None) => earliest,
+        };
+        let first = first.max(earliest);
+        for (symbol, candles) in &self.symbols {
+            let until = candles.partition_point(|candle| candle.close_time_ms() < first);
+            push_all(market, symbol, &candles[..until])?;
+        }
+        self.now_ms = first - MINUTE_MS;
+        Ok(())
+    }
+
+    async fn next(&mut self, market: &Market, _: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {
+        // Nothing is changed before the only wait, so that a caller may give up waiting and ask again.
+        if !self.minute.is_zero() {
+            let due = *self.due.get_or_insert_with(Instant::now);
+            sleep_until(due).await;
+            self.due = Some(due + self.minute);
+        }
+        self.now_ms += MINUTE_MS;
+        let now_ms = self.now_ms;
+        let mut any = false;
+        for (symbol, candles) in &self.symbols {
+            if let Some(candle) = since(candles, now_ms - MINUTE_MS).first()
+                && candle.close_time_ms() == now_ms
+            {
+                push_all(market, symbol, std::slice::from_ref(candle))?;
+                any = true;
+            }
+        }
+        Ok(any.then_some(Boundary { now_ms, fresh: true }))
+    }
+}
+
+fn push_all(market: &Market, symbol: &str, candles: &[Candle]) -> Result<(), FeedError> {
+    let series = market.series(symbol).ok_or_else(|| FeedError::Candles {
+        symbol: symbol.to_owned(),
+        problem: "the run does not trade it".to_owned(),
+    })?;
+    for candle in candles {
+        series
+            .push(*candle)
+            .map_err(|error| FeedError::Candles { symbol: symbol.to_owned(), problem: error.to_string() })?;
+    }
+    Ok(())
+}

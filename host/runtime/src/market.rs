@@ -1,0 +1,75 @@
+//! The candles a run has seen so far, shared by everything that looks at them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use sigbox_engine::{Candle, price::average_price};
+
+use crate::candles::{Series, SeriesError};
+
+/// Candles by symbol. Cheap to clone: clones look at the same candles.
+///
+/// A backtest fills it once; a live run adds each candle as it closes. What may be *seen* at a given time is decided by
+/// [`Series::closed_before`] alone, so that neither can show a candle too early (hazard H-01).
+#[derive(Clone, Debug, Default)]
+pub struct Market {
+    series: Arc<BTreeMap<String, SharedSeries>>,
+}
+
+/// The candles of one symbol. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SharedSeries(Arc<RwLock<Series>>);
+
+impl SharedSeries {
+    fn new(series: Series) -> Self {
+        Self(Arc::new(RwLock::new(series)))
+    }
+
+    /// Looks at the candles. Do not hold on to the guard: a live run has to add to them.
+    #[must_use]
+    pub fn read(&self) -> RwLockReadGuard<'_, Series> {
+        // A reader cannot leave a series half changed, and `push` changes it in one step.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the next candle.
+    ///
+    /// # Errors
+    /// When it is not the next one.
+    pub fn push(&self, candle: Candle) -> Result<(), SeriesError> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(candle)
+    }
+
+    /// Drops candles that opened before `open_ms`.
+    pub fn forget_before(&self, open_ms: i64) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).forget_before(open_ms);
+    }
+
+    /// Average price of the last `count` candles closed at `now_ms`; `None` when there are fewer.
+    #[must_use]
+    pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {
+        average_price(self.read().last_closed(now_ms, count)?)
+    }
+}
+
+impl Market {
+    /// A market of these series.
+    #[must_use]
+    pub fn new(series: impl IntoIterator<Item = (String, Series)>) -> Self {
+        let series = series.into_iter().map(|(symbol, series)| (symbol, SharedSeries::new(series)));
+        Self { series: Arc::new(series.collect()) }
+    }
+
+    /// The candles of `symbol`, if it is traded here.
+    #[must_use]
+    pub fn series(&self, symbol: &str) -> Option<&SharedSeries> {
+        self.series.get(symbol)
+    }
+
+    /// Every symbol, ascending.
+    pub fn symbols(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,24 @@
+//! Rust types for the WIT in `wit/`. Generated; everything else in this folder gives them a meaning.
+
+#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated")]
+
+/// `sigbox:strategy/strategy`.
+pub(super) mod strategy {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
+        world: "sigbox:strategy/strategy",
+    });
+}
+
+/// `sigbox:persistence/backend`, called asynchronously because a backend waits for its storage.
+pub(super) mod persistence {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
+        world: "sigbox:persistence/backend",
+        exports: { default: async },
+        with: {
+            "sigbox:host/config": super::strategy::sigbox::host::config,
+            "sigbox:host/logging": super::strategy::sigbox::host::logging,
+        },
+    });
+}

@@ -1,0 +1,101 @@
+//! Whether a component fits the WIT in `wit/`, and what to tell its author when it does not.
+
+use wasmtime::{
+    Engine,
+    component::{Component, ComponentExportIndex, types::ComponentItem},
+};
+
+/// The interface a strategy exports.
+pub(crate) const STRATEGY: Interface = Interface { name: "sigbox:strategy/guest", version: "0.1.0", kind: "a strategy" };
+
+/// The interface a persistence backend exports.
+pub(crate) const PERSISTENCE: Interface =
+    Interface { name: "sigbox:persistence/store", version: "0.1.0", kind: "a persistence backend" };
+
+/// An interface of ours that a plugin exports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interface {
+    name: &'static str,
+    version: &'static str,
+    /// What a component that exports it is.
+    kind: &'static str,
+}
+
+impl Interface {
+    fn full_name(self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+/// Where `component` exports `function` of `interface`.
+///
+/// # Errors
+/// A sentence that says what was expected, what was found and what to do.
+pub(crate) fn export(
+    component: &Component,
+    engine: &Engine,
+    interface: Interface,
+    function: &str,
+) -> Result<ComponentExportIndex, String> {
+    let expected = interface.full_name();
+    let Some((_, instance)) = component.get_export(None, &expected) else {
+        return Err(wrong_exports(component, engine, interface));
+    };
+    let (_, index) = component.get_export(Some(&instance), function).ok_or_else(|| {
+        format!("its export {expected} lacks the function {function}; build it against wit/ of this sigbox")
+    })?;
+    Ok(index)
+}
+
+fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -> String {
+    let found: Vec<String> =
+        component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let expected = interface.full_name();
+    for other in [STRATEGY, PERSISTENCE] {
+        let prefix = format!("{}@", other.name);
+        let Some(name) = found.iter().find(|name| name.starts_with(&prefix)) else { continue };
+        return if other.name == interface.name {
+            format!(
+                "was built for {name}; this sigbox serves {expected}: use a plugin built for that track, or the \
+                 sigbox that serves {name}"
+            )
+        } else {
+            format!("is {}, but {} was expected here: it exports {name}, not {expected}", other.kind, interface.kind)
+        };
+    }
+    let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    format!(
+        "is not {}: expected the export {expected}, found {found}; build it for the world in wit/ of this sigbox",
+        interface.kind
+    )
+}
+
+/// Why the imports of `component` cannot be met; `reason` is what the linker said of the first one.
+pub(crate) fn explain_imports(component: &Component, engine: &Engine, reason: &str) -> String {
+    let foreign: Vec<String> = component
+        .component_type()
+        .imports(engine)
+        .filter(|(name, item)| {
+            matches!(item.ty, ComponentItem::ComponentInstance(_))
+                && !name.starts_with("sigbox:host/")
+                && !name.starts_with("wasi:")
+        })
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    if foreign.is_empty() {
+        format!("imports something this sigbox does not offer: {reason}; build it against wit/ of this sigbox")
+    } else {
+        format!(
+            "imports {}, which this sigbox does not offer (it offers sigbox:host@0.1 and WASI 0.2): {reason}",
+            foreign.join(", ")
+        )
+    }
+}
+
+/// Why an export of `interface` has the wrong type; `reason` is what the type check said.
+pub(crate) fn explain_export(interface: Interface, reason: &str) -> String {
+    format!(
+        "its export {} has another type than expected: {reason}; build it against wit/ of this sigbox",
+        interface.full_name()
+    )
+}

@@ -1,0 +1,78 @@
+//! Why a plugin could not be loaded or used.
+
+use std::path::PathBuf;
+
+/// A plugin that cannot be used. The message names the plugin and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// The file could not be read.
+    #[error("plugin {path}: cannot be read: {source}", path = .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a component.
+    #[error(
+        "plugin {path}: is not a WebAssembly component: {reason}; build it for wasm32-wasip2, or wrap a core module \
+         with `wasm-tools component new`",
+        path = .path.display()
+    )]
+    NotAComponent {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The component does not fit the contract.
+    #[error("plugin {path}: {mismatch}", path = .path.display())]
+    Contract {
+        /// Which file.
+        path: PathBuf,
+        /// What was expected, what was found and what to do.
+        mismatch: String,
+    },
+    /// The plugin said it cannot work.
+    #[error("plugin {plugin}: {function} failed: {code}: {message}")]
+    Refused {
+        /// Which plugin, by the name the operator gave it.
+        plugin: String,
+        /// The function that said so.
+        function: &'static str,
+        /// The plugin's own code.
+        code: String,
+        /// The plugin's own words.
+        message: String,
+    },
+    /// The plugin broke down.
+    #[error("plugin {plugin}: {function}: {breakdown}")]
+    Broke {
+        /// Which plugin, by the name the operator gave it.
+        plugin: String,
+        /// The function that was running.
+        function: &'static str,
+        /// How.
+        breakdown: Breakdown,
+    },
+    /// The sandbox itself could not be set up.
+    #[error("the sandbox could not be set up: {0}")]
+    Sandbox(String),
+}
+
+/// How a call ended that did not return. The instance is gone; the next call gets a new one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Breakdown {
+    /// It used up its fuel.
+    #[error("used up its {0} units of fuel for one call ([limits] fuel-per-call)")]
+    OutOfFuel(u64),
+    /// It took too long.
+    #[error("did not answer within {} ms", .0.as_millis())]
+    Timeout(std::time::Duration),
+    /// It wanted more memory than it may have.
+    #[error("wanted more than its {} MiB of memory ([limits] memory-mib)", .0 >> 20)]
+    OutOfMemory(usize),
+    /// Anything else: unreachable code, a bad access, a broken promise of the component model.
+    #[error("trapped: {0}")]
+    Trap(String),
+}

@@ -1,0 +1,242 @@
+//! Strategies as components.
+
+use std::path::{Path, PathBuf};
+
+use sigbox_engine::{Interval, Proposal, Side, trader::Answer};
+use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
+
+use super::{
+    PluginError, Sandbox, contract,
+    bindings::strategy::exports::sigbox::strategy::guest,
+    call::call,
+    error::Breakdown,
+    host::{Grant, Host},
+    sandbox::{Mode, one_line},
+};
+use crate::market::Market;
+
+/// A compiled strategy component, ready to make instances. Cheap to clone.
+#[derive(Clone)]
+pub struct StrategyPlugin {
+    sandbox: Sandbox,
+    path: PathBuf,
+    pre: InstancePre<Host>,
+    exports: Exports,
+}
+
+/// Where the functions of `sigbox:strategy/guest` are.
+#[derive(Clone, Copy)]
+struct Exports {
+    describe: ComponentExportIndex,
+    init: ComponentExportIndex,
+    get_signal: ComponentExportIndex,
+}
+
+/// Who an instance trades for, and with what.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The strategy's name in the configuration.
+    pub strategy: String,
+    /// The symbol.
+    pub symbol: String,
+    /// The exchange's name.
+    pub exchange: String,
+    /// The name of the period being tested, if there is one.
+    pub frame: Option<String>,
+    /// The strategy's settings, a JSON object.
+    pub settings: String,
+    /// The candles it can see.
+    pub market: Market,
+    /// Candles in the average price.
+    pub average_of: usize,
+}
+
+impl StrategyPlugin {
+    /// Compiles the component at `path`, or finds its compiled code, and checks that it is a strategy.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a component or does not fit `sigbox:strategy`.
+    pub fn load(sandbox: &Sandbox, path: &Path) -> Result<Self, PluginError> {
+        let component = sandbox.component(path)?;
+        let export = |function| {
+            contract::export(&component, &sandbox.engine, contract::STRATEGY, function)
+                .map_err(|mismatch| PluginError::Contract { path: path.to_path_buf(), mismatch })
+        };
+        let exports =
+            Exports { describe: export("describe")?, init: export("init")?, get_signal: export("get-signal")? };
+        let pre = sandbox.linker.instantiate_pre(&component).map_err(|error| PluginError::Contract {
+            path: path.to_path_buf(),
+            mismatch: contract::explain_imports(&component, &sandbox.engine, &one_line(&error)),
+        })?;
+        Ok(Self { sandbox: sandbox.clone(), path: path.to_path_buf(), pre, exports })
+    }
+
+    /// Starts a strategy on one symbol: instantiates, describes and initialises it.
+    ///
+    /// # Errors
+    /// When it breaks down or refuses its settings.
+    pub async fn start(&self, session: Session) -> Result<StrategyInstance, PluginError> {
+        let (descriptor, running) = self.instantiate(&session).await?;
+        let interval = descriptor.interval.parse().ok().filter(|interval: &Interval| interval.is_signal_interval());
+        let Some(interval) = interval else {
+            return Err(PluginError::Refused {
+                plugin: session.strategy.clone(),
+                function: "describe",
+                code: "interval".to_owned(),
+                message: format!(
+                    "wants to be asked every {:?}; a strategy can be asked every {}",
+                    descriptor.interval,
+                    Interval::SIGNAL.join(", ")
+                ),
+            });
+        };
+        Ok(StrategyInstance { plugin: self.clone(), session, interval, running: Some(running), retired: false })
+    }
+
+    async fn instantiate(&self, session: &Session) -> Result<(guest::Descriptor, Running), PluginError> {
+        let Session { strategy, symbol, exchange, frame, settings, market, average_of } = session.clone();
+        let grant = Grant {
+            plugin: strategy.clone(),
+            instance: symbol.clone(),
+            market,
+            symbol: symbol.clone(),
+            average_of,
+            ..Grant::default()
+        };
+        let deterministic = self.sandbox.mode == Mode::Deterministic;
+        let host = Host::new(grant, self.sandbox.limits.clone(), deterministic);
+        let mut store = self.sandbox.store(host)?;
+
+        let broke = |function, breakdown| PluginError::Broke { plugin: strategy.clone(), function, breakdown };
+        let instance = match self.sandbox.mode {
+            Mode::Deterministic => self.pre.instantiate(&mut store),
+            Mode::Live => self.pre.instantiate_async(&mut store).await,
+        };
+        let instance = instance.map_err(|error| broke("instantiate", self.sandbox.breakdown(&store, &error)))?;
+        let mismatch = |error: wasmtime::Error| PluginError::Contract {
+            path: self.path.clone(),
+            mismatch: contract::explain_export(contract::STRATEGY, &one_line(&error)),
+        };
+        let describe: TypedFunc<(), (guest::Descriptor,)> =
+            instance.get_typed_func(&mut store, self.exports.describe).map_err(mismatch)?;
+        let init: TypedFunc<(guest::Session, String), (Result<(), guest::Failure>,)> =
+            instance.get_typed_func(&mut store, self.exports.init).map_err(mismatch)?;
+        let get_signal = instance.get_typed_func(&mut store, self.exports.get_signal).map_err(mismatch)?;
+
+        let timeout = self.sandbox.limits.strategy_timeout;
+        let (descriptor,) = call(&self.sandbox, &mut store, describe, (), 0, timeout)
+            .await
+            .map_err(|breakdown| broke("describe", breakdown))?;
+        let guest_session = guest::Session { symbol, strategy: strategy.clone(), exchange, frame };
+        let (initialised,) = call(&self.sandbox, &mut store, init, (guest_session, settings), 0, timeout)
+            .await
+            .map_err(|breakdown| broke("init", breakdown))?;
+        initialised.map_err(|failure| PluginError::Refused {
+            plugin: strategy.clone(),
+            function: "init",
+            code: failure.code,
+            message: failure.message,
+        })?;
+        Ok((descriptor, Running { store, get_signal }))
+    }
+}
+
+/// One strategy on one symbol. A breakdown costs it its memory, not its life: the next question goes to a fresh
+/// instance.
+pub struct StrategyInstance {
+    plugin: StrategyPlugin,
+    session: Session,
+    interval: Interval,
+    running: Option<Running>,
+    retired: bool,
+}
+
+struct Running {
+    store: wasmtime::Store<Host>,
+    get_signal: TypedFunc<(u64, f64), (Result<Option<guest::Signal>, guest::Failure>,)>,
+}
+
+impl StrategyInstance {
+    /// How often the strategy itself wants to be asked.
+    #[must_use]
+    pub const fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Asks the strategy at `now_ms`, when the average price was `price`. Whatever it does, there is an answer.
+    pub async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+        if self.retired {
+            return Answer::Nothing;
+        }
+        match self.ask(now_ms, price).await {
+            Ok(Ok(None)) => Answer::Nothing,
+            Ok(Ok(Some(signal))) => Answer::Trade(proposal(signal)),
+            Ok(Err(failure)) => {
+                self.retired = !failure.retryable;
+                let retired = if self.retired { "; it asked to be retired for the rest of the run" } else { "" };
+                Answer::Failed(format!("get-signal failed: {}: {}{retired}", failure.code, failure.message))
+            }
+            Err(error) => {
+                self.running = None;
+                Answer::Failed(error.to_string())
+            }
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        now_ms: i64,
+        price: f64,
+    ) -> Result<Result<Option<guest::Signal>, guest::Failure>, PluginError> {
+        let Self { plugin, session, running, .. } = self;
+        let running = match running {
+            Some(running) => running,
+            None => running.insert(plugin.instantiate(session).await?.1),
+        };
+        let Running { store, get_signal } = running;
+        let timeout = plugin.sandbox.limits.strategy_timeout;
+        let broke = |breakdown: Breakdown| PluginError::Broke {
+            plugin: session.strategy.clone(),
+            function: "get-signal",
+            breakdown,
+        };
+        let params = (now_ms.unsigned_abs(), price);
+        let (answer,) =
+            call(&plugin.sandbox, store, *get_signal, params, now_ms, timeout).await.map_err(broke)?;
+        Ok(answer)
+    }
+}
+
+/// The guest's signal in the engine's words. `extra` has no fields the engine knows yet.
+fn proposal(signal: guest::Signal) -> Proposal {
+    let guest::Signal {
+        id,
+        symbol,
+        position,
+        price_open,
+        price_take_profit,
+        price_stop_loss,
+        minute_estimated_time,
+        cost,
+        multiplier,
+        isolated,
+        note,
+        extra: _,
+    } = signal;
+    Proposal {
+        id,
+        symbol,
+        side: match position {
+            guest::Position::Long => Side::Long,
+            guest::Position::Short => Side::Short,
+        },
+        price_open,
+        price_take_profit,
+        price_stop_loss,
+        minute_estimated_time,
+        cost,
+        multiplier,
+        isolated,
+        note,
+    }
+}

@@ -1,0 +1,377 @@
+//! From what a configuration calls a plugin to a component file: as it is, or built from a folder of Rust.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use serde::Deserialize;
+
+/// The target plugins are built for.
+const TARGET: &str = "wasm32-wasip2";
+
+/// Variables that are meant for the build of the host, and would change what is built here or where it goes. What
+/// describes the toolchain may stay.
+const HOST_BUILD_VARIABLES: [&str; 7] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "RUSTC_WORKSPACE_WRAPPER",
+];
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginSourceError {
+    /// Nothing is there.
+    #[error("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
+    Missing(PathBuf),
+    /// A file of another kind.
+    #[error("{} is no plugin; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
+    NotAPlugin(PathBuf),
+    /// A folder nobody can build.
+    #[error("folder {} has no Cargo.toml; name the folder of the plugin's package, or a .wasm file", .0.display())]
+    NoManifest(PathBuf),
+    /// Cargo is not installed.
+    #[error(
+        "cannot build plugin {}: there is no {}; install Rust with rustup (https://rustup.rs), or name a .wasm file",
+        .folder.display(), .cargo.display()
+    )]
+    NoCargo {
+        /// The plugin.
+        folder: PathBuf,
+        /// What was to be run.
+        cargo: OsString,
+    },
+    /// Cargo is there and does not run, or cannot be listened to.
+    #[error("cannot build plugin {}: {} does not run: {source}", .folder.display(), .cargo.display())]
+    CargoDoesNotRun {
+        /// The plugin.
+        folder: PathBuf,
+        /// What was to be run.
+        cargo: OsString,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The compiler has no standard library for plugins.
+    #[error(
+        "cannot build plugin {}: the target {TARGET} is not installed; run `rustup target add {TARGET}`",
+        .0.display()
+    )]
+    NoTarget(PathBuf),
+    /// It does not compile.
+    #[error("cannot build plugin {}; cargo says:\n{}", .folder.display(), .output.trim_end())]
+    BuildFailed {
+        /// The plugin.
+        folder: PathBuf,
+        /// All that cargo wrote to standard error.
+        output: String,
+    },
+    /// It compiles, and is no component.
+    #[error(
+        "plugin {} builds, but not into a component; its Cargo.toml must say [lib] crate-type = [\"cdylib\"]",
+        .0.display()
+    )]
+    NoComponent(PathBuf),
+}
+
+/// The component of `plugin`: a `.wasm` file is its own, whatever is in it, and a folder with a `Cargo.toml` is built
+/// in release mode, which takes a moment when cargo finds nothing to do and may take minutes otherwise. Blocks.
+///
+/// `cargo` is the program to build with, a path or a name; `on_progress` gets each line cargo writes meanwhile, without
+/// its end.
+///
+/// # Errors
+/// When there is no such plugin, or it cannot be built; each case says what to do.
+pub fn resolve(plugin: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PluginSourceError> {
+    if plugin.is_dir() {
+        return build(plugin, cargo, on_progress);
+    }
+    match plugin.try_exists() {
+        // What may not be looked at may still be read; whoever reads it says why not.
+        Ok(true) | Err(_) if plugin.extension() == Some(OsStr::new("wasm")) => Ok(plugin.to_owned()),
+        Ok(true) | Err(_) => Err(PluginSourceError::NotAPlugin(plugin.to_owned())),
+        Ok(false) => Err(PluginSourceError::Missing(plugin.to_owned())),
+    }
+}
+
+fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Result<PathBuf, PluginSourceError> {
+    let manifest = folder.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(PluginSourceError::NoManifest(folder.to_owned()));
+    }
+    let Output { success, messages, log } = run(folder, cargo, on_progress).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => PluginSourceError::NoCargo { folder: folder.to_owned(), cargo: cargo.to_owned() },
+        _ => PluginSourceError::CargoDoesNotRun { folder: folder.to_owned(), cargo: cargo.to_owned(), source },
+    })?;
+    if !success {
+        return Err(if is_target_missing(&log) {
+            PluginSourceError::NoTarget(folder.to_owned())
+        } else {
+            PluginSourceError::BuildFailed { folder: folder.to_owned(), output: log }
+        });
+    }
+    component(&messages, &manifest).ok_or_else(|| PluginSourceError::NoComponent(folder.to_owned()))
+}
+
+/// What a run of cargo leaves behind.
+struct Output {
+    success: bool,
+    /// Standard output: a JSON message a line.
+    messages: String,
+    /// Standard error: progress, and diagnostics as people read them.
+    log: String,
+}
+
+fn run(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> io::Result<Output> {
+    let mut child = command(folder, cargo).spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // Both at once, or cargo would wait for the one that is not read.
+    let messages = thread::spawn(move || -> io::Result<String> {
+        let mut messages = Vec::new();
+        if let Some(mut stdout) = stdout {
+            stdout.read_to_end(&mut messages)?;
+        }
+        Ok(String::from_utf8_lossy(&messages).into_owned())
+    });
+    let log = stderr.map_or_else(|| Ok(String::new()), |stderr| follow(stderr, on_progress));
+    let messages = messages.join().unwrap_or_else(|_| Err(io::Error::other("reading its messages panicked")));
+    // Waited for in any case, so that no process is left behind.
+    let status = child.wait()?;
+    Ok(Output { success: status.success(), messages: messages?, log: log? })
+}
+
+fn command(folder: &Path, cargo: &OsStr) -> Command {
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for variable in HOST_BUILD_VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Hands out the lines as they come, and returns them all.
+fn follow(stderr: impl Read, on_progress: &mut dyn FnMut(&str)) -> io::Result<String> {
+    let mut log = String::new();
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while stderr.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        on_progress(text.trim_end_matches(['\r', '\n']));
+        log.push_str(&text);
+        line.clear();
+    }
+    Ok(log)
+}
+
+/// rustc's note, since 2015; it has no code of its own that tells this from another missing crate.
+fn is_target_missing(log: &str) -> bool {
+    log.contains("target may not be installed")
+}
+
+/// The component among what was built: that of the package of `manifest`, not one of a dependency.
+fn component(messages: &str, manifest: &Path) -> Option<PathBuf> {
+    let manifest = manifest.canonicalize().ok()?;
+    let is_ours = |artifact: &Artifact| {
+        artifact.target.kind.iter().any(|kind| kind == "cdylib")
+            && artifact.manifest_path.canonicalize().is_ok_and(|path| path == manifest)
+    };
+    messages
+        .lines()
+        // Messages of other kinds have other fields, and macros may print what is no message at all.
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .filter(is_ours)
+        .flat_map(|artifact| artifact.filenames)
+        .find(|file| file.extension() == Some(OsStr::new("wasm")))
+}
+
+/// Cargo's message about something it has built, or found up to date.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: ArtifactTarget,
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ArtifactTarget {
+    kind: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The cargo that runs this test, which is the one that has the target.
+    fn cargo() -> OsString {
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+    }
+
+    fn error(plugin: &Path, cargo: &OsStr) -> String {
+        resolve(plugin, cargo, &mut |_| {}).unwrap_err().to_string()
+    }
+
+    /// A package of its own workspace, so that the one this file is in does not claim it.
+    fn package(manifest: &str, file: &str, code: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = format!("[package]\nname = \"p\"\nedition = \"2024\"\n[workspace]\n{manifest}");
+        fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+        fs::create_dir(folder.path().join("src")).unwrap();
+        fs::write(folder.path().join("src").join(file), code).unwrap();
+        folder
+    }
+
+    const COMPONENT: &str = "[lib]\ncrate-type = [\"cdylib\"]\n";
+
+    #[test]
+    fn a_folder_is_built_and_the_second_time_found_up_to_date() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/persistence/memory");
+        let mut lines = Vec::new();
+        let built = resolve(&folder, &cargo(), &mut |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(built.file_name(), Some(OsStr::new("sigbox_memory_store.wasm")));
+        assert_eq!(fs::read(&built).unwrap()[..4], *b"\0asm");
+        assert!(lines.iter().any(|line| line.contains("Finished")), "{lines:?}");
+
+        lines.clear();
+        assert_eq!(resolve(&folder, &cargo(), &mut |line| lines.push(line.to_owned())).unwrap(), built);
+        assert!(!lines.iter().any(|line| line.contains("Compiling")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_component_is_that_of_the_folder_and_not_one_it_depends_on() {
+        let folder = package(
+            &format!("{COMPONENT}[dependencies]\ndep = {{ path = \"dep\" }}\n"),
+            "lib.rs",
+            "#[unsafe(no_mangle)] pub extern \"C\" fn used() -> i32 { dep::seven() }",
+        );
+        let dep = folder.path().join("dep");
+        fs::create_dir_all(dep.join("src")).unwrap();
+        let manifest = "[package]\nname = \"dep\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n";
+        fs::write(dep.join("Cargo.toml"), manifest).unwrap();
+        fs::write(dep.join("src/lib.rs"), "pub fn seven() -> i32 { 7 }").unwrap();
+        let built = resolve(folder.path(), &cargo(), &mut |_| {}).unwrap();
+        assert_eq!(built.file_name(), Some(OsStr::new("p.wasm")));
+    }
+
+    #[test]
+    fn what_is_set_for_the_build_of_the_host_does_not_reach_that_of_the_plugin() {
+        let command = command(Path::new("."), OsStr::new("cargo"));
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
+            assert!(removed.contains(&OsStr::new(variable)), "{variable} is left in {removed:?}");
+        }
+        assert!(!removed.contains(&OsStr::new("RUSTUP_TOOLCHAIN")), "the toolchain is one for all");
+    }
+
+    #[test]
+    fn a_wasm_file_is_its_own_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s.wasm");
+        assert_eq!(
+            error(&file, OsStr::new("cargo")),
+            format!("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", file.display())
+        );
+        fs::write(&file, "").unwrap();
+        assert_eq!(resolve(&file, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), file);
+        let other = folder.path().join("s.rs");
+        fs::write(&other, "").unwrap();
+        assert_eq!(
+            error(&other, OsStr::new("cargo")),
+            format!("{} is no plugin; it must be a .wasm file or a folder with a Cargo.toml", other.display())
+        );
+    }
+
+    #[test]
+    fn a_folder_without_a_package_is_refused_before_cargo_finds_another_one_above_it() {
+        let folder = package(COMPONENT, "lib.rs", "");
+        let inner = folder.path().join("src");
+        assert_eq!(
+            error(&inner, &cargo()),
+            format!(
+                "folder {} has no Cargo.toml; name the folder of the plugin's package, or a .wasm file",
+                inner.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_missing_cargo_says_what_to_install() {
+        let folder = package(COMPONENT, "lib.rs", "");
+        assert_eq!(
+            error(folder.path(), OsStr::new("no-such-cargo")),
+            format!(
+                "cannot build plugin {}: there is no no-such-cargo; install Rust with rustup (https://rustup.rs), or \
+                 name a .wasm file",
+                folder.path().display()
+            )
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_cargo_that_may_not_be_run_says_so() {
+        let folder = package(COMPONENT, "lib.rs", "");
+        let message = error(folder.path(), folder.path().join("Cargo.toml").as_os_str());
+        assert!(message.ends_with("Cargo.toml does not run: Permission denied (os error 13)"), "{message}");
+    }
+
+    #[test]
+    fn code_that_does_not_compile_is_shown_as_cargo_shows_it() {
+        let folder = package(COMPONENT, "lib.rs", "fn f() -> i32 { \"seven\" }");
+        let message = error(folder.path(), &cargo());
+        let expected = format!("cannot build plugin {}; cargo says:\n", folder.path().display());
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.contains("error[E0308]: mismatched types") && message.contains("src/lib.rs:1:17"), "{message}");
+    }
+
+    #[test]
+    fn a_package_that_builds_something_else_says_what_to_change() {
+        for (manifest, file, code) in [("", "lib.rs", ""), ("", "main.rs", "fn main() {}")] {
+            let folder = package(manifest, file, code);
+            assert_eq!(
+                error(folder.path(), &cargo()),
+                format!(
+                    "plugin {} builds, but not into a component; its Cargo.toml must say [lib] crate-type = \
+                     [\"cdylib\"]",
+                    folder.path().display()
+                ),
+                "{file}"
+            );
+        }
+    }
+
+    /// What cargo writes when the target is not there, recorded with cargo 1.95 and another target.
+    #[cfg(unix)]
+    #[test]
+    fn a_missing_target_says_how_to_add_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = package(COMPONENT, "lib.rs", "");
+        let cargo = folder.path().join("cargo");
+        let script = "#!/bin/sh\ncat >&2 <<'END'\n   Compiling p v0.0.0 (/p)\nerror[E0463]: can't find crate for \
+         `std`\n  \
+                      |\n  = note: the `wasm32-wasip2` target may not be installed\n  = help: consider downloading the \
+                      target with `rustup target add wasm32-wasip2`\n\nEND\nexit 101\n";
+        fs::write(&cargo, script).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(
+            error(folder.path(), cargo.as_os_str()),
+            format!(
+                "cannot build plugin {}: the target wasm32-wasip2 is not installed; run `rustup target add \
+                 wasm32-wasip2`",
+                folder.path().display()
+            )
+        );
+    }
+}

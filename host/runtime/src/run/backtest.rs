@@ -1,0 +1,140 @@
+//! A run over recorded candles.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use futures_util::FutureExt as _;
+use sigbox_engine::{Interval, MINUTE_MS};
+
+use super::{RunError, Setup, desk::{Desk, Entries}, iso, sink::Sink, strategy::Strategy};
+
+/// The period of a backtest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// `frameName` of rows and events; may be empty.
+    pub name: String,
+    /// The first boundary strategies may be asked at, floored to the minute. `None`: the first one that has enough
+    /// candles before it for the average price.
+    pub start_ms: Option<i64>,
+    /// Strategies are asked at boundaries up to this one, inclusive. `None`: so that the last candle is the one that
+    /// ends whatever is still held.
+    pub end_ms: Option<i64>,
+    /// Strategies may be asked every so often, counted from the start.
+    pub interval: Interval,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { name: String::new(), start_ms: None, end_ms: None, interval: Interval::MINUTE }
+    }
+}
+
+/// How far a backtest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Minutes done.
+    pub done: u64,
+    /// Minutes in all.
+    pub total: u64,
+}
+
+/// How many minutes pass between two reports of progress: some ten thousand of them pass in a hundredth of a second.
+const PROGRESS_EVERY: u64 = 4096;
+
+/// A run over recorded candles: as fast as possible, and nothing is kept.
+pub struct Backtest<S> {
+    desk: Desk<S>,
+    start_ms: i64,
+    /// The last boundary at which strategies may be asked.
+    end_ms: i64,
+    step_ms: i64,
+}
+
+impl<S: Strategy> Backtest<S> {
+    /// Prepares a run of `setup` over `frame`.
+    ///
+    /// # Errors
+    /// When the candles do not cover the frame, or the setup contradicts itself.
+    pub fn new(setup: Setup<S>, frame: &Frame) -> Result<Self, RunError> {
+        let average_of = setup.settings.avg_price_candles_count;
+        let (seats, profiles) = setup.into_seats(&frame.name, BTreeMap::new())?;
+        let mut first_possible = i64::MIN;
+        let mut last_possible = i64::MAX;
+        for seat in &seats {
+            let series = seat.series.read();
+            let (Some(first), Some(end)) = (series.first_open_ms(), series.end_ms()) else {
+                return Err(RunError::Frame(format!("{}: there are no candles of the symbol", seat.pair())));
+            };
+            first_possible = first_possible.max(first + i64::from(average_of) * MINUTE_MS);
+            last_possible = last_possible.min(end);
+        }
+        let start_ms = frame.start_ms.map_or(first_possible, |start| start - start.rem_euclid(MINUTE_MS));
+        if start_ms < first_possible {
+            return Err(RunError::Frame(format!(
+                "the frame starts at {}, but the average price needs {average_of} candles before it, so it can start \
+                 at {} at the earliest",
+                iso(start_ms),
+                iso(first_possible)
+            )));
+        }
+        // The candle after the last boundary's is the one that ends whatever is still held.
+        let frame_end_ms = frame.end_ms.unwrap_or(last_possible - 2 * MINUTE_MS);
+        if frame_end_ms < start_ms {
+            return Err(RunError::Frame(format!(
+                "the frame ends at {}, before it starts at {}: there is nothing to test",
+                iso(frame_end_ms),
+                iso(start_ms)
+            )));
+        }
+        let step_ms = frame.interval.ms();
+        let end_ms = frame_end_ms - (frame_end_ms - start_ms).rem_euclid(step_ms);
+        let mut desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
+        for seat in &mut desk.seats {
+            seat.next_open_ms = start_ms - MINUTE_MS;
+        }
+        Ok(Self { desk, start_ms, end_ms, step_ms })
+    }
+
+    /// The first and the last boundary strategies may be asked at, milliseconds.
+    #[must_use]
+    pub const fn period_ms(&self) -> (i64, i64) {
+        (self.start_ms, self.end_ms)
+    }
+
+    /// Runs to the end, or until `progress` breaks. Must not be called inside an async runtime: a sandboxed strategy
+    /// is called synchronously.
+    ///
+    /// # Errors
+    /// When a candle is missing; what happened before has been told.
+    pub fn run(
+        mut self,
+        sink: &mut dyn Sink,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(), RunError> {
+        let total = ((self.end_ms - self.start_ms) / MINUTE_MS).unsigned_abs() + 1;
+        let mut now_ms = self.start_ms;
+        while now_ms <= self.end_ms || self.desk.holds_anything() {
+            let done = ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
+            if done.is_multiple_of(PROGRESS_EVERY)
+                && progress(Progress { done: done.min(total), total }).is_break()
+            {
+                return Ok(());
+            }
+            let asking = now_ms <= self.end_ms && (now_ms - self.start_ms) % self.step_ms == 0;
+            let entries = if asking { Entries::Open } else { Entries::Late };
+            // Nothing in a backtest waits: strategies answer synchronously and nothing is kept.
+            self.desk
+                .boundary(now_ms, entries, sink)
+                .now_or_never()
+                .expect("a backtest's strategies answer without waiting");
+            if let Some(seat) = self.desk.seats.iter().find(|seat| seat.next_open_ms < now_ms) {
+                return Err(RunError::MissingCandle {
+                    symbol: seat.pair().symbol.clone(),
+                    open_ms: seat.next_open_ms,
+                });
+            }
+            now_ms += MINUTE_MS;
+        }
+        let _ = progress(Progress { done: total, total });
+        Ok(())
+    }
+}

@@ -1,0 +1,384 @@
+//! The one loop: what happens at a minute boundary, in a backtest and in live trading alike.
+//!
+//! ```text
+//! boundary(now) ─► 1 judge    every candle that has closed, on what is held (pure, candle by candle, in order)
+//!                  2 keep     changed documents, durable before memory changes (live only)
+//!                  3 commit   memory = next state
+//!                  4 ask      strategies that are flat and due
+//!                  5 admit    their answers, in order, each under the risk rules the earlier ones left
+//!                  6 keep, commit
+//! ```
+//!
+//! Outcomes are told once they are durable. An outcome that ends something is told *before* its document is cleared,
+//! because afterwards nothing is left to derive it from; one that begins something is told after its document is
+//! written, because a beginning that is not durable must not have happened. After a crash in between, the same candles
+//! give the same outcomes with the same ids, and the sink knows which it has already.
+//!
+//! Invariants:
+//! 1. A trader's next candle is judged only when the state before it is durable and committed.
+//! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
+//! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
+
+use std::ops::Range;
+
+use futures_util::future::join_all;
+use sigbox_engine::{
+    Candle, MINUTE_MS, Outcome, State, Trader,
+    price::average_price,
+    risk::{NoRisk, Rejection, RiskGate, RiskRequest, check_rules},
+    signal::Pair,
+    trader::{Answer, Bar, Memory},
+};
+
+use super::{
+    keeper::{Change, Keeper},
+    risk::{Claim, Profile},
+    sink::{Notice, Sink},
+    strategy::Strategy,
+};
+use crate::market::SharedSeries;
+
+/// What a boundary may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entries {
+    /// Strategies are asked.
+    Open,
+    /// Strategies are not asked; orders that wait may still be filled.
+    Late,
+    /// Nothing: orders that wait are left alone, to be judged after a restart.
+    Stopped,
+}
+
+/// Everything that trades in one run.
+pub(crate) struct Desk<S> {
+    pub(crate) seats: Vec<Seat<S>>,
+    pub(crate) profiles: Vec<Profile>,
+    /// Where changes are kept; a backtest keeps nothing.
+    pub(crate) keeper: Option<Keeper>,
+    /// Candles in the average price.
+    pub(crate) average_of: usize,
+    /// The last boundary of the period being tested.
+    pub(crate) frame_end_ms: Option<i64>,
+    scratch: Scratch,
+}
+
+/// One trader with its strategy and its candles.
+pub(crate) struct Seat<S> {
+    pub(crate) trader: Trader,
+    pub(crate) strategy: S,
+    pub(crate) series: SharedSeries,
+    /// Indices of the risk profiles it is subject to.
+    pub(crate) profiles: Vec<usize>,
+    /// Opening time of the next candle to judge.
+    pub(crate) next_open_ms: i64,
+    /// The strategy is not asked at boundaries before this one: it was, before a restart.
+    pub(crate) ask_from_ms: i64,
+    /// The store failed and may not hold what the trader holds.
+    pub(crate) unsettled: bool,
+}
+
+impl<S> Seat<S> {
+    /// Whether every candle closed at `now_ms` has been judged and the store holds the result.
+    fn is_current(&self, now_ms: i64) -> bool {
+        self.next_open_ms >= now_ms && !self.unsettled
+    }
+}
+
+/// A decision that has not been kept and committed yet.
+struct Draft {
+    seat: usize,
+    /// What to remember; `None`: nothing changes.
+    next: Option<Memory>,
+    /// Which of the collected outcomes are its own.
+    outcomes: Range<usize>,
+    /// The candle it judged, if it did: the next one comes after.
+    judged_open_ms: Option<i64>,
+}
+
+/// Buffers, kept so that a boundary allocates nothing.
+#[derive(Default)]
+struct Scratch {
+    drafts: Vec<Draft>,
+    outcomes: Vec<Outcome>,
+}
+
+impl<S: Strategy> Desk<S> {
+    pub(crate) fn new(
+        seats: Vec<Seat<S>>,
+        profiles: Vec<Profile>,
+        keeper: Option<Keeper>,
+        average_of: usize,
+        frame_end_ms: Option<i64>,
+    ) -> Self {
+        Self { seats, profiles, keeper, average_of, frame_end_ms, scratch: Scratch::default() }
+    }
+
+    /// Whether any trader holds a position or has an order waiting.
+    pub(crate) fn holds_anything(&self) -> bool {
+        self.seats.iter().any(|seat| !matches!(seat.trader.state(), State::Idle))
+    }
+
+    /// Whether any trader holds a position.
+    pub(crate) fn holds_positions(&self) -> bool {
+        self.seats.iter().any(|seat| matches!(seat.trader.state(), State::Open(_)))
+    }
+
+    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due.
+    pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
+        if self.keeper.is_some() {
+            self.settle(now_ms, sink).await;
+        }
+        while self.judge(now_ms, entries) {
+            self.conclude(now_ms, sink).await;
+        }
+        if entries == Entries::Open && self.ask(now_ms).await {
+            self.conclude(now_ms, sink).await;
+        }
+    }
+
+    /// Drafts what the next candle does to each trader. False when no trader has a candle left to judge.
+    fn judge(&mut self, now_ms: i64, entries: Entries) -> bool {
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if seat.next_open_ms >= now_ms || seat.unsettled {
+                continue;
+            }
+            match seat.trader.state() {
+                State::Idle => {
+                    seat.skip_to(now_ms);
+                    continue;
+                }
+                State::Scheduled(_) if entries == Entries::Stopped => continue,
+                State::Scheduled(_) | State::Open(_) => {}
+            }
+            let seat = &self.seats[index];
+            let Some((candle, average)) = seat.bar(self.average_of) else { continue };
+            let first = self.scratch.outcomes.len();
+            let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
+            let bar = Bar { candle: &candle, average, frame_end_ms: self.frame_end_ms };
+            let next = if seat.profiles.is_empty() {
+                seat.trader.step(bar, &mut NoRisk, &mut outcomes)
+            } else {
+                seat.trader.step(bar, &mut self.gate(index), &mut outcomes)
+            };
+            self.scratch.drafts.push(Draft {
+                seat: index,
+                next,
+                outcomes: first..outcomes.len(),
+                judged_open_ms: Some(candle.open_time_ms),
+            });
+            self.scratch.outcomes = outcomes;
+        }
+        !self.scratch.drafts.is_empty()
+    }
+
+    /// Asks every trader that is due and drafts what becomes of the answers. False when none was due.
+    async fn ask(&mut self, now_ms: i64) -> bool {
+        if self.keeper.is_some() {
+            // Live strategies may take their time: all are asked at once, and admitted in order.
+            let average_of = self.average_of;
+            let due = self.seats.iter_mut().enumerate().filter(|(_, seat)| seat.is_due(now_ms));
+            let questions = due.filter_map(|(index, seat)| {
+                let price = seat.series.average_price(now_ms, average_of)?;
+                Some(async move { (index, price, seat.strategy.answer(now_ms, price).await) })
+            });
+            for (index, price, answer) in join_all(questions.collect::<Vec<_>>()).await {
+                self.admit(index, now_ms, price, answer);
+            }
+        } else {
+            for index in 0..self.seats.len() {
+                let seat = &mut self.seats[index];
+                if !seat.is_due(now_ms) {
+                    continue;
+                }
+                let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+                let answer = seat.strategy.answer(now_ms, price).await;
+                self.admit(index, now_ms, price, answer);
+            }
+        }
+        !self.scratch.drafts.is_empty()
+    }
+
+    fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer) {
+        let first = self.scratch.outcomes.len();
+        let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
+        let seat = &self.seats[index];
+        let next = if seat.profiles.is_empty() {
+            seat.trader.admit(now_ms, price, answer, &mut NoRisk, &mut outcomes)
+        } else {
+            seat.trader.admit(now_ms, price, answer, &mut self.gate(index), &mut outcomes)
+        };
+        let outcomes_range = first..outcomes.len();
+        self.scratch.outcomes = outcomes;
+        self.scratch.drafts.push(Draft {
+            seat: index,
+            next: Some(next),
+            outcomes: outcomes_range,
+            judged_open_ms: None,
+        });
+    }
+
+    /// The risk rules of one seat, over what all the others hold or are about to hold.
+    fn gate(&self, asking: usize) -> Gate<'_, S> {
+        Gate { desk: self, asking }
+    }
+
+    /// What every trader holds, or is about to hold.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim<'_>> {
+        self.seats.iter().enumerate().map(|(index, seat)| {
+            let drafted = self.scratch.drafts.iter().find(|draft| draft.seat == index);
+            let state = drafted.and_then(|draft| draft.next.as_ref()).map_or(seat.trader.state(), |next| &next.state);
+            Claim { trader: &seat.trader, state, profiles: &seat.profiles }
+        })
+    }
+
+    /// Keeps, commits and tells what was drafted.
+    async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        let failed = match &self.keeper {
+            None => Vec::new(),
+            Some(keeper) => self.keep(keeper, now_ms, sink).await,
+        };
+        let live = self.keeper.is_some();
+        for draft in self.scratch.drafts.drain(..) {
+            let seat = &mut self.seats[draft.seat];
+            if let Some((_, error)) = failed.iter().find(|(index, _)| *index == draft.seat) {
+                seat.unsettled = true;
+                let notice = Notice::StoreFailed { error: error.clone() };
+                sink.notice(now_ms, Some(seat.trader.pair()), &notice);
+                continue;
+            }
+            let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
+            if !live || draft.is_birth(&seat.trader) {
+                for outcome in outcomes {
+                    // In live trading a birth is durable in its store already and told again after a restart, so a
+                    // sink that fails here loses nothing for good; in a backtest sinks report their failure at the end.
+                    if let Err(error) = sink.tell(seat.trader.pair(), outcome) {
+                        tracing::error!("an event could not be recorded: {error}");
+                    }
+                }
+            }
+            if let Some(next) = draft.next {
+                seat.trader.commit(next);
+            }
+            if let Some(open_ms) = draft.judged_open_ms {
+                seat.next_open_ms = open_ms + MINUTE_MS;
+            }
+        }
+        self.scratch.outcomes.clear();
+    }
+
+    /// Makes what was drafted durable: first the record of what ends, then the documents. Returns the seats for which
+    /// that failed, with the reason.
+    async fn keep(&self, keeper: &Keeper, now_ms: i64, sink: &mut dyn Sink) -> Vec<(usize, String)> {
+        let mut failed: Vec<(usize, String)> = Vec::new();
+        let mut changes = Vec::new();
+        for draft in &self.scratch.drafts {
+            let seat = &self.seats[draft.seat];
+            if !draft.is_birth(&seat.trader) {
+                let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
+                let told = outcomes.iter().try_for_each(|outcome| sink.tell(seat.trader.pair(), outcome));
+                if let Err(error) = told {
+                    failed.push((draft.seat, format!("the event record: {error}")));
+                    continue;
+                }
+            }
+            if let Some(next) = &draft.next {
+                let change = Change { seat: draft.seat, before: seat.trader.state(), after: &next.state };
+                if change.is_durable() {
+                    changes.push(change);
+                }
+            }
+        }
+        if changes.is_empty() {
+            return failed;
+        }
+        if let Err(error) = sink.sync() {
+            failed.extend(changes.iter().map(|change| (change.seat, format!("the event record: {error}"))));
+            return failed;
+        }
+        let claims: Vec<Claim<'_>> = self.claims().collect();
+        failed.extend(keeper.keep(&changes, &claims, &self.profiles, now_ms).await);
+        failed
+    }
+
+    /// Writes what traders hold to stores that failed before; those that take it trade on.
+    async fn settle(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        let Some(keeper) = &self.keeper else { return };
+        for index in 0..self.seats.len() {
+            if !self.seats[index].unsettled {
+                continue;
+            }
+            let claims: Vec<Claim<'_>> = self.claims().collect();
+            let settled = keeper.rewrite(index, &claims, &self.profiles, now_ms).await;
+            let seat = &mut self.seats[index];
+            match settled {
+                Ok(()) => {
+                    seat.unsettled = false;
+                    sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreRecovered);
+                }
+                Err(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
+            }
+        }
+    }
+}
+
+/// The risk rules one trader is subject to.
+struct Gate<'a, S> {
+    desk: &'a Desk<S>,
+    asking: usize,
+}
+
+impl<S: Strategy> RiskGate for Gate<'_, S> {
+    fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
+        for index in &self.desk.seats[self.asking].profiles {
+            let profile = &self.desk.profiles[*index];
+            let held = self
+                .desk
+                .claims()
+                .enumerate()
+                .filter(|(seat, claim)| *seat != self.asking && claim.profiles.contains(index))
+                .filter(|(_, claim)| !matches!(claim.state, State::Idle))
+                .count();
+            check_rules(&profile.rules, request, held + profile.others.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl Draft {
+    /// Whether it begins something: an order or a position that was not there before.
+    fn is_birth(&self, trader: &Trader) -> bool {
+        let Some(next) = &self.next else { return false };
+        match (trader.state(), &next.state) {
+            (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
+            (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
+            | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
+            | (State::Open(_), State::Open(_)) => false,
+        }
+    }
+}
+
+impl<S> Seat<S> {
+    /// A flat trader has nothing to be judged on: it is done with every candle that is there.
+    fn skip_to(&mut self, now_ms: i64) {
+        let there_until = self.series.read().end_ms().unwrap_or(self.next_open_ms);
+        self.next_open_ms = self.next_open_ms.max(now_ms.min(there_until));
+    }
+
+    /// The next candle to judge and the average price that ends with it, if they are there.
+    fn bar(&self, average_of: usize) -> Option<(Candle, f64)> {
+        let series = self.series.read();
+        let candle = *series.at(self.next_open_ms)?;
+        let average = average_price(series.last_closed(candle.close_time_ms(), average_of)?)?;
+        Some((candle, average))
+    }
+
+    fn is_due(&self, now_ms: i64) -> bool {
+        self.is_current(now_ms) && now_ms >= self.ask_from_ms && self.trader.is_due(now_ms)
+    }
+
+    /// Who trades what.
+    pub(crate) const fn pair(&self) -> &Pair {
+        self.trader.pair()
+    }
+}

@@ -1,0 +1,355 @@
+//! Outcomes as events: the JSON a program reads, one object a line, with the reference's field names.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use sigbox_engine::{
+    Outcome, Position,
+    outcome::Direction,
+    pnl::Pnl,
+    signal::{Pair, Signal},
+    state::{Extreme, Order},
+};
+
+use super::{
+    number::{Number, number},
+    sink::{Notice, Sink},
+};
+
+/// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// `{exchange}:{strategy}:{symbol}:{timestamp}:{action}`, and the level where there is one.
+    pub id: String,
+    /// What happened: `opened`, `closed`, …
+    pub action: &'static str,
+    /// When, milliseconds: the opening time of the candle that decided it, or the boundary of the decision.
+    pub timestamp: i64,
+    /// The trading pair.
+    pub symbol: String,
+    /// The strategy's name.
+    pub strategy_name: String,
+    /// The exchange's name.
+    pub exchange_name: String,
+    /// The name of the period being tested; empty in live trading.
+    pub frame_name: String,
+    /// The price it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_price: Option<Number>,
+    /// The percent of the way, of a level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// Why a position was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close_reason: Option<&'static str>,
+    /// Why an order was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// When it was closed or cancelled, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close_timestamp: Option<i64>,
+    /// The result so far, or the final one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnl: Option<PnlRow>,
+    /// The name of the risk rule that refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection_id: Option<String>,
+    /// Why the risk rules refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection_note: Option<String>,
+    /// Positions active when the risk rules refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_position_count: Option<usize>,
+    /// Rules an invalid signal broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<String>>,
+    /// What a strategy that could not answer said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The order or position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<PublicRow>,
+}
+
+/// An order or position as events show it (specification 1.4).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicRow {
+    pub id: String,
+    pub position: &'static str,
+    pub note: String,
+    pub price_open: Number,
+    pub price_take_profit: Number,
+    pub price_stop_loss: Number,
+    pub original_price_open: Number,
+    pub original_price_take_profit: Number,
+    pub original_price_stop_loss: Number,
+    pub minute_estimated_time: Number,
+    pub cost: Number,
+    pub multiplier: Number,
+    pub isolated: bool,
+    pub scheduled_at: i64,
+    pub pending_at: i64,
+    pub timestamp: i64,
+    #[serde(rename = "_isScheduled")]
+    pub is_scheduled: bool,
+    pub pnl: PnlRow,
+    pub peak_profit: ExtremeRow,
+    pub max_drawdown: ExtremeRow,
+}
+
+/// A result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PnlRow {
+    pub pnl_percentage: Number,
+    pub pnl_cost: Number,
+    pub pnl_entries: Number,
+    pub price_open: Number,
+    pub price_close: Number,
+}
+
+/// The best or worst point of a position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ExtremeRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
+    #[serde(flatten)]
+    pub pnl: PnlRow,
+}
+
+impl Event {
+    /// The event of an outcome; `None` for the ticks at which nothing happened.
+    #[must_use]
+    pub fn of(pair: &Pair, outcome: &Outcome) -> Option<Self> {
+        let event = match outcome {
+            Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. } => return None,
+            Outcome::Scheduled { order, price } => Self {
+                current_price: number(*price),
+                signal: Some(PublicRow::of_order(order)),
+                ..Self::new(pair, "scheduled", order.signal.scheduled_at_ms)
+            },
+            Outcome::Opened { position } => {
+                let price = position.signal.price_open;
+                Self::of_position(pair, "opened", position, position.pending_at_ms, price)
+            }
+            Outcome::HighestProfit { position } => {
+                Self::of_position(pair, "highest_profit", position, position.peak.at_ms, position.peak.price)
+            }
+            Outcome::MaxDrawdown { position } => {
+                Self::of_position(pair, "max_drawdown", position, position.fall.at_ms, position.fall.price)
+            }
+            Outcome::Breakeven { position, at_ms, price } => {
+                Self::of_position(pair, "breakeven", position, *at_ms, *price)
+            }
+            Outcome::Level { position, direction, level, at_ms, price } => {
+                let action = match direction {
+                    Direction::Profit => "partial_profit",
+                    Direction::Loss => "partial_loss",
+                };
+                let event = Self::of_position(pair, action, position, *at_ms, *price);
+                Self { id: format!("{}:{level}", event.id), level: Some(*level), ..event }
+            }
+            Outcome::Closed { position, reason, at_ms, price } => Self {
+                close_reason: Some(reason.name()),
+                close_timestamp: Some(*at_ms),
+                ..Self::of_position(pair, "closed", position, *at_ms, *price)
+            },
+            Outcome::Cancelled { order, reason, at_ms, price } => Self {
+                current_price: number(*price),
+                reason: Some(reason.name()),
+                close_timestamp: Some(*at_ms),
+                signal: Some(PublicRow::of_order(order)),
+                ..Self::new(pair, "cancelled", *at_ms)
+            },
+            Outcome::Rejected { rejection, at_ms, price } => Self {
+                current_price: number(*price),
+                rejection_id: rejection.id.clone(),
+                rejection_note: Some(rejection.note.clone()),
+                active_position_count: Some(rejection.active_positions),
+                ..Self::new(pair, "risk_rejection", *at_ms)
+            },
+            Outcome::Invalid { violations, at_ms } => Self {
+                rules: Some(violations.iter().map(ToString::to_string).collect()),
+                ..Self::new(pair, "invalid_signal", *at_ms)
+            },
+            Outcome::SymbolMismatch { symbol, at_ms } => Self {
+                message: Some(format!("the strategy proposed a trade on {symbol}; it runs on {}", pair.symbol)),
+                ..Self::new(pair, "symbol_mismatch", *at_ms)
+            },
+            Outcome::StrategyFailed { message, at_ms } => {
+                Self { message: Some(message.clone()), ..Self::new(pair, "strategy_failed", *at_ms) }
+            }
+        };
+        Some(event)
+    }
+
+    fn new(pair: &Pair, action: &'static str, timestamp: i64) -> Self {
+        let Pair { symbol, strategy, exchange, frame } = pair.clone();
+        Self {
+            id: format!("{}:{action}", pair.signal_id(timestamp)),
+            action,
+            timestamp,
+            symbol,
+            strategy_name: strategy,
+            exchange_name: exchange,
+            frame_name: frame,
+            current_price: None,
+            level: None,
+            close_reason: None,
+            reason: None,
+            close_timestamp: None,
+            pnl: None,
+            rejection_id: None,
+            rejection_note: None,
+            active_position_count: None,
+            rules: None,
+            message: None,
+            signal: None,
+        }
+    }
+
+    fn of_position(pair: &Pair, action: &'static str, position: &Position, timestamp: i64, price: f64) -> Self {
+        let pnl = PnlRow::from(position.terms.at(price));
+        Self {
+            current_price: number(price),
+            signal: Some(PublicRow::of_position(position, pnl.clone())),
+            pnl: Some(pnl),
+            ..Self::new(pair, action, timestamp)
+        }
+    }
+
+    /// The event as one line of JSON, without the line's end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("an event has text keys and finite or null numbers")
+    }
+}
+
+impl PublicRow {
+    fn of_position(position: &Position, pnl: PnlRow) -> Self {
+        Self {
+            price_open: Number(position.terms.entry),
+            pending_at: position.pending_at_ms,
+            is_scheduled: false,
+            pnl,
+            peak_profit: position.peak.into(),
+            max_drawdown: position.fall.into(),
+            ..Self::of_signal(&position.signal)
+        }
+    }
+
+    fn of_order(order: &Order) -> Self {
+        Self::of_signal(&order.signal)
+    }
+
+    /// The row of a signal that still waits.
+    fn of_signal(signal: &Signal) -> Self {
+        Self {
+            id: signal.id.clone(),
+            position: signal.side.name(),
+            note: signal.note.clone(),
+            price_open: Number(signal.price_open),
+            price_take_profit: Number(signal.price_take_profit),
+            price_stop_loss: Number(signal.price_stop_loss),
+            original_price_open: Number(signal.price_open),
+            original_price_take_profit: Number(signal.price_take_profit),
+            original_price_stop_loss: Number(signal.price_stop_loss),
+            minute_estimated_time: Number(signal.minute_estimated_time),
+            cost: Number(signal.cost),
+            multiplier: Number(signal.multiplier),
+            isolated: signal.isolated,
+            scheduled_at: signal.scheduled_at_ms,
+            pending_at: 0,
+            timestamp: signal.scheduled_at_ms,
+            is_scheduled: true,
+            pnl: PnlRow::default(),
+            peak_profit: ExtremeRow::default(),
+            max_drawdown: ExtremeRow::default(),
+        }
+    }
+}
+
+impl From<Pnl> for PnlRow {
+    fn from(pnl: Pnl) -> Self {
+        Self {
+            pnl_percentage: Number(pnl.percentage),
+            pnl_cost: Number(pnl.cost),
+            pnl_entries: Number(pnl.entries),
+            price_open: Number(pnl.price_open),
+            price_close: Number(pnl.price_close),
+        }
+    }
+}
+
+impl From<Extreme> for ExtremeRow {
+    fn from(extreme: Extreme) -> Self {
+        Self { price: number(extreme.price), timestamp: Some(extreme.at_ms), pnl: extreme.pnl.into() }
+    }
+}
+
+/// Writes events as JSON Lines. For backtests: nothing is read back, so nothing is told twice.
+///
+/// The first failure is kept and returned by [`EventWriter::finish`]; what comes after it is not written.
+pub struct EventWriter<W: Write> {
+    out: W,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> EventWriter<W> {
+    /// A writer to `out`, which should be buffered.
+    pub const fn new(out: W) -> Self {
+        Self { out, failure: None }
+    }
+
+    /// Flushes what was written.
+    ///
+    /// # Errors
+    /// When anything could not be written.
+    pub fn finish(mut self) -> io::Result<W> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => self.out.flush().map(|()| self.out),
+        }
+    }
+}
+
+impl<W: Write> Sink for EventWriter<W> {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        if self.failure.is_none()
+            && let Some(event) = Event::of(pair, outcome)
+        {
+            self.failure = writeln!(self.out, "{}", event.to_json()).err();
+        }
+        Ok(())
+    }
+}
+
+/// A notice as one line of JSON. Its `action` names the kind; it has no counterpart in the reference.
+pub(super) fn notice_line(at_ms: i64, pair: Option<&Pair>, notice: &Notice) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line<'a> {
+        id: String,
+        action: &'static str,
+        timestamp: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        about: Option<String>,
+        message: &'a str,
+    }
+    let action = match notice {
+        Notice::Quarantined { .. } => "state_quarantined",
+        Notice::StoreFailed { .. } => "store_failed",
+        Notice::StoreRecovered => "store_recovered",
+        Notice::SlotDropped { .. } => "slot_dropped",
+        Notice::FeedFailed { .. } => "feed_failed",
+        Notice::CatchingUp { .. } => "catching_up",
+    };
+    let about = pair.map(ToString::to_string);
+    let id = format!("host:{}:{at_ms}:{action}", about.as_deref().unwrap_or_default());
+    let line = Line { id, action, timestamp: at_ms, about, message: &notice.to_string() };
+    serde_json::to_string(&line).expect("a notice is text and a number") + "\n"
+}

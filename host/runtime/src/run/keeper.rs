@@ -1,0 +1,319 @@
+//! What a run keeps, where, and in which order.
+//!
+//! Documents of several domains change with one transition, and no store promises atomicity across two of them. So the
+//! order makes every crash harmless (hazards H-08, H-11):
+//!
+//! 1. new homes first: the position's row, the order's row, the levels;
+//! 2. the risk profiles' slots, which follow from the rows and are put right at the next start;
+//! 3. old homes last: an order that was filled, a position that was closed.
+//!
+//! A crash between 1 and 3 leaves a row in two homes, never in none; at restore the position wins.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use sigbox_engine::{Position, State, signal::Pair};
+
+use super::{
+    risk::{Claim, Profile},
+    rows::{FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document},
+};
+use crate::store::{Address, Store, StoreError};
+
+/// The four kinds of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Open positions.
+    Signal,
+    /// Limit orders that wait.
+    Schedule,
+    /// Slots of risk profiles.
+    Risk,
+    /// Levels positions have passed.
+    Partial,
+}
+
+impl Domain {
+    /// Every domain.
+    pub const ALL: [Self; 4] = [Self::Signal, Self::Schedule, Self::Risk, Self::Partial];
+
+    /// The name, as in paths and in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Schedule => "schedule",
+            Self::Risk => "risk",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// The store of each domain.
+#[derive(Clone)]
+pub struct Stores {
+    /// Open positions.
+    pub signal: Arc<dyn Store>,
+    /// Limit orders that wait.
+    pub schedule: Arc<dyn Store>,
+    /// Slots of risk profiles.
+    pub risk: Arc<dyn Store>,
+    /// Levels positions have passed.
+    pub partial: Arc<dyn Store>,
+}
+
+impl Stores {
+    /// One store for everything.
+    #[must_use]
+    pub fn all_in(store: &Arc<dyn Store>) -> Self {
+        let store = || Arc::clone(store);
+        Self { signal: store(), schedule: store(), risk: store(), partial: store() }
+    }
+
+    pub(crate) fn of(&self, domain: Domain) -> &dyn Store {
+        match domain {
+            Domain::Signal => &*self.signal,
+            Domain::Schedule => &*self.schedule,
+            Domain::Risk => &*self.risk,
+            Domain::Partial => &*self.partial,
+        }
+    }
+
+    /// Lets go of every store.
+    pub async fn close(&self) {
+        for domain in Domain::ALL {
+            self.of(domain).close().await;
+        }
+    }
+}
+
+/// In a symbol, what would make `{symbol}_{strategy}` read two ways (hazard H-23).
+const SEPARATOR: &AsciiSet = &CONTROLS.add(b'_').add(b'%');
+
+/// The entity name of a pair: `{symbol}_{strategy}`. An underscore inside the symbol is escaped, so the first plain one
+/// separates the two.
+pub(crate) fn entity_name(pair: &Pair) -> String {
+    format!("{}_{}", utf8_percent_encode(&pair.symbol, SEPARATOR), pair.strategy)
+}
+
+/// Where the document of a pair is kept.
+pub(crate) fn pair_address(domain: Domain, pair: &Pair) -> Address {
+    let entity_id = match domain {
+        Domain::Signal | Domain::Schedule => pair.symbol.clone(),
+        Domain::Partial => "levels".to_owned(),
+        Domain::Risk => "positions".to_owned(),
+    };
+    Address { domain: domain.name().to_owned(), entity_name: entity_name(pair), entity_id }
+}
+
+/// Where the slots of a risk profile are kept.
+pub(crate) fn profile_address(profile: &str) -> Address {
+    Address {
+        domain: Domain::Risk.name().to_owned(),
+        entity_name: profile.to_owned(),
+        entity_id: "positions".to_owned(),
+    }
+}
+
+/// A transition that is about to be committed.
+pub(crate) struct Change<'a> {
+    pub(crate) seat: usize,
+    pub(crate) before: &'a State,
+    pub(crate) after: &'a State,
+}
+
+impl Change<'_> {
+    /// Whether any document changes with it.
+    pub(crate) fn is_durable(&self) -> bool {
+        match (self.before, self.after) {
+            (State::Open(before), State::Open(after)) => levels_differ(before, after),
+            (State::Idle, State::Idle) | (State::Scheduled(_), State::Scheduled(_)) => false,
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => true,
+        }
+    }
+
+    /// Documents that get a new home with it.
+    fn births(&self, pair: &Pair) -> Vec<Write> {
+        let mut writes = Vec::new();
+        match (self.before, self.after) {
+            (State::Idle, State::Scheduled(order)) => {
+                writes.push(Write::new(Domain::Schedule, pair, order_document(pair, order)));
+            }
+            (State::Idle | State::Scheduled(_), State::Open(position)) => {
+                writes.push(Write::new(Domain::Signal, pair, position_document(pair, position)));
+            }
+            (State::Open(before), State::Open(after)) if levels_differ(before, after) => {
+                writes.push(Write::new(Domain::Partial, pair, levels_document(Some(after))));
+            }
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => {}
+        }
+        writes
+    }
+
+    /// Documents that say "nothing here" with it.
+    fn clears(&self, pair: &Pair) -> Vec<Write> {
+        match (self.before, self.after) {
+            (State::Scheduled(_), State::Idle | State::Open(_)) => {
+                vec![Write::new(Domain::Schedule, pair, FLAT.to_vec())]
+            }
+            (State::Open(position), State::Idle) => {
+                // The row goes last: while it is there, a restart closes the position again, levels or not.
+                let levels = has_levels(position).then(|| Write::new(Domain::Partial, pair, levels_document(None)));
+                levels.into_iter().chain([Write::new(Domain::Signal, pair, FLAT.to_vec())]).collect()
+            }
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => Vec::new(),
+        }
+    }
+
+    /// Whether the slots of the risk profiles change with it.
+    fn moves_slots(&self) -> bool {
+        self.before.position().is_some() != self.after.position().is_some()
+    }
+}
+
+fn levels_differ(before: &Position, after: &Position) -> bool {
+    (before.profit_levels, before.loss_levels) != (after.profit_levels, after.loss_levels)
+}
+
+/// One document to be written.
+struct Write {
+    domain: Domain,
+    at: Address,
+    document: Vec<u8>,
+}
+
+impl Write {
+    fn new(domain: Domain, pair: &Pair, document: Vec<u8>) -> Self {
+        Self { domain, at: pair_address(domain, pair), document }
+    }
+}
+
+/// Keeps the changes of a run's traders.
+pub(crate) struct Keeper {
+    stores: Stores,
+    pairs: Vec<Pair>,
+}
+
+impl Keeper {
+    /// `pairs` by seat.
+    pub(crate) const fn new(stores: Stores, pairs: Vec<Pair>) -> Self {
+        Self { stores, pairs }
+    }
+
+    /// Writes everything that changes, stage by stage, the traders of one stage at once. Returns the seats whose change
+    /// is not known to be durable, with the reason. `claims` are by seat, with the states that are about to be current.
+    pub(crate) async fn keep(
+        &self,
+        changes: &[Change<'_>],
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        now_ms: i64,
+    ) -> Vec<(usize, String)> {
+        let mut failed: Vec<(usize, String)> = Vec::new();
+
+        let births = changes.iter().map(async |change| {
+            (change.seat, self.write_all(change.births(&self.pairs[change.seat]), now_ms).await)
+        });
+        note(&mut failed, join_all(births).await);
+
+        let moved: Vec<usize> = profiles
+            .iter()
+            .enumerate()
+            .filter(|(profile, _)| {
+                changes.iter().any(|change| change.moves_slots() && claims[change.seat].profiles.contains(profile))
+            })
+            .map(|(profile, _)| profile)
+            .collect();
+        let slots = moved.iter().map(async |profile| {
+            let without: Vec<usize> = failed.iter().map(|(seat, _)| *seat).collect();
+            (*profile, self.write_slots(*profile, claims, profiles, &without, now_ms).await)
+        });
+        for (profile, written) in join_all(slots).await {
+            let Err(error) = written else { continue };
+            for change in changes.iter().filter(|change| claims[change.seat].profiles.contains(&profile)) {
+                note(&mut failed, [(change.seat, Err(error.clone()))]);
+            }
+        }
+
+        let clears = changes.iter().filter(|change| !failed.iter().any(|(seat, _)| *seat == change.seat)).map(
+            async |change| (change.seat, self.write_all(change.clears(&self.pairs[change.seat]), now_ms).await),
+        );
+        let cleared = join_all(clears).await;
+        note(&mut failed, cleared);
+        failed
+    }
+
+    /// Writes every document of one trader as it should be now.
+    pub(crate) async fn rewrite(
+        &self,
+        seat: usize,
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let pair = &self.pairs[seat];
+        let Claim { state, profiles: subject_to, .. } = &claims[seat];
+        let signal = state.position().map_or(FLAT.to_vec(), |position| position_document(pair, position));
+        let schedule = state.order().map_or(FLAT.to_vec(), |order| order_document(pair, order));
+        let levels = levels_document(state.position());
+        // What is held before what is not, for the same reason as ever.
+        let mut writes = vec![
+            Write::new(Domain::Signal, pair, signal),
+            Write::new(Domain::Schedule, pair, schedule),
+            Write::new(Domain::Partial, pair, levels),
+        ];
+        writes.sort_by_key(|write| write.document == FLAT);
+        self.write_all(writes, now_ms).await?;
+        for profile in *subject_to {
+            self.write_slots(*profile, claims, profiles, &[], now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the slots of one profile: those of open positions, without the seats in `without`.
+    pub(crate) async fn write_slots(
+        &self,
+        profile: usize,
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        without: &[usize],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let Profile { name, others, .. } = &profiles[profile];
+        let own = claims
+            .iter()
+            .enumerate()
+            .filter(|(seat, claim)| claim.profiles.contains(&profile) && !without.contains(seat))
+            .filter_map(|(_, claim)| Some(slot_entry(claim.trader.pair(), claim.state.position()?)));
+        let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
+        self.stores.risk.write_value(&profile_address(name), &slots_document(&slots), now_ms).await
+    }
+
+    /// One after the other, because a later one may clear what an earlier one replaces.
+    async fn write_all(&self, writes: Vec<Write>, now_ms: i64) -> Result<(), StoreError> {
+        for Write { domain, at, document } in writes {
+            self.stores.of(domain).write_value(&at, &document, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the stores.
+    pub(crate) async fn close(&self) {
+        self.stores.close().await;
+    }
+}
+
+/// Adds failures, one per seat.
+fn note(
+    failed: &mut Vec<(usize, String)>,
+    results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>,
+) {
+    for (seat, result) in results {
+        if let Err(error) = result
+            && !failed.iter().any(|(known, _)| *known == seat)
+        {
+            failed.push((seat, error.to_string()));
+        }
+    }
+}

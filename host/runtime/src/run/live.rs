@@ -1,0 +1,215 @@
+//! A run over candles as they close.
+
+use std::collections::BTreeMap;
+
+use sigbox_engine::{
+    Interval, Outcome, Settings, State,
+    signal::Pair,
+    trader::Memory,
+};
+use tokio::sync::watch;
+
+use super::{
+    OnCorrupt, RunError, Setup,
+    desk::{Desk, Entries},
+    journal::{Journal, Recall},
+    keeper::{Keeper, Stores},
+    restore::Restorer,
+    sink::{Notice, Sink},
+    strategy::Strategy,
+};
+use crate::feed::{Boundary, Feed};
+
+/// How a live run behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// What to do with stored documents that cannot be understood.
+    pub on_corrupt: OnCorrupt,
+}
+
+/// Whether and how a live run is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    #[default]
+    No,
+    /// End after the boundary being decided. What is held stays in the stores, and a restart resumes it.
+    Now,
+    /// Open nothing new, and end when no position is open. Orders that wait are left as they are.
+    WhenFlat,
+}
+
+/// A run over candles as they close, with its state kept.
+pub struct Live<S, F> {
+    desk: Desk<S>,
+    feed: F,
+    market: crate::market::Market,
+}
+
+/// What a stored state is, for whoever only wants to look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredState {
+    /// Whose.
+    pub pair: Pair,
+    /// What is held.
+    pub state: State,
+}
+
+/// Reads what the stores hold for `pairs`, changing nothing but what a restart would put right.
+///
+/// # Errors
+/// When a store cannot be read or a document cannot be understood.
+pub async fn stored_state(
+    stores: &Stores,
+    settings: &Settings,
+    pairs: &[Pair],
+    sink: &mut dyn Sink,
+) -> Result<Vec<StoredState>, RunError> {
+    let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0 };
+    let mut found = Vec::new();
+    for pair in pairs {
+        found.push(StoredState { pair: pair.clone(), state: restorer.state(pair, sink).await? });
+    }
+    Ok(found)
+}
+
+impl<S: Strategy, F: Feed> Live<S, F> {
+    /// Restores what an earlier run left behind and gets the candles needed to go on from there.
+    ///
+    /// # Errors
+    /// When a store cannot be read, a document belongs to somebody else or must not be passed over, or candles are
+    /// missing.
+    pub async fn start<L: FnMut(&super::Event)>(
+        setup: Setup<S>,
+        stores: Stores,
+        mut feed: F,
+        options: LiveOptions,
+        journal: &mut Journal<L>,
+    ) -> Result<Self, RunError> {
+        let average_of = setup.settings.avg_price_candles_count as usize;
+        let settings = setup.settings.clone();
+        let market = setup.market.clone();
+        let pairs = setup.pairs("");
+        let intervals: Vec<Interval> = setup.seats.iter().map(|seat| seat.interval).collect();
+
+        let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: options.on_corrupt, now_ms: 0 };
+        let mut memories = BTreeMap::new();
+        let mut recalls: Vec<Recall> = Vec::new();
+        for (pair, interval) in pairs.iter().zip(&intervals) {
+            let state = restorer.state(pair, journal).await?;
+            let recall = journal.recall(&pair.exchange, &pair.strategy, &pair.symbol);
+            memories.insert(pair.clone(), remember(state, &recall, *interval));
+            recalls.push(recall);
+        }
+        let (mut seats, mut profiles) = setup.into_seats("", memories)?;
+        for profile in &mut profiles {
+            profile.others = restorer.other_slots(&profile.name, &pairs, journal).await?;
+        }
+
+        // A position is judged on every candle since it was opened: its levels and extremes are computed, not stored.
+        let mut wanted: BTreeMap<String, Option<i64>> = BTreeMap::new();
+        for seat in &mut seats {
+            let from_ms = match seat.trader.state() {
+                State::Idle => None,
+                State::Scheduled(order) => Some(order.signal.scheduled_at_ms),
+                State::Open(position) => Some(position.judged_from_ms),
+            };
+            seat.next_open_ms = from_ms.unwrap_or(i64::MIN);
+            let oldest = wanted.entry(seat.pair().symbol.clone()).or_default();
+            *oldest = match (*oldest, from_ms) {
+                (Some(oldest), Some(from_ms)) => Some(oldest.min(from_ms)),
+                (one, other) => one.or(other),
+            };
+        }
+        for (seat, recall) in seats.iter_mut().zip(recalls) {
+            seat.ask_from_ms = recall.ask_from_ms.unwrap_or(i64::MIN);
+        }
+        feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
+        for seat in &mut seats {
+            // What is held is judged from its own time on; a flat trader has nothing to be judged on.
+            if seat.next_open_ms == i64::MIN {
+                seat.next_open_ms = seat.series.read().end_ms().unwrap_or(i64::MIN);
+            }
+            let price = |at_ms| seat.series.average_price(at_ms, average_of);
+            // The crash may have come before these were told. If not, the journal knows them.
+            match seat.trader.state() {
+                State::Idle => {}
+                State::Open(position) => {
+                    journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
+                }
+                State::Scheduled(order) => {
+                    if let Some(price) = price(order.signal.scheduled_at_ms) {
+                        journal.tell(seat.pair(), &Outcome::Scheduled { order: order.clone(), price })?;
+                    }
+                }
+            }
+        }
+        let keeper = Keeper::new(stores, pairs);
+        let mut desk = Desk::new(seats, profiles, Some(keeper), average_of, None);
+        desk.reassert_slots().await?;
+        Ok(Self { desk, feed, market })
+    }
+
+    /// Trades until the feed ends or `stop` says so.
+    ///
+    /// # Errors
+    /// When the feed cannot go on. What is held is in the stores.
+    pub async fn run(mut self, sink: &mut dyn Sink, mut stop: watch::Receiver<Stop>) -> Result<(), RunError> {
+        let mut notices: Vec<Notice> = Vec::new();
+        let ended = loop {
+            let asked = *stop.borrow_and_update();
+            if asked == Stop::Now || (asked == Stop::WhenFlat && !self.desk.holds_positions()) {
+                break Ok(());
+            }
+            let next = tokio::select! {
+                next = self.feed.next(&self.market, &mut notices) => next,
+                Ok(()) = stop.changed() => continue,
+            };
+            let Boundary { now_ms, fresh } = match next {
+                Ok(Some(boundary)) => boundary,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            };
+            for notice in notices.drain(..) {
+                sink.notice(now_ms, None, &notice);
+            }
+            let entries = match *stop.borrow() {
+                Stop::No if fresh => Entries::Open,
+                Stop::No => Entries::Late,
+                Stop::Now | Stop::WhenFlat => Entries::Stopped,
+            };
+            self.desk.boundary(now_ms, entries, sink).await;
+        };
+        sink.sync()?;
+        if let Some(keeper) = &self.desk.keeper {
+            keeper.close().await;
+        }
+        ended
+    }
+}
+
+/// What a trader remembers that holds `state`.
+fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
+    let (asked_ms, opened) = match &state {
+        State::Idle => (recall.asked_ms, None),
+        State::Scheduled(order) => (Some(order.signal.scheduled_at_ms), None),
+        State::Open(position) => (Some(position.signal.scheduled_at_ms), Some(position.signal.id.clone())),
+    };
+    Memory {
+        state,
+        asked_slot_ms: asked_ms.map(|asked_ms| interval.slot(asked_ms)),
+        last_opened_id: opened.or_else(|| recall.last_opened_id.clone()),
+    }
+}
+
+impl<S: Strategy> Desk<S> {
+    /// Writes the slots of every profile as they follow from what was restored (hazard H-11).
+    async fn reassert_slots(&mut self) -> Result<(), RunError> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let claims: Vec<_> = self.claims().collect();
+        for profile in 0..self.profiles.len() {
+            keeper.write_slots(profile, &claims, &self.profiles, &[], 0).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Numbers as the reference writes them into JSON.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A float in its shortest form that reads back to the same bits: whole numbers without `.0`, infinity as `null`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Number(pub f64);
+
+/// A number that is there.
+pub(crate) const fn number(value: f64) -> Option<Number> {
+    Some(Number(value))
+}
+
+/// Up to here every whole number has its own float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.0;
+        if value.abs() < EXACT && value.fract() == 0.0 {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
+            serializer.serialize_i64(value as i64)
+        } else if value.is_finite() {
+            serializer.serialize_f64(value)
+        } else {
+            serializer.serialize_none()
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The reference stores an endless lifetime as null.
+        Ok(Self(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::INFINITY)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_to_the_same_bits() {
+        let cases = [
+            (100.0, "100"),
+            (0.1, "0.1"),
+            (-0.399_600_399_600_388_23, "-0.39960039960038823"),
+            (f64::INFINITY, "null"),
+            (1e300, "1e300"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(serde_json::to_string(&Number(value)).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Number>(text).unwrap().0, value, "{text}");
+        }
+    }
+}

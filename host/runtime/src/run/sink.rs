@@ -1,0 +1,119 @@
+//! Who is told what happened.
+
+use std::{fmt, io};
+
+use sigbox_engine::{Outcome, signal::Pair};
+
+/// Something the host did or met, besides what traders do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A stored document could not be understood. It was moved aside and the trader goes on as flat.
+    Quarantined {
+        /// What it was.
+        document: String,
+        /// Where it is now.
+        moved_to: String,
+        /// Why it could not be understood.
+        reason: String,
+    },
+    /// A store does not take writes: the trader opens nothing until it does.
+    StoreFailed {
+        /// What the store said.
+        error: String,
+    },
+    /// The store answers again and holds what the trader holds.
+    StoreRecovered,
+    /// A stored slot of a risk profile belonged to nobody and was dropped.
+    SlotDropped {
+        /// The profile.
+        profile: String,
+        /// The slot's key.
+        key: String,
+    },
+    /// Candles could not be fetched. What is held is judged on them as soon as they come.
+    FeedFailed {
+        /// The symbol.
+        symbol: String,
+        /// What went wrong.
+        error: String,
+    },
+    /// Candles that closed while the run could not see them are being judged now.
+    CatchingUp {
+        /// How many minutes.
+        minutes: i64,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quarantined { document, moved_to, reason } => {
+                write!(f, "{document} cannot be understood ({reason}); it was moved to {moved_to}")
+            }
+            Self::StoreFailed { error } => write!(f, "nothing is opened until the store answers: {error}"),
+            Self::StoreRecovered => f.write_str("the store answers again and holds the newest state"),
+            Self::SlotDropped { profile, key } => {
+                write!(f, "risk profile {profile}: the slot {key} has no open position and was dropped")
+            }
+            Self::FeedFailed { symbol, error } => write!(f, "candles of {symbol}: {error}"),
+            Self::CatchingUp { minutes } => write!(f, "judging {minutes} missed minutes"),
+        }
+    }
+}
+
+/// Is told what happened, in order, once it is durable.
+///
+/// `tell` and `sync` may fail: in live trading the sink is the record of what has been announced, and a position is not
+/// cleared from its store before its end is in that record (hazard H-14).
+pub trait Sink {
+    /// One outcome of one trader.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()>;
+
+    /// Makes everything told so far durable.
+    ///
+    /// # Errors
+    /// When it is not known to be.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Something the host did or met at `at_ms`; `pair` when it concerns one trader.
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        let _ = (at_ms, pair, notice);
+    }
+}
+
+/// Tells several, in order.
+impl<A: Sink, B: Sink> Sink for (A, B) {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        self.0.tell(pair, outcome)?;
+        self.1.tell(pair, outcome)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()?;
+        self.1.sync()
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        self.0.notice(at_ms, pair, notice);
+        self.1.notice(at_ms, pair, notice);
+    }
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        (**self).tell(pair, outcome)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        (**self).notice(at_ms, pair, notice);
+    }
+}

@@ -1,0 +1,287 @@
+//! Counts the file operations of every change, then goes wrong at each: the process is killed, the power fails, the
+//! operation fails, or it fails although it was done. Whatever was acknowledged is there afterwards, and the document is
+//! always the old one or the new one.
+
+use std::path::{Path, PathBuf};
+
+use super::documents::Documents;
+use super::error::FileError;
+use super::faulty_layer::{Fault, FaultyLayer};
+use super::layer::{Disk, FileLayer};
+use super::power_loss::ModelDisk;
+use crate::store::Address;
+
+const OLD: &str = r#"{"id":"old"}"#;
+const NEW: &str = r#"{"id":"new, and longer"}"#;
+const DOMAIN: &str = "signal";
+const ENTITY_NAME: &str = "BTCUSDT_a";
+
+/// More operations than any change takes, so that a loop which never ends fails instead.
+const OPERATIONS_MAX: usize = 100;
+
+/// A change that things go wrong in.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    FirstWriteEver,
+    Overwrite,
+    Remove,
+    Quarantine,
+    InitAfterKilledWrite,
+}
+
+const CHANGES: [Change; 5] =
+    [Change::FirstWriteEver, Change::Overwrite, Change::Remove, Change::Quarantine, Change::InitAfterKilledWrite];
+
+/// What somebody finds who opens the directory afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    document: Option<String>,
+    quarantined: Vec<String>,
+}
+
+impl Change {
+    /// What happens before anything goes wrong.
+    fn before<L: FileLayer>(self, documents: &Documents<FaultyLayer<L>>) {
+        if !matches!(self, Self::FirstWriteEver) {
+            documents.write(&at(), OLD.as_bytes()).unwrap();
+        }
+    }
+
+    fn make<L: FileLayer>(self, documents: &Documents<FaultyLayer<L>>) -> Result<(), FileError> {
+        match self {
+            Self::FirstWriteEver | Self::Overwrite => documents.write(&at(), NEW.as_bytes()),
+            Self::Remove => documents.remove(&at()).map(drop),
+            Self::Quarantine => documents.quarantine(&at(), 1_700_000_000_000).map(drop),
+            Self::InitAfterKilledWrite => documents.prepare(DOMAIN, ENTITY_NAME),
+        }
+    }
+
+    /// Whether this may be found when the change was acknowledged, or was not.
+    fn allows(self, found: &Found, acknowledged: bool) -> bool {
+        let document = found.document.as_deref();
+        let quarantined: Vec<_> = found.quarantined.iter().map(String::as_str).collect();
+        match self {
+            Self::FirstWriteEver => document == Some(NEW) || (!acknowledged && document.is_none()),
+            Self::Overwrite => document == Some(NEW) || (!acknowledged && document == Some(OLD)),
+            Self::Remove => document.is_none() || (!acknowledged && document == Some(OLD)),
+            Self::Quarantine if acknowledged => document.is_none() && quarantined == [OLD],
+            // A copy may be begun and never ended, but the document is never gone.
+            Self::Quarantine => document == Some(OLD) || (document.is_none() && quarantined.contains(&OLD)),
+            Self::InitAfterKilledWrite => document == Some(OLD),
+        }
+    }
+}
+
+fn at() -> Address {
+    Address { domain: DOMAIN.to_owned(), entity_name: ENTITY_NAME.to_owned(), entity_id: "BTCUSDT".to_owned() }
+}
+
+fn entity_dir(root: &Path) -> PathBuf {
+    root.join(DOMAIN).join(ENTITY_NAME)
+}
+
+/// A store on `layer`, ready for `change` to go wrong at operation `number`.
+fn store_about_to_go_wrong<L: FileLayer>(
+    layer: L,
+    root: &Path,
+    change: Change,
+    number: usize,
+    fault: Fault,
+) -> Documents<FaultyLayer<L>> {
+    let documents = Documents::open(FaultyLayer::new(layer), root.to_owned()).unwrap();
+    change.before(&documents);
+    if matches!(change, Change::InitAfterKilledWrite) {
+        let directory = entity_dir(root);
+        let layer = &documents.layer().inner;
+        let mut temp = layer.create_new(&directory.join(".tmp-0123456789ab-BTCUSDT.json")).unwrap();
+        layer.write_all(&mut temp, b"{\"id\":").unwrap();
+    }
+    documents.layer().go_wrong_at(number, fault);
+    documents
+}
+
+/// What a new process finds, which begins with making the entity ready.
+fn found_on<L: FileLayer>(layer: L, root: &Path) -> Found {
+    let documents = Documents::open(layer, root.to_owned()).unwrap();
+    documents.prepare(DOMAIN, ENTITY_NAME).unwrap();
+    assert_no_temp_files(documents.layer(), root);
+    found(&documents, root)
+}
+
+fn found<L: FileLayer>(documents: &Documents<L>, root: &Path) -> Found {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let document = documents.read(&at()).unwrap().map(text);
+    let listed = documents.keys(DOMAIN, ENTITY_NAME).unwrap();
+    assert_eq!(listed.len(), usize::from(document.is_some()), "listed: {listed:?}");
+    let quarantine = entity_dir(&root.join(".quarantine"));
+    let aside = documents.layer().list(&quarantine).unwrap_or_default();
+    let quarantined = aside.iter().map(|name| text(documents.layer().read(&quarantine.join(name)).unwrap())).collect();
+    Found { document, quarantined }
+}
+
+fn assert_no_temp_files<L: FileLayer>(layer: &L, root: &Path) {
+    let names = layer.list(&entity_dir(root)).unwrap_or_default();
+    assert!(!names.iter().any(|name| name.to_str().unwrap().starts_with(".tmp-")), "left: {names:?}");
+}
+
+/// Runs `check` for every operation in turn, until it says that there was none of that number. Says how many there are.
+fn at_every_operation(mut check: impl FnMut(usize) -> bool) -> usize {
+    (0..OPERATIONS_MAX).find(|number| !check(*number)).expect("a change takes few operations")
+}
+
+#[test]
+fn a_write_costs_five_file_operations_in_this_order() {
+    let documents =
+        store_about_to_go_wrong(ModelDisk::new(), Path::new("/data"), Change::Overwrite, usize::MAX, Fault::Fails);
+    documents.write(&at(), NEW.as_bytes()).unwrap();
+    assert_eq!(documents.layer().changes(), ["create_new", "write_all", "sync_file", "rename", "sync_dir"]);
+}
+
+#[test]
+fn killed_at_any_operation_the_document_is_the_old_one_or_the_new_one() {
+    for change in CHANGES {
+        at_every_operation(|number| {
+            let directory = tempfile::tempdir().unwrap();
+            let root = directory.path().join("dump/data");
+            let documents = store_about_to_go_wrong(Disk, &root, change, number, Fault::Kills);
+            let acknowledged = change.make(&documents).is_ok();
+            let went_wrong = documents.layer().went_wrong();
+            drop(documents);
+
+            let found = found_on(Disk, &root);
+            assert!(change.allows(&found, acknowledged), "{change:?} killed at {number}: {found:?}");
+            let again = Documents::open(Disk, root).unwrap();
+            again.write(&at(), b"later").unwrap();
+            assert_eq!(again.read(&at()).unwrap(), Some(b"later".to_vec()));
+            went_wrong
+        });
+    }
+}
+
+#[test]
+fn a_power_failure_at_any_operation_loses_nothing_that_was_acknowledged() {
+    let root = Path::new("/dump/data");
+    for disk in [ModelDisk::new(), ModelDisk::without_links()] {
+        for change in CHANGES {
+            let mut outcomes = 0;
+            let operations = at_every_operation(|number| {
+                let documents = store_about_to_go_wrong(disk.clone(), root, change, number, Fault::Kills);
+                let acknowledged = change.make(&documents).is_ok();
+                documents.layer().inner.for_each_outcome(|disk| {
+                    outcomes += 1;
+                    let found = found_on(disk, root);
+                    assert!(change.allows(&found, acknowledged), "{change:?}, power cut at {number}: {found:?}");
+                });
+                documents.layer().went_wrong()
+            });
+            assert!(outcomes > operations + 1, "{change:?}: a power failure never had a choice");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_after_a_kill_is_not_undone_by_a_power_failure() {
+    let root = Path::new("/dump/data");
+    for change in CHANGES {
+        at_every_operation(|number| {
+            let documents = store_about_to_go_wrong(ModelDisk::new(), root, change, number, Fault::Kills);
+            let _ = change.make(&documents);
+            let reopened = Documents::open(documents.layer().inner.clone(), root.to_owned()).unwrap();
+            reopened.prepare(DOMAIN, ENTITY_NAME).unwrap();
+            let seen = reopened.read(&at()).unwrap();
+            reopened.layer().for_each_outcome(|disk| {
+                let later = found_on(disk, root).document.map(String::into_bytes);
+                assert_eq!(later, seen, "{change:?} killed at {number}");
+            });
+            documents.layer().went_wrong()
+        });
+    }
+}
+
+#[test]
+fn an_operation_that_fails_leaves_a_whole_document() {
+    let root = Path::new("/dump/data");
+    for fault in [Fault::Fails, Fault::Misreports] {
+        for change in CHANGES {
+            at_every_operation(|number| {
+                let documents = store_about_to_go_wrong(ModelDisk::new(), root, change, number, fault);
+                let outcome = change.make(&documents);
+                let context = format!("{change:?}, {fault:?} at {number}: {outcome:?}");
+                let found = found(&documents, root);
+                assert!(change.allows(&found, outcome.is_ok()), "{context}: {found:?}");
+                documents.layer().went_wrong()
+            });
+        }
+    }
+}
+
+#[test]
+fn a_change_that_failed_leaves_nothing_behind_and_can_be_tried_again() {
+    let root = Path::new("/dump/data");
+    for fault in [Fault::Fails, Fault::Misreports] {
+        for change in [Change::FirstWriteEver, Change::Overwrite, Change::Remove] {
+            at_every_operation(|number| {
+                let documents = store_about_to_go_wrong(ModelDisk::new(), root, change, number, fault);
+                let outcome = change.make(&documents);
+                let failed_operation = documents.layer().changes().get(number).copied();
+                let context = format!("{change:?}, {fault:?} at {number}: {outcome:?}");
+                assert_eq!(outcome.is_err(), failed_operation.is_some(), "{context}");
+                assert_no_temp_files(&documents.layer().inner, root);
+                documents.layer().go_wrong_at(usize::MAX, fault);
+
+                if failed_operation == Some("sync_dir") {
+                    let error = change.make(&documents).unwrap_err();
+                    assert!(error.to_string().starts_with("refusing to change anything since fsync of "), "{error}");
+                    assert!(!error.is_retryable(), "{context}");
+                } else {
+                    assert!(outcome.as_ref().err().is_none_or(FileError::is_retryable), "{context}");
+                    change.make(&documents).unwrap();
+                    documents.layer().inner.for_each_outcome(|disk| {
+                        let found = found_on(disk, root);
+                        assert!(change.allows(&found, true), "{context}, tried again: {found:?}");
+                    });
+                }
+                failed_operation.is_some()
+            });
+        }
+    }
+}
+
+#[test]
+fn after_a_failed_directory_fsync_everything_but_reading_is_refused() {
+    let documents = store_about_to_go_wrong(ModelDisk::new(), Path::new("/data"), Change::Overwrite, 4, Fault::Fails);
+    let error = documents.write(&at(), NEW.as_bytes()).unwrap_err();
+    assert!(error.to_string().starts_with("fsync of directory /data/signal/BTCUSDT_a failed: injected"), "{error}");
+    let mut elsewhere = at();
+    elsewhere.entity_name = "ETHUSDT_a".to_owned();
+    for refused in [
+        documents.write(&elsewhere, b"1").unwrap_err(),
+        documents.remove(&at()).unwrap_err(),
+        documents.quarantine(&at(), 0).unwrap_err(),
+        documents.prepare(DOMAIN, ENTITY_NAME).unwrap_err(),
+    ] {
+        assert_eq!(refused.to_string(), format!("refusing to change anything since {error}"));
+    }
+    documents.read(&at()).unwrap().unwrap();
+    let reopened = Documents::open(documents.layer().inner.clone(), "/data".into()).unwrap();
+    reopened.write(&at(), NEW.as_bytes()).unwrap();
+}
+
+#[test]
+fn the_model_disk_loses_what_a_store_without_fsync_would_lose() {
+    let root = Path::new("/data");
+    for forgotten in ["sync_file", "sync_dir"] {
+        for change in [Change::FirstWriteEver, Change::Overwrite] {
+            let documents = store_about_to_go_wrong(ModelDisk::new(), root, change, usize::MAX, Fault::Fails);
+            documents.layer().skip(forgotten);
+            change.make(&documents).unwrap();
+            let mut losses = 0;
+            documents.layer().inner.for_each_outcome(|disk| {
+                let documents = Documents::open(disk, root.to_owned()).unwrap();
+                let document = documents.read(&at()).unwrap();
+                losses += usize::from(document.as_deref() != Some(NEW.as_bytes()));
+            });
+            assert!(losses > 0, "{change:?} without {forgotten} lost nothing: the test is blind");
+        }
+    }
+}

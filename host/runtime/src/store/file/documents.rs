@@ -1,0 +1,323 @@
+//! The file store without its lock, its threads and its clock.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::atomic;
+use super::error::FileError;
+use super::layer::{DirSyncError, FileLayer};
+use super::name::{self, TEMP_PREFIX};
+use super::quarantine;
+use crate::store::Address;
+
+/// Documents below one directory. Every call blocks until the disk has answered.
+///
+/// The caller sees to it that no other process changes the directory, and that changes to one entity come one at a
+/// time; reads may come whenever they like.
+///
+/// After a failed fsync of a directory nothing is changed any more until the directory is opened again: the kernel
+/// may have dropped the change and call the next fsync a success (Rebello et al., "Can Applications Recover from
+/// fsync Failures?", USENIX ATC 2020). Reads go on.
+#[derive(Debug)]
+pub(super) struct Documents<L> {
+    layer: L,
+    /// Absolute: changing the process's current directory later must not move it.
+    root: PathBuf,
+    /// Entity directories that are known to be durable.
+    prepared: Mutex<BTreeSet<PathBuf>>,
+    /// The first failed fsync of a directory.
+    failed_sync: OnceLock<String>,
+}
+
+impl<L: FileLayer> Documents<L> {
+    /// Makes `root`, which is absolute, and everything above it that is missing.
+    pub(super) fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
+        make_root(&layer, &root)?;
+        Ok(Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new() })
+    }
+
+    /// Makes the directory of an entity ready and durable, and sweeps the temp files in it: they are writes that
+    /// were never acknowledged, and nobody else can be at work on them. After this, what is read is durable, also
+    /// when an earlier process died between a rename and the fsync of the directory.
+    pub(super) fn prepare(&self, domain: &str, entity_name: &str) -> Result<(), FileError> {
+        self.prepare_dir(&self.entity_dir(domain, entity_name)?)
+    }
+
+    /// The document's bytes; `None` when there is no such file.
+    pub(super) fn read(&self, at: &Address) -> Result<Option<Vec<u8>>, FileError> {
+        let path = self.path(at)?;
+        match self.layer.read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FileError::io("read", &path)(error)),
+        }
+    }
+
+    /// Replaces the document. Durable on return.
+    pub(super) fn write(&self, at: &Address, value: &[u8]) -> Result<(), FileError> {
+        self.refuse_after_failed_sync()?;
+        let file_name = name::file_name(at)?;
+        let directory = self.entity_dir(&at.domain, &at.entity_name)?;
+        if !self.prepared().contains(&directory) {
+            self.prepare_dir(&directory)?;
+        }
+        let replaced = atomic::replace(&self.layer, &directory, &file_name, value);
+        if let Err(FileError::Io { source, .. }) = &replaced
+            && source.kind() == ErrorKind::NotFound
+        {
+            // Somebody removed the directory; the next write makes it again.
+            self.prepared().remove(&directory);
+        }
+        replaced?;
+        self.sync_dir(&directory)
+    }
+
+    /// Removes the document. Durable on return.
+    pub(super) fn remove(&self, at: &Address) -> Result<bool, FileError> {
+        self.refuse_after_failed_sync()?;
+        let path = self.path(at)?;
+        let directory = self.entity_dir(&at.domain, &at.entity_name)?;
+        match self.layer.remove_file(&path) {
+            Ok(()) => self.sync_dir(&directory).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // It may be missing because an earlier attempt removed it and failed afterwards.
+                if self.prepared().contains(&directory) {
+                    self.sync_dir(&directory)?;
+                }
+                Ok(false)
+            }
+            Err(error) => Err(FileError::io("remove", &path)(error)),
+        }
+    }
+
+    /// The ids of an entity's documents, ascending by bytes. Temp files and strangers are not documents.
+    pub(super) fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, FileError> {
+        let directory = self.entity_dir(domain, entity_name)?;
+        let names = match self.layer.list(&directory) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(FileError::io("list", &directory)(error)),
+        };
+        let mut ids: Vec<_> = names.iter().filter_map(|name| name::entity_id(name.to_str()?)).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Moves the document to the quarantine and says where that is. Durable on return.
+    pub(super) fn quarantine(&self, at: &Address, unix_ms: u64) -> Result<PathBuf, FileError> {
+        self.refuse_after_failed_sync()?;
+        let path = self.path(at)?;
+        let entity_dir = name::entity_dir(&at.domain, &at.entity_name)?;
+        let quarantine_dir = self.make_dirs_below_root(&Path::new(quarantine::DIRECTORY).join(&entity_dir))?;
+        let names = (0..).map(|attempt| quarantine_dir.join(name::quarantine_name(at, unix_ms, attempt)));
+        let aside = quarantine::duplicate(&self.layer, &path, names)?;
+        // The old name goes only after the new one is durable, so that no power failure takes both.
+        self.sync_dir(&quarantine_dir)?;
+        self.layer.remove_file(&path).map_err(FileError::io("set aside", &path))?;
+        self.sync_dir(&self.root.join(entity_dir))?;
+        Ok(aside)
+    }
+
+    fn prepare_dir(&self, directory: &Path) -> Result<(), FileError> {
+        self.refuse_after_failed_sync()?;
+        let below_root = directory.strip_prefix(&self.root).expect("entity directories are below the root");
+        self.make_dirs_below_root(below_root)?;
+        for name in self.layer.list(directory).map_err(FileError::io("list", directory))? {
+            if name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()) {
+                let path = directory.join(name);
+                if let Err(error) = self.layer.remove_file(&path) {
+                    tracing::warn!(path = %path.display(), %error, "an unfinished write could not be removed");
+                }
+            }
+        }
+        self.sync_dir(directory)?;
+        self.prepared().insert(directory.to_owned());
+        Ok(())
+    }
+
+    /// Makes each directory of a relative path, and its name durable; also where it exists already, as whoever made
+    /// it may have died before its fsync.
+    fn make_dirs_below_root(&self, relative: &Path) -> Result<PathBuf, FileError> {
+        let mut directory = self.root.clone();
+        for component in relative.components() {
+            let parent = directory.clone();
+            directory.push(component);
+            match self.layer.create_dir(&directory) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(FileError::io("create directory", &directory)(error));
+                }
+                Ok(()) | Err(_) => self.sync_dir(&parent)?,
+            }
+        }
+        Ok(directory)
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<(), FileError> {
+        self.layer.sync_dir(path).map_err(|error| {
+            let error = directory_error(path, error);
+            if matches!(error, FileError::DirectorySync { .. }) {
+                // Only the first failure is remembered; a later one adds nothing.
+                let _ = self.failed_sync.set(error.to_string());
+            }
+            error
+        })
+    }
+
+    fn refuse_after_failed_sync(&self) -> Result<(), FileError> {
+        match self.failed_sync.get() {
+            None => Ok(()),
+            Some(earlier) => Err(FileError::AfterFailedSync { earlier: earlier.clone() }),
+        }
+    }
+
+    fn entity_dir(&self, domain: &str, entity_name: &str) -> Result<PathBuf, FileError> {
+        Ok(self.root.join(name::entity_dir(domain, entity_name)?))
+    }
+
+    fn path(&self, at: &Address) -> Result<PathBuf, FileError> {
+        Ok(self.entity_dir(&at.domain, &at.entity_name)?.join(name::file_name(at)?))
+    }
+
+    fn prepared(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file system, for a test to go on with after the store died.
+    #[cfg(test)]
+    pub(super) fn layer(&self) -> &L {
+        &self.layer
+    }
+}
+
+/// Makes the data directory and what is missing above it, each name durable before the next level is begun.
+fn make_root<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
+    let Some(parent) = root.parent() else {
+        return Ok(());
+    };
+    let existed = match layer.create_dir(root) {
+        Ok(()) => false,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_root(layer, parent)?;
+            layer.create_dir(root).map_err(FileError::io("create directory", root))?;
+            false
+        }
+        Err(error) => return Err(FileError::io("create directory", root)(error)),
+    };
+    match layer.sync_dir(parent) {
+        // A directory somebody else gave us may stand in one we may not open; its name is theirs to keep.
+        Err(DirSyncError::NotTried(error)) if existed && error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(|error| directory_error(parent, error)),
+    }
+}
+
+fn directory_error(path: &Path, error: DirSyncError) -> FileError {
+    match error {
+        DirSyncError::NotTried(source) => FileError::io("open directory", path)(source),
+        DirSyncError::Failed(source) => FileError::DirectorySync { path: path.to_owned(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::layer::Disk;
+    use super::*;
+
+    fn at(entity_id: &str) -> Address {
+        let [domain, entity_name] = ["signal", "BTCUSDT_a"].map(str::to_owned);
+        Address { domain, entity_name, entity_id: entity_id.to_owned() }
+    }
+
+    fn open(root: &tempfile::TempDir) -> Documents<Disk> {
+        Documents::open(Disk, root.path().join("dump/data")).unwrap()
+    }
+
+    #[test]
+    fn a_document_is_a_file_at_the_references_path_with_its_bytes_and_nothing_more() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root);
+        let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
+        documents.write(&at("BTCUSDT"), br#"{"id":"x"}"#).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), br#"{"id":"x"}"#);
+        fs::write(&path, "null").unwrap();
+        assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), Some(b"null".to_vec()));
+    }
+
+    #[test]
+    fn temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root);
+        documents.write(&at("BTCUSDT"), b"1").unwrap();
+        let directory = root.path().join("dump/data/signal/BTCUSDT_a");
+        for name in [".tmp-0123456789ab-BTCUSDT.json", ".tmp-x", "BTCUSDT.json.tmp", "notes.txt", "%41.json"] {
+            fs::write(directory.join(name), "{").unwrap();
+        }
+        assert_eq!(documents.keys("signal", "BTCUSDT_a").unwrap(), ["BTCUSDT"]);
+        documents.prepare("signal", "BTCUSDT_a").unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["%41.json", "BTCUSDT.json", "BTCUSDT.json.tmp", "notes.txt"]);
+    }
+
+    #[test]
+    fn the_quarantine_keeps_the_content_and_overwrites_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root);
+        let quarantine = root.path().join("dump/data/.quarantine/signal/BTCUSDT_a");
+        for (document, file_name) in [
+            ("a", "BTCUSDT.1700000000000.json"),
+            ("b", "BTCUSDT.1700000000000-1.json"),
+            ("c", "BTCUSDT.1700000000000-2.json"),
+        ] {
+            documents.write(&at("BTCUSDT"), document.as_bytes()).unwrap();
+            let aside = documents.quarantine(&at("BTCUSDT"), 1_700_000_000_000).unwrap();
+            assert_eq!(aside, quarantine.join(file_name));
+            assert_eq!(fs::read_to_string(aside).unwrap(), document);
+            assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), None);
+        }
+        assert_eq!(fs::read_to_string(quarantine.join("BTCUSDT.1700000000000.json")).unwrap(), "a");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_never_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root);
+        let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
+        fs::create_dir_all(&path).unwrap();
+        let error = documents.read(&at("BTCUSDT")).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
+        assert!(!error.is_retryable(), "{error}");
+        assert_eq!(documents.keys("signal", "BTCUSDT_a").unwrap(), ["BTCUSDT"], "it must not go unnoticed");
+
+        fs::write(root.path().join("dump/data/risk"), "a file where a directory belongs").unwrap();
+        let error = documents.keys("risk", "main").unwrap_err();
+        assert!(error.to_string().starts_with("cannot list "), "{error}");
+        let error = documents.prepare("risk", "main").unwrap_err();
+        assert!(error.to_string().starts_with("cannot create directory "), "{error}");
+    }
+
+    #[test]
+    fn a_write_makes_a_removed_directory_again() {
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root);
+        documents.write(&at("BTCUSDT"), b"1").unwrap();
+        fs::remove_dir_all(root.path().join("dump/data/signal")).unwrap();
+        let error = documents.write(&at("BTCUSDT"), b"2").unwrap_err();
+        assert!(error.to_string().starts_with("cannot create ") && error.is_retryable(), "{error}");
+        documents.write(&at("BTCUSDT"), b"2").unwrap();
+        assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), Some(b"2".to_vec()));
+    }
+
+    #[test]
+    fn setting_aside_what_is_not_there_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let error = open(&root).quarantine(&at("BTCUSDT"), 0).unwrap_err();
+        let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
+        assert_eq!(error.to_string(), format!("there is no document to set aside at {}", path.display()));
+    }
+}

@@ -1,0 +1,171 @@
+//! A file system that counts what is asked of it, and goes wrong at a chosen operation.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::layer::{DirSyncError, FileLayer};
+
+/// What happens at the chosen operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not done and reports an error; of a write, half is done.
+    Fails,
+    /// It is done and reports an error all the same.
+    Misreports,
+    /// The process dies: like `Fails`, and nothing that comes after is done either.
+    Kills,
+}
+
+/// Passes everything on to `inner`, but for the faults.
+#[derive(Debug)]
+pub(super) struct FaultyLayer<L> {
+    pub(super) inner: L,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Changes asked for since the last [`FaultyLayer::go_wrong_at`], by name.
+    changes: Vec<&'static str>,
+    plan: Option<(usize, Fault)>,
+    /// A change that is silently left out, by name.
+    skipped: Option<&'static str>,
+    is_dead: bool,
+}
+
+enum Verdict {
+    Do,
+    Skip,
+    Fail { halfway: bool },
+    DoAndFail,
+}
+
+impl<L> FaultyLayer<L> {
+    pub(super) fn new(inner: L) -> Self {
+        Self { inner, state: Mutex::default() }
+    }
+
+    /// From now on, counting from 0, the change number `number` goes wrong.
+    pub(super) fn go_wrong_at(&self, number: usize, fault: Fault) {
+        let mut state = self.state.lock().unwrap();
+        state.plan = Some((number, fault));
+        state.changes.clear();
+    }
+
+    /// From now on, changes of this name report success and do nothing.
+    pub(super) fn skip(&self, name: &'static str) {
+        self.state.lock().unwrap().skipped = Some(name);
+    }
+
+    /// Whether the planned fault has struck.
+    pub(super) fn went_wrong(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.plan.is_some_and(|(number, _)| state.changes.len() > number)
+    }
+
+    /// The changes asked for since the last [`Self::go_wrong_at`].
+    pub(super) fn changes(&self) -> Vec<&'static str> {
+        self.state.lock().unwrap().changes.clone()
+    }
+
+    fn verdict(&self, name: &'static str) -> Verdict {
+        let mut state = self.state.lock().unwrap();
+        let number = state.changes.len();
+        state.changes.push(name);
+        if state.is_dead {
+            return Verdict::Fail { halfway: false };
+        }
+        match state.plan {
+            Some((planned, fault)) if planned == number => {
+                state.is_dead = fault == Fault::Kills;
+                if fault == Fault::Misreports { Verdict::DoAndFail } else { Verdict::Fail { halfway: true } }
+            }
+            _ if state.skipped == Some(name) => Verdict::Skip,
+            _ => Verdict::Do,
+        }
+    }
+
+    fn change(&self, name: &'static str, work: impl FnOnce(&L) -> io::Result<()>) -> io::Result<()> {
+        match self.verdict(name) {
+            Verdict::Do => work(&self.inner),
+            Verdict::Skip => Ok(()),
+            Verdict::Fail { .. } => Err(injected(name)),
+            Verdict::DoAndFail => work(&self.inner).and_then(|()| Err(injected(name))),
+        }
+    }
+
+    fn alive(&self) -> io::Result<&L> {
+        if self.state.lock().unwrap().is_dead { Err(injected("read")) } else { Ok(&self.inner) }
+    }
+}
+
+fn injected(name: &str) -> io::Error {
+    io::Error::other(format!("injected at {name}"))
+}
+
+impl<L: FileLayer> FileLayer for FaultyLayer<L> {
+    type File = L::File;
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.change("create_dir", |inner| inner.create_dir(path))
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<L::File> {
+        match self.verdict("create_new") {
+            Verdict::Do | Verdict::Skip => self.inner.create_new(path),
+            Verdict::Fail { .. } => Err(injected("create_new")),
+            Verdict::DoAndFail => self.inner.create_new(path).and_then(|_| Err(injected("create_new"))),
+        }
+    }
+
+    fn write_all(&self, file: &mut L::File, bytes: &[u8]) -> io::Result<()> {
+        match self.verdict("write_all") {
+            Verdict::Do => self.inner.write_all(file, bytes),
+            Verdict::Skip => Ok(()),
+            Verdict::Fail { halfway } => {
+                if halfway {
+                    self.inner.write_all(file, &bytes[..bytes.len() / 2])?;
+                }
+                Err(injected("write_all"))
+            }
+            Verdict::DoAndFail => self.inner.write_all(file, bytes).and_then(|()| Err(injected("write_all"))),
+        }
+    }
+
+    fn sync_file(&self, file: &L::File) -> io::Result<()> {
+        self.change("sync_file", |inner| inner.sync_file(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change("rename", |inner| inner.rename(from, to))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change("hard_link", |inner| inner.hard_link(from, to))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.change("remove_file", |inner| inner.remove_file(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError> {
+        match self.verdict("sync_dir") {
+            Verdict::Do => self.inner.sync_dir(path),
+            Verdict::Skip => Ok(()),
+            Verdict::Fail { .. } => Err(DirSyncError::Failed(injected("sync_dir"))),
+            Verdict::DoAndFail => {
+                self.inner.sync_dir(path).and_then(|()| Err(DirSyncError::Failed(injected("sync_dir"))))
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.alive()?.read(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.alive()?.list(path)
+    }
+}

@@ -1,0 +1,102 @@
+//! The few things the store asks of a file system, so that a test can count them, fail each and cut the power.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// A file system, as far as the file store is concerned. Every path is absolute.
+///
+/// What is promised: [`rename`](Self::rename) within a directory replaces its target all or nothing;
+/// [`sync_file`](Self::sync_file) makes the content of a file survive a power loss, but not its name;
+/// [`sync_dir`](Self::sync_dir) makes the names in a directory survive one. Nothing else survives a power loss, in
+/// whole, in part or in order.
+pub(super) trait FileLayer: Send + Sync {
+    /// A file open for writing.
+    type File;
+
+    /// Makes one directory. An existing one is `AlreadyExists`, a missing parent `NotFound`.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes an empty file. An existing one is `AlreadyExists`.
+    fn create_new(&self, path: &Path) -> io::Result<Self::File>;
+    /// Appends `bytes`. After an error any part of them may have been written.
+    fn write_all(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
+    /// Makes what was written to `file` durable.
+    fn sync_file(&self, file: &Self::File) -> io::Result<()>;
+    /// Gives a file another name, replacing what was there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name. An existing one is `AlreadyExists`.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Takes a name away from a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError>;
+    /// The whole content of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Every name in a directory, in any order.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+}
+
+/// Why the names in a directory were not made durable.
+#[derive(Debug)]
+pub(super) enum DirSyncError {
+    /// It was not even tried, for want of a file handle, say. Trying again is sound.
+    NotTried(io::Error),
+    /// It failed. What was changed may be lost, and a second try may succeed without having done anything.
+    Failed(io::Error),
+}
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disk;
+
+impl FileLayer for Disk {
+    type File = File;
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir(path)
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).open(path)
+    }
+
+    fn write_all(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError> {
+        File::open(path).map_err(DirSyncError::NotTried)?.sync_all().map_err(DirSyncError::Failed)
+    }
+
+    /// Elsewhere a directory cannot be opened; the file system's own journal is all there is.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _path: &Path) -> Result<(), DirSyncError> {
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+}
