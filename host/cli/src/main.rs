@@ -1,1 +1,41 @@
-fn main(){}
+//! The `sigbox` command: parses, prints and maps exit codes. Everything it does is in the library.
+
+mod args;
+mod backtest;
+mod exit;
+mod init;
+mod live;
+mod plugins;
+mod report;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let quiet = match args.command {
+        Command::Live(_) => "info",
+        Command::Backtest(_) | Command::State(_) | Command::Init(_) => "warn",
+    };
+    let filter = EnvFilter::try_from_env("SIGBOX_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+
+    let done = match args.command {
+        Command::Backtest(command) => backtest::run(&command),
+        Command::Live(command) => live::run(&command),
+        Command::State(command) => state::run(&command),
+        Command::Init(command) => init::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit::code(&error)
+        }
+    }
+}

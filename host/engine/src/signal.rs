@@ -193,7 +193,7 @@ impl Signal {
     }
 
     /// Fills a proposal's gaps from the settings. Nothing is checked here: the result is only handed on by
-    /// [`crate::validate::validate`].
+    /// [`crate::validate::violations`].
     pub(crate) fn draft(proposal: Proposal, pair: &Pair, now_ms: i64, price_open: f64, settings: &Settings) -> Self {
         let id = proposal.id.filter(|id| !id.is_empty()).unwrap_or_else(|| pair.signal_id(now_ms));
         Self {

@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod assemble;
 pub mod candles;
 pub mod config;
 pub mod feed;

@@ -6,20 +6,7 @@ use super::{
     reader::Section,
     value::{Name, WholeMinuteMs},
 };
-
-/// The period of a backtest, and how often it decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// `frameName` of events; may be empty.
-    pub name: String,
-    /// The first minute boundary at which something is decided, milliseconds since the Unix epoch, a whole minute;
-    /// none: the first one that has enough candles before it for the average price.
-    pub start_ms: Option<i64>,
-    /// The last minute boundary at which something is decided, later than the start; none: where the candles end.
-    pub end_ms: Option<i64>,
-    /// How far apart decisions are.
-    pub interval: Interval,
-}
+use crate::run::Frame;
 
 pub(super) fn read(root: &Section<'_>) -> Frame {
     root.section("frame", "[frame]", |section| {

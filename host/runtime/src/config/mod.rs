@@ -35,12 +35,11 @@ use self::{
     reader::{Reader, Section},
     value::Name,
 };
-use crate::plugin::Limits;
+use crate::{plugin::Limits, run::Frame};
 
 pub use self::{
     candles::{CandleSource, Candles},
     error::{ConfigError, ConfigProblem},
-    frame::Frame,
     live::{Feed, Live},
     persistence::{Persistence, StoreChoice, StorePlugin},
     risk::RiskProfile,

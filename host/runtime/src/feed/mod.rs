@@ -1,9 +1,11 @@
 //! Where a live run's candles come from.
 
+mod klines;
 mod replay;
 
 use sigbox_engine::Candle;
 
+pub use klines::{KlinesFeed, KlinesSettings};
 pub use replay::ReplayFeed;
 
 use crate::{market::Market, run::Notice};

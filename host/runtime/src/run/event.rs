@@ -222,6 +222,26 @@ impl Event {
         }
     }
 
+    /// The event as a person would say it: what, where, at which price and with which result.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let time = super::iso(self.timestamp);
+        let mut line = format!("{time}  {} on {}: {}", self.strategy_name, self.symbol, self.action.replace('_', " "));
+        let side = self.signal.as_ref().map(|signal| signal.position);
+        let price = self.current_price.map(|price| format!("at {}", price.0));
+        let level = self.level.map(|level| format!("{level} %"));
+        let reason = self.close_reason.or(self.reason).map(|reason| reason.replace('_', " "));
+        let result = self.pnl.as_ref().map(|pnl| format!("{:+.2} %", pnl.pnl_percentage.0));
+        let rules = self.rules.as_ref().map(|rules| rules.join(", "));
+        let said = [&self.rejection_note, &self.message].into_iter().flatten().cloned();
+        let parts = [side.map(str::to_owned), level, price, reason, result, rules];
+        for part in parts.into_iter().flatten().chain(said) {
+            line.push(' ');
+            line.push_str(&part);
+        }
+        line
+    }
+
     /// The event as one line of JSON, without the line's end.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -107,6 +107,13 @@ pub(crate) fn pair_address(domain: Domain, pair: &Pair) -> Address {
     Address { domain: domain.name().to_owned(), entity_name: entity_name(pair), entity_id }
 }
 
+/// The name of a pair's document in a domain: `{domain}/{entity name}/{entity id}`.
+#[must_use]
+pub fn document_name(domain: Domain, pair: &Pair) -> String {
+    let Address { domain, entity_name, entity_id } = pair_address(domain, pair);
+    format!("{domain}/{entity_name}/{entity_id}")
+}
+
 /// Where the slots of a risk profile are kept.
 pub(crate) fn profile_address(profile: &str) -> Address {
     Address {

@@ -15,6 +15,7 @@ use super::{
     journal::{Journal, Recall},
     keeper::{Keeper, Stores},
     restore::Restorer,
+    rows::{order_document, position_document},
     sink::{Notice, Sink},
     strategy::Strategy,
 };
@@ -53,6 +54,19 @@ pub struct StoredState {
     pub pair: Pair,
     /// What is held.
     pub state: State,
+}
+
+impl StoredState {
+    /// The row as it is stored; `None` when flat.
+    #[must_use]
+    pub fn row(&self) -> Option<serde_json::Value> {
+        let document = match &self.state {
+            State::Idle => return None,
+            State::Scheduled(order) => order_document(&self.pair, order),
+            State::Open(position) => position_document(&self.pair, position),
+        };
+        serde_json::from_slice(&document).ok()
+    }
 }
 
 /// Reads what the stores hold for `pairs`, changing nothing but what a restart would put right.

@@ -24,10 +24,10 @@ pub use self::{
     backtest::{Backtest, Frame, Progress},
     event::{Event, EventWriter},
     journal::{Journal, JournalError, Recall},
-    keeper::{Domain, Stores},
-    live::{Live, LiveOptions, Stop, stored_state},
+    keeper::{Domain, Stores, document_name},
+    live::{Live, LiveOptions, Stop, StoredState, stored_state},
     risk::Profile,
-    sink::{Notice, Sink},
+    sink::{Notice, Silence, Sink},
     strategy::{Native, Strategy},
 };
 pub use crate::store::OnCorrupt;

@@ -27,7 +27,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { fast: 20, slow: 60, take_profit_percent: 1.0, stop_loss_percent: 0.5, minutes: 240 }
+        Self { fast: 20, slow: 60, take_profit_percent: 1.0, stop_loss_percent: 0.6, minutes: 240 }
     }
 }
 

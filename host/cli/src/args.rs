@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as Arguments, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  something unforeseen
+  2  the command line or the configuration is wrong
+  3  a plugin cannot be built, loaded or started
+  4  candles are missing or wrong, or the feed failed
+  5  stored state cannot be read, written or trusted
+
+Environment:
+  SIGBOX_LOG  what is logged to standard error, such as \"warn\" or \"info,plugin=debug\"";
+
+/// Runs trading strategies and storage backends as sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "sigbox", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the strategies over recorded candles and show what they would have earned.
+    Backtest(Backtest),
+    /// Trade candles as they close, keeping state that survives every crash.
+    Live(Live),
+    /// Look at the state a live run keeps.
+    State(State),
+    /// Write a commented configuration that runs as it is.
+    Init(Init),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Backtest {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Where every event is written, one JSON object a line.
+    #[arg(long, value_name = "FILE", default_value = "dump/backtest/events.jsonl")]
+    pub(crate) events: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Live {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Where every event is written, one JSON object a line; a restart goes on in the same file. Default: events.jsonl
+    /// in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// On the first interrupt, open nothing new and exit when the open positions have closed; a second one exits at
+    /// once. Without it, the first one does.
+    #[arg(long)]
+    pub(crate) drain: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct State {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Show the position or order of every strategy on every symbol.
+    Show(StateShow),
+    /// Print where the state of each strategy on each symbol is kept.
+    Path(StateShow),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateShow {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Init {
+    /// The file to write; it must not exist.
+    #[arg(value_name = "FILE", default_value = "sigbox.toml")]
+    pub(crate) file: PathBuf,
+    /// The strategy to start with: a folder with its source, or a .wasm file.
+    #[arg(long, value_name = "PATH", default_value = "plugins/strategies/sma-cross")]
+    pub(crate) plugin: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct ConfigFile {
+    /// The configuration.
+    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "sigbox.toml")]
+    pub(crate) path: PathBuf,
+}

@@ -1,0 +1,46 @@
+//! Exit codes: what kind of thing went wrong.
+
+use std::process::ExitCode;
+
+use sigbox::{
+    assemble::AssembleError,
+    config::ConfigError,
+    plugin::PluginError,
+    plugin_source::PluginSourceError,
+    run::{JournalError, RunError},
+};
+
+const UNFORESEEN: u8 = 1;
+const CONFIGURATION: u8 = 2;
+const PLUGIN: u8 = 3;
+const CANDLES: u8 = 4;
+const STATE: u8 = 5;
+
+/// The code for `error`, by the kind of its innermost known cause. Documented in the help text.
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(error.chain().find_map(known).unwrap_or(UNFORESEEN))
+}
+
+fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if error.is::<ConfigError>() {
+        return Some(CONFIGURATION);
+    }
+    if error.is::<PluginSourceError>() || error.is::<PluginError>() {
+        return Some(PLUGIN);
+    }
+    if error.is::<JournalError>() {
+        return Some(STATE);
+    }
+    if let Some(error) = error.downcast_ref::<AssembleError>() {
+        return Some(match error {
+            AssembleError::CandleFile(_) | AssembleError::Recipe { .. } | AssembleError::Series { .. } => CANDLES,
+            AssembleError::Source(_) | AssembleError::Plugin(_) | AssembleError::Store { .. } => PLUGIN,
+            AssembleError::DataDir(_) => STATE,
+        });
+    }
+    error.downcast_ref::<RunError>().map(|error| match error {
+        RunError::MissingCandle { .. } | RunError::Feed(_) => CANDLES,
+        RunError::Frame(_) | RunError::Setup(_) => CONFIGURATION,
+        RunError::Store(_) | RunError::ForeignRow { .. } | RunError::CorruptState { .. } | RunError::Record(_) => STATE,
+    })
+}

@@ -1,0 +1,35 @@
+//! Building and loading plugins, with a line on the terminal while it takes long.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sigbox::{
+    plugin::{Limits, Mode, PluginError, Sandbox},
+    plugin_source::{self, PluginSourceError},
+};
+
+/// Builds what has to be built, showing what cargo says.
+pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceError> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    move |plugin| {
+        let spinner = ProgressBar::new_spinner();
+        spinner.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));
+        spinner.enable_steady_tick(Duration::from_millis(120));
+        spinner.set_message(format!("building {}", plugin.display()));
+        let built =
+            plugin_source::resolve(plugin, &cargo, &mut |line| spinner.set_message(line.trim().to_owned()));
+        spinner.finish_and_clear();
+        built
+    }
+}
+
+/// A sandbox whose compiled code is kept between runs: where the configuration says, or in the user's cache folder.
+pub(crate) fn sandbox(mode: Mode, limits: &Limits, cache_dir: Option<&PathBuf>) -> Result<Sandbox, PluginError> {
+    let dir = cache_dir.cloned().or_else(|| Some(dirs::cache_dir()?.join("sigbox")));
+    Sandbox::new(mode, limits.clone(), dir)
+}

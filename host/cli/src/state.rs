@@ -1,0 +1,147 @@
+//! `sigbox state`.
+
+use std::io;
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use serde::Serialize;
+use sigbox::{
+    assemble,
+    config::{Config, StoreChoice},
+    plugin::Mode,
+    run::{Domain, Silence, Stores, document_name, stored_state},
+};
+use sigbox_engine::{State, signal::Pair};
+
+use crate::{args, args::StateCommand, plugins};
+
+pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
+    match &command.command {
+        StateCommand::Show(show) => {
+            let config = Config::load(&show.config.path)?;
+            tokio::runtime::Runtime::new()?.block_on(self::show(&config, show.json))
+        }
+        StateCommand::Path(path) => self::path(&Config::load(&path.config.path)?, path.json),
+    }
+}
+
+fn pairs(config: &Config) -> Vec<Pair> {
+    let strategies = config.strategies.iter();
+    strategies
+        .flat_map(|strategy| {
+            strategy.symbols.iter().map(|symbol| Pair {
+                symbol: symbol.clone(),
+                strategy: strategy.name.clone(),
+                exchange: config.exchange_name.clone(),
+                frame: String::new(),
+            })
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    strategy_name: String,
+    symbol: String,
+    exchange_name: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<serde_json::Value>,
+}
+
+async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
+    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let stores: Stores = assemble::stores(config, &sandbox, &mut plugins::resolver()).await?;
+    let stored = stored_state(&stores, &config.engine, &pairs(config), &mut Silence).await?;
+    stores.close().await;
+    let held: Vec<Held> = stored
+        .into_iter()
+        .map(|stored| {
+            let state = match stored.state {
+                State::Idle => "flat",
+                State::Scheduled(_) => "scheduled",
+                State::Open(_) => "open",
+            };
+            let row = stored.row();
+            let Pair { symbol, strategy, exchange, .. } = stored.pair;
+            Held { strategy_name: strategy, symbol, exchange_name: exchange, state, row }
+        })
+        .collect();
+    if json {
+        serde_json::to_writer_pretty(io::stdout().lock(), &held)?;
+        println!();
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["strategy", "symbol", "state", "side", "entry", "take profit", "stop loss", "since"]);
+    for Held { strategy_name, symbol, state, row, .. } in held {
+        let field = |name: &str| row.as_ref().and_then(|row| row.get(name)).map(plain).unwrap_or_default();
+        let since = row.as_ref().and_then(|row| row.get("pendingAt")).and_then(serde_json::Value::as_i64);
+        let since = since.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|time| time.to_string());
+        table.add_row([
+            strategy_name,
+            symbol,
+            state.to_owned(),
+            field("position"),
+            field("priceOpen"),
+            field("priceTakeProfit"),
+            field("priceStopLoss"),
+            since.unwrap_or_default(),
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    strategy_name: String,
+    symbol: String,
+    domain: &'static str,
+    store: String,
+    document: String,
+}
+
+fn path(config: &Config, json: bool) -> anyhow::Result<()> {
+    let mut kept = Vec::new();
+    for pair in pairs(config) {
+        for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
+            let choice = match domain {
+                Domain::Signal => &config.persistence.signal,
+                Domain::Schedule => &config.persistence.schedule,
+                Domain::Partial => &config.persistence.partial,
+                Domain::Risk => &config.persistence.risk,
+            };
+            let name = document_name(domain, &pair);
+            let (store, document) = match choice {
+                StoreChoice::File => {
+                    ("file".to_owned(), config.persistence.data_dir.join(format!("{name}.json")).display().to_string())
+                }
+                StoreChoice::Memory => ("memory".to_owned(), name),
+                StoreChoice::Plugin(store) => (store.clone(), name),
+            };
+            kept.push(Kept {
+                strategy_name: pair.strategy.clone(),
+                symbol: pair.symbol.clone(),
+                domain: domain.name(),
+                store,
+                document,
+            });
+        }
+    }
+    if json {
+        serde_json::to_writer_pretty(io::stdout().lock(), &kept)?;
+        println!();
+    } else {
+        for Kept { strategy_name, symbol, domain, store, document } in kept {
+            println!("{strategy_name} on {symbol}: {domain} ({store}): {document}");
+        }
+    }
+    Ok(())
+}

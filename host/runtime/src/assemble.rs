@@ -1,0 +1,196 @@
+//! From a configuration to the parts of a run.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    candles::{CandleFileError, RecipeError, Series, SeriesError, generate, read_csv},
+    config::{CandleSource, Config, StoreChoice, StorePlugin},
+    market::Market,
+    plugin::{PluginError, PluginStore, Sandbox, Session, StoreBinding, StrategyInstance, StrategyPlugin},
+    plugin_source::PluginSourceError,
+    run::{Profile, SeatSetup, Setup, Stores},
+    store::{FileStore, MemoryStore, Store, StoreOpenError},
+};
+
+/// Turns what a configuration calls a plugin into a component file: [`crate::plugin_source::resolve`], usually.
+pub type Resolve<'a> = dyn FnMut(&Path) -> Result<PathBuf, PluginSourceError> + Send + 'a;
+
+/// Why a configuration cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A candle file cannot be used.
+    #[error(transparent)]
+    CandleFile(#[from] CandleFileError),
+    /// A recipe for candles cannot be followed.
+    #[error("[candles.generate.{symbol}]: {source}")]
+    Recipe {
+        /// The symbol.
+        symbol: String,
+        /// Why.
+        source: RecipeError,
+    },
+    /// Candles do not make a series.
+    #[error("candles of {symbol}: {source}")]
+    Series {
+        /// The symbol.
+        symbol: String,
+        /// Why.
+        source: SeriesError,
+    },
+    /// A plugin cannot be built.
+    #[error(transparent)]
+    Source(#[from] PluginSourceError),
+    /// A plugin cannot be used.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A persistence plugin cannot be used; the message names the domains that need it.
+    #[error("[persistence] {domains}: {source}")]
+    Store {
+        /// The domains bound to it.
+        domains: String,
+        /// Why.
+        source: Box<AssembleError>,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] StoreOpenError),
+}
+
+/// The candles `[candles]` describes, by symbol.
+///
+/// # Errors
+/// When a file cannot be read or a recipe cannot be followed.
+pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> {
+    let sources = config.candles.sources.iter();
+    sources
+        .map(|(symbol, source)| {
+            let candles = match source {
+                CandleSource::File(path) => read_csv(path, config.candles.gaps)?,
+                CandleSource::Generated(recipe) => generate(recipe)
+                    .map_err(|source| AssembleError::Recipe { symbol: symbol.clone(), source })?,
+            };
+            let series = Series::new(candles)
+                .map_err(|source| AssembleError::Series { symbol: symbol.clone(), source })?;
+            Ok((symbol.clone(), series))
+        })
+        .collect()
+}
+
+/// Everything that trades, each strategy started on each of its symbols. `frame`: the name of the period, if one is
+/// being tested. With a deterministic sandbox this never waits.
+///
+/// # Errors
+/// When a plugin cannot be built, loaded or started.
+pub async fn setup(
+    config: &Config,
+    sandbox: &Sandbox,
+    market: Market,
+    frame: Option<&str>,
+    resolve: &mut Resolve<'_>,
+) -> Result<Setup<StrategyInstance>, AssembleError> {
+    let mut loaded: BTreeMap<&Path, StrategyPlugin> = BTreeMap::new();
+    let mut seats = Vec::new();
+    for strategy in &config.strategies {
+        let plugin = match loaded.get(strategy.plugin.as_path()) {
+            Some(plugin) => plugin.clone(),
+            None => {
+                let plugin = StrategyPlugin::load(sandbox, &resolve(&strategy.plugin)?)?;
+                loaded.insert(&strategy.plugin, plugin.clone());
+                plugin
+            }
+        };
+        for symbol in &strategy.symbols {
+            let session = Session {
+                strategy: strategy.name.clone(),
+                symbol: symbol.clone(),
+                exchange: config.exchange_name.clone(),
+                frame: frame.map(str::to_owned),
+                settings: strategy.settings.clone(),
+                market: market.clone(),
+                average_of: config.engine.avg_price_candles_count as usize,
+            };
+            let instance = plugin.start(session).await?;
+            seats.push(SeatSetup {
+                strategy_name: strategy.name.clone(),
+                symbol: symbol.clone(),
+                interval: strategy.interval.unwrap_or_else(|| instance.interval()),
+                strategy: instance,
+                risk: strategy.risk.clone(),
+            });
+        }
+    }
+    Ok(Setup {
+        exchange: config.exchange_name.clone(),
+        settings: config.engine.clone(),
+        market,
+        profiles: config.risk.iter().map(|risk| Profile::new(risk.name.clone(), risk.rules.clone())).collect(),
+        seats,
+    })
+}
+
+/// The store of each domain. Domains with the same choice share one. `sandbox` is a live one.
+///
+/// # Errors
+/// When the data directory is in use or a persistence plugin cannot start; the message names the domains.
+pub async fn stores(
+    config: &Config,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+) -> Result<Stores, AssembleError> {
+    let persistence = &config.persistence;
+    let choices = [
+        ("signal", &persistence.signal),
+        ("schedule", &persistence.schedule),
+        ("risk", &persistence.risk),
+        ("partial", &persistence.partial),
+    ];
+    let mut opened: Vec<(&StoreChoice, Arc<dyn Store>)> = Vec::new();
+    for (_, choice) in choices {
+        if opened.iter().any(|(known, _)| *known == choice) {
+            continue;
+        }
+        let store: Arc<dyn Store> = match choice {
+            StoreChoice::File => Arc::new(FileStore::open(&persistence.data_dir)?),
+            StoreChoice::Memory => Arc::new(MemoryStore::new()),
+            StoreChoice::Plugin(name) => {
+                let started = match config.stores.get(name) {
+                    Some(StorePlugin { plugin, settings }) => {
+                        let binding =
+                            StoreBinding { name: name.clone(), settings: settings.clone(), ..StoreBinding::default() };
+                        start_store(sandbox, plugin, binding, resolve).await
+                    }
+                    None => Err(PluginError::Sandbox(format!("there is no [stores.{name}]")).into()),
+                };
+                Arc::new(started.map_err(|source| {
+                    let bound = choices.iter().filter(|(_, other)| *other == choice).map(|(domain, _)| *domain);
+                    AssembleError::Store { domains: bound.collect::<Vec<_>>().join(", "), source: Box::new(source) }
+                })?)
+            }
+        };
+        opened.push((choice, store));
+    }
+    let store = |choice: &StoreChoice| {
+        let (_, store) = opened.iter().find(|(known, _)| *known == choice).expect("every choice was opened above");
+        Arc::clone(store)
+    };
+    Ok(Stores {
+        signal: store(&persistence.signal),
+        schedule: store(&persistence.schedule),
+        risk: store(&persistence.risk),
+        partial: store(&persistence.partial),
+    })
+}
+
+async fn start_store(
+    sandbox: &Sandbox,
+    plugin: &Path,
+    binding: StoreBinding,
+    resolve: &mut Resolve<'_>,
+) -> Result<PluginStore, AssembleError> {
+    let file = resolve(plugin)?;
+    Ok(PluginStore::start(sandbox, &file, binding).await?)
+}
