@@ -44,7 +44,7 @@ pub(super) fn written_time(at_ms: i64) -> String {
 }
 
 /// `at_ms` for people: `2023-03-01T00:00:00Z`.
-pub(super) fn iso_8601(at_ms: i64) -> String {
+pub(crate) fn iso_8601(at_ms: i64) -> String {
     Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
 }
 

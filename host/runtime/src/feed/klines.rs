@@ -87,7 +87,7 @@ const RECENT: usize = 60;
 impl Feed for KlinesFeed {
     async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
         let mut lanes = self.lanes(market, wanted)?;
-        self.fill(&mut lanes, None).await;
+        self.fetch_all(&mut lanes, None).await;
         for lane in &lanes {
             lane.check_prepared()?;
         }
@@ -99,16 +99,19 @@ impl Feed for KlinesFeed {
 
     async fn next(&mut self, market: &Market, notices: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {
         let mut catching_up = 0;
+        let mut asked_for_time = false;
         loop {
             let due_ms = self.wait_for_minute().await;
             let mut lanes = self.lanes(market, &[])?;
-            self.fill(&mut lanes, Some(due_ms)).await;
+            self.fetch_all(&mut lanes, Some(due_ms)).await;
 
             catching_up = lanes.iter().map(|lane| lane.added).fold(catching_up, i64::max);
             // A candle that has closed is the better proof that its minute is over.
             let now_ms = lanes.iter().filter_map(Lane::end_ms).fold(self.exchange.now_ms(), i64::max);
-            if now_ms < due_ms {
-                // The clock was set back, and the exchange has just told by how much.
+            if now_ms < due_ms && !asked_for_time {
+                // The clock was set back, or was fast; by how much, the exchange has just told. Once: its own clock may
+                // stand still, and that has to be reported.
+                asked_for_time = true;
                 continue;
             }
             if catching_up > 1 {
@@ -151,21 +154,19 @@ impl KlinesFeed {
 
     /// Gets every lane what it has not got, in several attempts. `due_ms`: the end of the minute that each has to
     /// reach; `None`: as far as there are candles.
-    async fn fill(&self, lanes: &mut [Lane<'_>], due_ms: Option<i64>) {
-        // Longer than a minute nobody is kept waiting, whatever the exchange asks for: there are boundaries to give.
-        let patience_ms = due_ms.unwrap_or_else(|| self.exchange.now_ms()).saturating_add(MINUTE_MS);
+    async fn fetch_all(&self, lanes: &mut [Lane<'_>], due_ms: Option<i64>) {
         for attempt in 1..=self.settings.retry_count.max(1) {
             if attempt > 1 {
                 // Only between attempts, not after the last (hazard H-32).
                 self.exchange.sleep_until_ms(self.next_attempt_ms()).await;
-            } else if self.exchange.quiet_until_ms() <= patience_ms {
-                self.exchange.sleep_until_ms(self.exchange.quiet_until_ms()).await;
             }
             stream::iter(lanes.iter_mut().filter(|lane| !lane.has_reached(due_ms)))
                 .for_each_concurrent(CONCURRENT_REQUESTS, |lane| async move {
                     lane.outcome = Some(self.fetch(lane, due_ms).await);
                 })
                 .await;
+            // Longer than a minute nobody is kept waiting, whatever the exchange asks for: there are boundaries to give.
+            let patience_ms = due_ms.unwrap_or_else(|| self.exchange.now_ms()).saturating_add(MINUTE_MS);
             let worth_it = lanes.iter().any(|lane| lane.error().is_some_and(|error| !error.is_lasting()));
             if !worth_it || self.next_attempt_ms() > patience_ms || self.others_would_miss(lanes, due_ms) {
                 break;

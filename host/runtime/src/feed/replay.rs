@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Boundary, Feed, FeedError, since};
 use crate::{
-    candles::Series,
+    candles::{Series, iso_8601},
     market::Market,
     run::Notice,
 };
@@ -18,7 +18,7 @@ pub struct ReplayFeed {
     symbols: Vec<(String, Vec<Candle>)>,
     /// Real time of one candle's minute; zero: as fast as possible.
     minute: Duration,
-    /// First boundary to decide; never before every symbol has this many candles.
+    /// First boundary to decide, but never one before every symbol has a window's worth of candles.
     from_ms: Option<i64>,
     average_of: usize,
     now_ms: i64,
@@ -64,14 +64,25 @@ impl ReplayFeed {
 impl Feed for ReplayFeed {
     async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
         let earliest = self.earliest_ms()?;
-        // What was left behind is judged from the candle it has to be judged on first; that one closes a minute later.
-        let left_behind = wanted.iter().filter_map(|(_, open_ms)| Some((*open_ms)? + MINUTE_MS)).min();
-        let first = match (left_behind, self.from_ms) {
-            (Some(judge_ms), Some(ask_ms)) => judge_ms.min(ask_ms),
-            (Some(ms), None) | (None, Some(ms)) => ms,
-            (None, None) => earliest,
-        };
-        let first = first.max(earliest);
+        for (symbol, open_ms) in wanted {
+            let candles = self.symbols.iter().find(|(name, _)| name == symbol);
+            let first_ms = candles.and_then(|(_, candles)| candles.first()).map(|candle| candle.open_time_ms);
+            if let (Some(open_ms), Some(first_ms)) = (*open_ms, first_ms)
+                && open_ms < first_ms + window_ms(self.average_of)
+            {
+                return Err(FeedError::Candles {
+                    symbol: symbol.clone(),
+                    problem: format!(
+                        "what an earlier run left behind is judged from {} on, but they begin at {}; give older ones, \
+                         or choose another [persistence] data-dir",
+                        iso_8601(open_ms),
+                        iso_8601(first_ms)
+                    ),
+                });
+            }
+        }
+        // Candles before this boundary are there at once: what is held is judged on them without waiting.
+        let first = self.from_ms.map_or(earliest, |from_ms| from_ms.max(earliest));
         for (symbol, candles) in &self.symbols {
             let until = candles.partition_point(|candle| candle.close_time_ms() < first);
             push_all(market, symbol, &candles[..until])?;
@@ -100,6 +111,11 @@ impl Feed for ReplayFeed {
         }
         Ok(any.then_some(Boundary { now_ms, fresh: true }))
     }
+}
+
+/// How long a window of the average price reaches back before the candle that ends it.
+fn window_ms(average_of: usize) -> i64 {
+    i64::try_from(average_of.saturating_sub(1)).unwrap_or(i64::MAX / MINUTE_MS) * MINUTE_MS
 }
 
 fn push_all(market: &Market, symbol: &str, candles: &[Candle]) -> Result<(), FeedError> {

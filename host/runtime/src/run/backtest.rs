@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use futures_util::FutureExt as _;
 use sigbox_engine::{Interval, MINUTE_MS};
 
-use super::{RunError, Setup, desk::{Desk, Entries}, iso, sink::Sink, strategy::Strategy};
+use super::{RunError, Setup, desk::{Desk, Entries}, sink::Sink, strategy::Strategy};
+use crate::candles::iso_8601;
 
 /// The period of a backtest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +73,8 @@ impl<S: Strategy> Backtest<S> {
             return Err(RunError::Frame(format!(
                 "the frame starts at {}, but the average price needs {average_of} candles before it, so it can start \
                  at {} at the earliest",
-                iso(start_ms),
-                iso(first_possible)
+                iso_8601(start_ms),
+                iso_8601(first_possible)
             )));
         }
         // The candle after the last boundary's is the one that ends whatever is still held.
@@ -81,8 +82,8 @@ impl<S: Strategy> Backtest<S> {
         if frame_end_ms < start_ms {
             return Err(RunError::Frame(format!(
                 "the frame ends at {}, before it starts at {}: there is nothing to test",
-                iso(frame_end_ms),
-                iso(start_ms)
+                iso_8601(frame_end_ms),
+                iso_8601(start_ms)
             )));
         }
         let step_ms = frame.interval.ms();

@@ -15,6 +15,7 @@ use super::{
     number::{Number, number},
     sink::{Notice, Sink},
 };
+use crate::candles::iso_8601;
 
 /// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -225,7 +226,7 @@ impl Event {
     /// The event as a person would say it: what, where, at which price and with which result.
     #[must_use]
     pub fn headline(&self) -> String {
-        let time = super::iso(self.timestamp);
+        let time = iso_8601(self.timestamp);
         let mut line = format!("{time}  {} on {}: {}", self.strategy_name, self.symbol, self.action.replace('_', " "));
         let side = self.signal.as_ref().map(|signal| signal.position);
         let price = self.current_price.map(|price| format!("at {}", price.0));

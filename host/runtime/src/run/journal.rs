@@ -1,13 +1,18 @@
 //! The record of what a live run has announced: its events as JSON Lines, each exactly once.
 //!
 //! After a crash the same candles give the same outcomes with the same ids. The journal knows which of them it has, so
-//! what is told again is not recorded again. It also knows what a trader's last event was, and with that what the four
-//! documents do not say: since when it has been flat, in which slot it was asked last, and which id it opened last.
+//! what is told again is not recorded again. It also knows what a trader's last event was and which boundary was
+//! reached, and with that what the four documents do not say: since when a trader has been flat, in which slot it was
+//! asked last, and which id it opened last.
+//!
+//! The boundary reached is kept in a file beside the events, `{events}.reached`, rewritten in place and never synced:
+//! a process that is killed leaves the newest, a machine that loses power perhaps an older one, and then quiet minutes
+//! are asked about again.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -33,6 +38,10 @@ pub struct Recall {
 /// An event file that can be appended to across restarts.
 pub struct Journal<L> {
     file: File,
+    /// Holds the boundary reached, as text.
+    reached_file: File,
+    /// The boundary an earlier run reached.
+    reached_ms: Option<i64>,
     /// Events of each trader's current or last signal, and what followed it.
     known: BTreeMap<Who, Known>,
     /// Told of each event as it is recorded for the first time.
@@ -139,14 +148,31 @@ impl<L: FnMut(&Event)> Journal<L> {
         drop(reader);
         file.set_len(whole_bytes).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok(Self { file, known, listener })
+
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".reached");
+        let mut reached_file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(beside).map_err(io)?;
+        let mut reached = String::new();
+        // Anything but a number is as good as nothing.
+        let _ = reached_file.read_to_string(&mut reached);
+        let reached_ms = reached.trim().parse().ok();
+        Ok(Self { file, reached_file, reached_ms, known, listener })
     }
 
     /// What is known of a trader from before this run.
     #[must_use]
     pub fn recall(&self, exchange: &str, strategy: &str, symbol: &str) -> Recall {
         let who = (exchange.to_owned(), strategy.to_owned(), symbol.to_owned());
-        self.known.get(&who).map(|known| known.recall.clone()).unwrap_or_default()
+        let mut recall = self.known.get(&who).map(|known| known.recall.clone()).unwrap_or_default();
+        if let Some(reached_ms) = self.reached_ms
+            && recall.ask_from_ms.is_none_or(|ask_from_ms| ask_from_ms <= reached_ms)
+        {
+            // It had been flat since its last event and was asked in every slot, the one of this boundary included.
+            recall.ask_from_ms = Some(reached_ms + MINUTE_MS);
+            recall.asked_ms = Some(reached_ms);
+        }
+        recall
     }
 }
 
@@ -202,6 +228,13 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn reached(&mut self, now_ms: i64) {
+        let written = self.reached_file.rewind().and_then(|()| writeln!(self.reached_file, "{now_ms:013}"));
+        if let Err(error) = written {
+            tracing::warn!("the boundary reached could not be noted: {error}");
+        }
     }
 
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {

@@ -193,6 +193,9 @@ impl<S: Strategy, F: Feed> Live<S, F> {
                 Stop::Now | Stop::WhenFlat => Entries::Stopped,
             };
             self.desk.boundary(now_ms, entries, sink).await;
+            if entries == Entries::Open {
+                sink.reached(now_ms);
+            }
         };
         sink.sync()?;
         if let Some(keeper) = &self.desk.keeper {

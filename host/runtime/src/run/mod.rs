@@ -31,7 +31,7 @@ pub use self::{
     strategy::{Native, Strategy},
 };
 pub use crate::store::OnCorrupt;
-use crate::{feed::FeedError, market::Market, store::StoreError};
+use crate::{candles::iso_8601, feed::FeedError, market::Market, store::StoreError};
 
 /// What trades in a run.
 pub struct Setup<S> {
@@ -65,7 +65,7 @@ pub struct SeatSetup<S> {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A candle that is needed is not there.
-    #[error("there is no candle of {symbol} that opens at {}; the candles end or have a gap there", iso(*open_ms))]
+    #[error("there is no candle of {symbol} that opens at {}; the candles end or have a gap there", iso_8601(*open_ms))]
     MissingCandle {
         /// The symbol.
         symbol: String,
@@ -111,10 +111,6 @@ pub enum RunError {
     /// Events could not be recorded.
     #[error("the event record cannot be written: {0}")]
     Record(#[from] std::io::Error),
-}
-
-fn iso(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }
 
 impl<S> Setup<S> {

@@ -80,6 +80,11 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Every trader that is flat has been asked at `now_ms`, if it was due; everything told until then is recorded.
+    fn reached(&mut self, now_ms: i64) {
+        let _ = now_ms;
+    }
+
     /// Something the host did or met at `at_ms`; `pair` when it concerns one trader.
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         let _ = (at_ms, pair, notice);
@@ -98,6 +103,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.1.sync()
     }
 
+    fn reached(&mut self, now_ms: i64) {
+        self.0.reached(now_ms);
+        self.1.reached(now_ms);
+    }
+
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         self.0.notice(at_ms, pair, notice);
         self.1.notice(at_ms, pair, notice);
@@ -111,6 +121,10 @@ impl<S: Sink + ?Sized> Sink for &mut S {
 
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
+    }
+
+    fn reached(&mut self, now_ms: i64) {
+        (**self).reached(now_ms);
     }
 
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {

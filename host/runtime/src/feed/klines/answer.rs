@@ -32,8 +32,8 @@ pub(super) enum Refusal {
     Disorder { open_ms: i64, before_ms: i64 },
     #[error("the candle of {} is impossible: {fault}", utc(*open_ms))]
     Impossible { open_ms: i64, fault: CandleFault },
-    #[error("the candles of {minutes} minutes are missing before that of {}; {advice}", utc(*found_ms))]
-    Gap { minutes: i64, found_ms: i64, advice: String },
+    #[error("{minutes} min of candles are missing, from {} to {}; {advice}", utc(*from_ms), utc(*until_ms))]
+    Gap { minutes: i64, from_ms: i64, until_ms: i64, advice: String },
     #[error(
         "a price of the candle of {} is {factor} times below the usual one; if it is real, raise [engine] \
          get-candles-price-anomaly-threshold-factor",
@@ -98,10 +98,7 @@ impl Rules {
                 return Err(Refusal::Impossible { open_ms: candle.open_time_ms, fault });
             }
             if let Some(before) = gapless.last().or(last).copied() {
-                let missing = (candle.open_time_ms - before.close_time_ms()) / MINUTE_MS;
-                if missing > 0 {
-                    self.check_gap(missing, candle.open_time_ms, at_ms)?;
-                }
+                let missing = self.check_gap(before.close_time_ms(), candle.open_time_ms, at_ms)?;
                 gapless.extend((0..missing).map(|minute| untraded(&before, minute)));
             }
             gapless.push(*candle);
@@ -109,18 +106,20 @@ impl Rules {
         Ok(gapless)
     }
 
-    /// Whether `minutes` that are missing before `found_ms` may be filled.
-    fn check_gap(&self, minutes: i64, found_ms: i64, at_ms: i64) -> Result<(), Refusal> {
-        let final_ms = found_ms + GAP_IS_FINAL_MS;
+    /// How many minutes are missing from `from_ms` to `until_ms`, if it is not too many or too soon to fill them.
+    fn check_gap(&self, from_ms: i64, until_ms: i64, at_ms: i64) -> Result<i64, Refusal> {
+        let minutes = (until_ms - from_ms) / MINUTE_MS;
+        let final_ms = until_ms + GAP_IS_FINAL_MS;
         let advice = match self.gaps {
+            _ if minutes == 0 => return Ok(0),
             Gaps::Refuse => "if the exchange will never have them, set [candles] gaps = \"fill\"".to_owned(),
             Gaps::Fill if minutes > GAP_MINUTES_MAX => "that is more than a week, too much to fill".to_owned(),
             Gaps::Fill if at_ms < final_ms => {
-                format!("if they are still missing at {}, they will be filled", utc(final_ms))
+                format!("if they have not come by {}, flat ones take their place", utc(final_ms))
             }
-            Gaps::Fill => return Ok(()),
+            Gaps::Fill => return Ok(minutes),
         };
-        Err(Refusal::Gap { minutes, found_ms, advice })
+        Err(Refusal::Gap { minutes, from_ms, until_ms, advice })
     }
 
     fn check_prices(&self, closed: &[Candle], recent: &[Candle]) -> Result<(), Refusal> {

@@ -1,7 +1,6 @@
 //! The exchange: what it answers, and what time it is there.
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -144,9 +143,6 @@ impl Exchange {
 fn get(agent: &Agent, url: String, timeout: Duration) -> Result<Answer, FetchError> {
     let failed = |url: &str, error: ureq::Error| match error {
         ureq::Error::Timeout(_) => FetchError::Timeout { url: url.to_owned(), timeout },
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-            FetchError::Timeout { url: url.to_owned(), timeout }
-        }
         ureq::Error::BodyExceedsLimit(bytes) => {
             FetchError::Unreachable { url: url.to_owned(), reason: format!("the answer is longer than {bytes} bytes") }
         }
