@@ -211,7 +211,9 @@ fn the_engine_repeats_every_recorded_run() {
         match vector.verdict() {
             Verdict::Passed => passed += 1,
             Verdict::Deviates(shown) => {
-                shown.iter().for_each(|deviation| deviating.entry(deviation.name).or_default().push(name));
+                for deviation in shown {
+                    deviating.entry(deviation.name).or_default().push(name);
+                }
             }
             Verdict::Failed(difference) => failures.push(format!("{name}: {difference}")),
         }

@@ -15,10 +15,10 @@ const ARCHIVES: [(&str, &[u8]); 3] = [
 ];
 
 /// Contents by path, such as `traces/random-000.json`.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// Everything the archives hold.
-pub fn packed() -> io::Result<Files> {
+pub(super) fn packed() -> io::Result<Files> {
     let mut files = Files::new();
     for (_, archive) in ARCHIVES {
         for entry in tar::Archive::new(zstd::Decoder::new(archive)?).entries()? {
@@ -35,13 +35,13 @@ pub fn packed() -> io::Result<Files> {
 }
 
 /// The files of the same folders under `root`.
-pub fn unpacked(root: &Path) -> io::Result<Files> {
+pub(super) fn unpacked(root: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     for (folder, _) in ARCHIVES {
         for entry in fs::read_dir(root.join(folder))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".json") {
+            if entry.path().extension() == Some("json".as_ref()) {
                 files.insert(format!("{folder}/{name}"), fs::read(entry.path())?);
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Where, and what stands there.
 #[derive(Debug, PartialEq)]
-pub struct Difference {
+pub(super) struct Difference {
     /// Such as `events[3].signal.priceOpen`.
     pub path: String,
     pub expected: Option<Value>,
@@ -24,7 +24,7 @@ impl fmt::Display for Difference {
 }
 
 /// The first difference, in document order; numbers are equal when they are the same double.
-pub fn first_difference(path: &str, expected: &Value, found: &Value) -> Option<Difference> {
+pub(super) fn first_difference(path: &str, expected: &Value, found: &Value) -> Option<Difference> {
     let differ = |path: String, expected: Option<&Value>, found: Option<&Value>| {
         Some(Difference { path, expected: expected.cloned(), found: found.cloned() })
     };

@@ -19,7 +19,7 @@ use super::scenario::{Check, Scenario, ScenarioRule, Scripted, settings};
 
 /// Whether an order that is about to be filled counts itself among the active positions.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OwnOrder {
+pub(super) enum OwnOrder {
     /// sigbox.
     NotCounted,
     /// The reference.
@@ -27,11 +27,11 @@ pub enum OwnOrder {
 }
 
 /// What stands for the rules an answer breaks when it has values that a typed strategy cannot give.
-pub const UNTYPED: &str = "untyped";
+pub(super) const UNTYPED: &str = "untyped";
 
 /// Why a run could not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadCandle {
+pub(super) enum BadCandle {
     /// There is no candle where one is needed.
     Missing { open_time_ms: i64 },
     /// The candle cannot have happened.
@@ -53,15 +53,15 @@ impl fmt::Display for BadCandle {
 }
 
 /// The trace of `scenario` over `candles`, which are in order of time.
-pub fn record(scenario: &Scenario, candles: &[Candle], own_order: OwnOrder) -> Value {
+pub(super) fn record(scenario: &Scenario, candles: &[Candle], own_order: OwnOrder) -> Value {
     let settings = match settings(scenario) {
         Ok(settings) => settings,
-        Err(refused) => return Trace::default().finish("config_rejected", json!(refused), Value::Null),
+        Err(refused) => return Trace::default().finish("config_rejected", &json!(refused), &Value::Null),
     };
     let mut run = Run::new(scenario, candles, settings, own_order);
     match run.drive() {
-        Ok(()) => run.trace.finish("completed", Value::Null, Value::Null),
-        Err(error) => run.trace.finish("fatal", Value::Null, json!(error.to_string())),
+        Ok(()) => run.trace.finish("completed", &Value::Null, &Value::Null),
+        Err(error) => run.trace.finish("fatal", &Value::Null, &json!(error.to_string())),
     }
 }
 
@@ -268,7 +268,7 @@ impl Aggregate {
 }
 
 impl Trace {
-    fn finish(mut self, outcome: &str, config_error: Value, fatal: Value) -> Value {
+    fn finish(mut self, outcome: &str, config_error: &Value, fatal: &Value) -> Value {
         self.end_idle();
         let pings: Map<String, Value> = self
             .pings

@@ -10,7 +10,7 @@ use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, risk:
 /// One scenario file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Scenario {
+pub(super) struct Scenario {
     pub name: String,
     pub symbol: String,
     pub candles: CandleSource,
@@ -25,7 +25,7 @@ pub struct Scenario {
 /// Where the candles are.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum CandleSource {
+pub(super) enum CandleSource {
     Shared { file: String },
     Inline(Vec<(i64, f64, f64, f64, f64, f64)>),
 }
@@ -33,7 +33,7 @@ pub enum CandleSource {
 /// A file of candles that several scenarios share.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CandleSet {
+pub(super) struct CandleSet {
     start_timestamp: i64,
     step_ms: i64,
     columns: [String; 5],
@@ -43,7 +43,7 @@ pub struct CandleSet {
 /// The grid of ticks.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Frame {
+pub(super) struct Frame {
     start_date: Timestamp,
     end_date: Timestamp,
     #[serde(deserialize_with = "interval")]
@@ -52,7 +52,7 @@ pub struct Frame {
 
 /// When the strategy is asked, and what it answers.
 #[derive(Deserialize)]
-pub struct Strategy {
+pub(super) struct Strategy {
     #[serde(deserialize_with = "interval")]
     pub interval: Interval,
     signals: Vec<ScriptedAnswer>,
@@ -67,7 +67,7 @@ struct ScriptedAnswer {
 }
 
 /// What the strategy says at one time.
-pub struct Scripted {
+pub(super) struct Scripted {
     pub answer: Answer,
     /// The reference was given values that a typed strategy cannot give. The answer is invalid whatever else it says.
     pub untyped: bool,
@@ -75,13 +75,13 @@ pub struct Scripted {
 
 /// The rules of a scenario's risk profile.
 #[derive(Deserialize)]
-pub struct Risk {
+pub(super) struct Risk {
     pub rules: Vec<ScenarioRule>,
 }
 
 /// One rule, and how it reports.
 #[derive(Deserialize)]
-pub struct ScenarioRule {
+pub(super) struct ScenarioRule {
     #[serde(flatten)]
     kind: RuleKind,
     via: Via,
@@ -124,7 +124,7 @@ enum Via {
 }
 
 /// A rule of a scenario that is one of the engine's own, or one that only tests need.
-pub enum Check {
+pub(super) enum Check {
     Rule(Rule),
     /// Refuses the first checks of a run.
     First(usize),
@@ -133,7 +133,7 @@ pub enum Check {
 
 impl CandleSet {
     /// The candles.
-    pub fn candles(self) -> Vec<Candle> {
+    pub(super) fn candles(self) -> Vec<Candle> {
         assert_eq!(self.columns, ["open", "high", "low", "close", "volume"], "the columns of a candle set");
         assert_eq!(self.step_ms, MINUTE_MS, "the step of a candle set");
         let times = (0..).map(|row| self.start_timestamp + row * MINUTE_MS);
@@ -146,7 +146,7 @@ impl CandleSet {
 
 impl CandleSource {
     /// The candles: its own, or those of one of the `sets`.
-    pub fn resolve(&self, sets: &BTreeMap<&str, Vec<Candle>>) -> Vec<Candle> {
+    pub(super) fn resolve(&self, sets: &BTreeMap<&str, Vec<Candle>>) -> Vec<Candle> {
         match self {
             Self::Shared { file } => {
                 let set = file.strip_prefix("../candles/").and_then(|name| sets.get(name));
@@ -163,25 +163,25 @@ const fn candle(open_time_ms: i64, open: f64, high: f64, low: f64, close: f64, v
 
 impl Frame {
     /// The first tick, milliseconds.
-    pub fn first_ms(&self) -> i64 {
+    pub(super) fn first_ms(&self) -> i64 {
         Interval::MINUTE.slot(self.start_date.as_millisecond())
     }
 
     /// The last tick, milliseconds.
-    pub fn last_ms(&self) -> i64 {
+    pub(super) fn last_ms(&self) -> i64 {
         let span = self.end_date.as_millisecond() - self.first_ms();
         self.first_ms() + span - span.rem_euclid(self.interval.ms())
     }
 
     /// Whether there is a tick at this boundary.
-    pub fn ticks_at(&self, now_ms: i64) -> bool {
+    pub(super) fn ticks_at(&self, now_ms: i64) -> bool {
         now_ms <= self.last_ms() && (now_ms - self.first_ms()) % self.interval.ms() == 0
     }
 }
 
 impl Strategy {
     /// The answer at `now_ms`.
-    pub fn answer(&self, now_ms: i64) -> Scripted {
+    pub(super) fn answer(&self, now_ms: i64) -> Scripted {
         let scripted = self.signals.iter().find(|entry| {
             let from = entry.at.as_millisecond();
             let until = entry.until.map_or(from, Timestamp::as_millisecond);
@@ -195,7 +195,7 @@ impl Strategy {
     }
 
     /// Whether any answer invests nothing.
-    pub fn invests_nothing(&self) -> bool {
+    pub(super) fn invests_nothing(&self) -> bool {
         let dtos = self.signals.iter().filter_map(|entry| entry.dto.as_ref());
         dtos.filter_map(|dto| dto.get("cost")).any(|cost| cost.as_f64() == Some(0.0))
     }
@@ -272,7 +272,7 @@ fn number(value: &Value) -> Option<f64> {
 
 impl ScenarioRule {
     /// What the rule looks at.
-    pub fn check(&self) -> Check {
+    pub(super) fn check(&self) -> Check {
         match &self.kind {
             RuleKind::RejectPosition { position } => Check::Rule(Rule::RejectSide(*position)),
             RuleKind::MaxActive { limit } => Check::Rule(Rule::MaxActive(*limit)),
@@ -287,7 +287,7 @@ impl ScenarioRule {
     }
 
     /// The id it reports: only an object has one.
-    pub fn reported_id(&self) -> Option<String> {
+    pub(super) fn reported_id(&self) -> Option<String> {
         match self.via {
             Via::Object => self.id.clone(),
             Via::String | Via::Throw => None,
@@ -296,7 +296,7 @@ impl ScenarioRule {
 }
 
 /// The settings a scenario runs with, or the names of those that are refused, in alphabetical order.
-pub fn settings(scenario: &Scenario) -> Result<Settings, Vec<String>> {
+pub(super) fn settings(scenario: &Scenario) -> Result<Settings, Vec<String>> {
     let mut settings = Settings::default();
     let mut refused: Vec<String> = Vec::new();
     for (name, value) in &scenario.config {

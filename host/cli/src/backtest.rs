@@ -57,12 +57,17 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     outcome.with_context(|| format!("the run stopped; the events until then are in {}", command.events.display()))?;
 
     let report = Report { tally, period_ms, took, events: command.events.clone() };
-    if command.json { report.print_json(&mut io::stdout().lock())? } else { report.print_table() }
+    if command.json {
+        report.print_json(&mut io::stdout().lock())?;
+    } else {
+        report.print_table();
+    }
     Ok(())
 }
 
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len} minutes, {eta} left")
-        .expect("the template is valid");
+    let style =
+        ProgressStyle::with_template("{elapsed_precise} {wide_bar} {human_pos}/{human_len} minutes, {eta} left")
+            .expect("the template is valid");
     ProgressBar::new(0).with_style(style)
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
+    path::{Path, absolute},
 };
 
 use anyhow::{Context as _, bail};
@@ -12,6 +13,18 @@ use crate::args;
 
 pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
     let file = &command.file;
+    let plugin = Path::new(&command.plugin);
+    if !plugin.exists() {
+        bail!(
+            "there is no plugin at {}; name a folder with a strategy's source or a .wasm file with --plugin",
+            plugin.display()
+        );
+    }
+    // Paths in the file are relative to its folder; what was typed is relative to where it was typed.
+    let same_folder = file.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+    let plugin = if same_folder { plugin.to_owned() } else { absolute(plugin)? };
+    let text = config::template(&plugin.display().to_string());
+
     let mut out = match OpenOptions::new().write(true).create_new(true).open(file) {
         Ok(out) => out,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -19,8 +32,7 @@ pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be written", file.display())),
     };
-    out.write_all(config::template(&command.plugin).as_bytes())
-        .with_context(|| format!("{} cannot be written", file.display()))?;
+    out.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", file.display()))?;
     println!("Wrote {}. Try: sigbox backtest --config {}", file.display(), file.display());
     Ok(())
 }

@@ -18,7 +18,10 @@ use crate::{args, plugins};
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(trade(command, &config))
+    let done = runtime.block_on(trade(command, &config));
+    // A request to an exchange may be under way; nobody waits for its answer any more.
+    runtime.shutdown_timeout(Duration::ZERO);
+    done
 }
 
 async fn trade(command: &args::Live, config: &Config) -> anyhow::Result<()> {
@@ -110,7 +113,9 @@ fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
     tokio::spawn(async move {
         interrupts.next().await;
         if drain {
-            tracing::info!("stopping: nothing new is opened; ends when no position is open. Interrupt again to end now");
+            tracing::info!(
+                "stopping: nothing new is opened; ends when no position is open. Interrupt again to end now"
+            );
             let _ = sender.send(Stop::WhenFlat);
             interrupts.next().await;
         }

@@ -1,5 +1,7 @@
 //! The `sigbox` command: parses, prints and maps exit codes. Everything it does is in the library.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this crate is for")]
+
 mod args;
 mod backtest;
 mod exit;

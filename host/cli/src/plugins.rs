@@ -21,8 +21,7 @@ pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceErr
         spinner.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));
         spinner.enable_steady_tick(Duration::from_millis(120));
         spinner.set_message(format!("building {}", plugin.display()));
-        let built =
-            plugin_source::resolve(plugin, &cargo, &mut |line| spinner.set_message(line.trim().to_owned()));
+        let built = plugin_source::resolve(plugin, &cargo, &mut |line| spinner.set_message(line.trim().to_owned()));
         spinner.finish_and_clear();
         built
     }

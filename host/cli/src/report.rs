@@ -1,11 +1,6 @@
 //! The result of a backtest, for people and for programs.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use jiff::Timestamp;
@@ -128,8 +123,19 @@ impl Report {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header([
-            "strategy", "symbol", "trades", "win rate", "PnL", "average", "best", "worst", "drawdown", "take profit",
-            "stop loss", "expired", "liquidated",
+            "strategy",
+            "symbol",
+            "trades",
+            "win rate",
+            "PnL",
+            "average",
+            "best",
+            "worst",
+            "drawdown",
+            "take profit",
+            "stop loss",
+            "expired",
+            "liquidated",
         ]);
         let mut rows = self.rows();
         if rows.len() != 1 {
@@ -147,7 +153,8 @@ impl Report {
                 percent(row.max_drawdown, false),
             ];
             let names = [row.strategy_name.unwrap_or_default(), row.symbol.unwrap_or_default()].map(Cell::new);
-            let numbers = numbers.into_iter().chain(closed).map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
+            let numbers =
+                numbers.into_iter().chain(closed).map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
             table.add_row(names.into_iter().chain(numbers));
         }
         let (start, end) = (iso(self.period_ms.0), iso(self.period_ms.1));
@@ -166,7 +173,12 @@ impl Report {
             }
         }
         let seconds = self.took.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate"
+        )]
         let rate = (self.candles() as f64 / seconds.max(1e-9)) as u64;
         println!("Ran in {seconds:.3} s, {} candles a second.", grouped(rate));
         println!("Every event: {}", self.events.display());

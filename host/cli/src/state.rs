@@ -52,9 +52,9 @@ struct Held {
 async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
     let stores: Stores = assemble::stores(config, &sandbox, &mut plugins::resolver()).await?;
-    let stored = stored_state(&stores, &config.engine, &pairs(config), &mut Silence).await?;
+    let found = stored_state(&stores, &config.engine, &pairs(config), &mut Silence).await?;
     stores.close().await;
-    let held: Vec<Held> = stored
+    let held: Vec<Held> = found
         .into_iter()
         .map(|stored| {
             let state = match stored.state {

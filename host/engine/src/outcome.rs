@@ -72,6 +72,7 @@ pub enum Direction {
 /// One thing that happened to one trader. Prices are the price the outcome is about; `at_ms` is the opening time of
 /// the candle that decided it, or the boundary at which a strategy was asked.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields mean the same in every variant: see above")]
 pub enum Outcome {
     /// Flat, and the strategy had nothing to say.
     Idle { at_ms: i64, price: f64 },

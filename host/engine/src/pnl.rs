@@ -20,6 +20,7 @@ pub struct Pnl {
 /// The terms of one position that its result depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
+    /// Direction.
     pub side: Side,
     /// Effective entry price, see [`effective_price`].
     pub entry: f64,

@@ -3,7 +3,7 @@
 //! A profile keeps no book of its own. The positions it counts are those of the traders that share it, so a slot can
 //! neither leak nor be lost (hazards H-11, H-12, H-43).
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use crate::signal::{Pair, Proposal, Side};
 
@@ -125,7 +125,7 @@ pub struct NamedRule {
 pub fn check_rules(rules: &[NamedRule], request: &RiskRequest<'_>, active: usize) -> Result<(), Rejection> {
     match rules.iter().find(|named| !named.rule.allows(request, active)) {
         None => Ok(()),
-        Some(named) => Err(Rejection { id: named.id.clone(), note: named.note.to_string(), active_positions: active }),
+        Some(named) => Err(Rejection { id: named.id.clone(), note: named.note.clone(), active_positions: active }),
     }
 }
 

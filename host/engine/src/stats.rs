@@ -81,8 +81,7 @@ impl Summary {
                 self.total_pnl_percent += pnl.percentage;
                 self.total_pnl_cost += pnl.cost;
                 self.best_percent = Some(self.best_percent.map_or(pnl.percentage, |best| best.max(pnl.percentage)));
-                self.worst_percent =
-                    Some(self.worst_percent.map_or(pnl.percentage, |worst| worst.min(pnl.percentage)));
+                self.worst_percent = Some(self.worst_percent.map_or(pnl.percentage, |worst| worst.min(pnl.percentage)));
                 self.held_ms += at_ms - position.pending_at_ms;
                 for (count, listed) in self.closed_by.iter_mut().zip(CloseReason::ALL) {
                     *count += u64::from(listed == *reason);

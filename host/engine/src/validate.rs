@@ -11,8 +11,11 @@ use crate::{
 /// A price field of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PriceField {
+    /// The entry price.
     Open,
+    /// The take-profit level.
     TakeProfit,
+    /// The stop-loss level.
     StopLoss,
 }
 

@@ -149,7 +149,7 @@ fn candle_at(open_time_ms: i64) -> usize {
 proptest! {
     #[test]
     fn the_future_changes_nothing((candles, script) in runs(), cut in 0.0..1.0) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a few hundred candles")]
         let known = ((candles.len() as f64 * cut) as usize).max(WINDOW);
         let (all, all_states) = run(&candles, &script);
         let (first, first_states) = run(&candles[..known], &script);

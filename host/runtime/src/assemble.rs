@@ -53,7 +53,7 @@ pub enum AssembleError {
         /// The domains bound to it.
         domains: String,
         /// Why.
-        source: Box<AssembleError>,
+        source: Box<Self>,
     },
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -70,11 +70,12 @@ pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> 
         .map(|(symbol, source)| {
             let candles = match source {
                 CandleSource::File(path) => read_csv(path, config.candles.gaps)?,
-                CandleSource::Generated(recipe) => generate(recipe)
-                    .map_err(|source| AssembleError::Recipe { symbol: symbol.clone(), source })?,
+                CandleSource::Generated(recipe) => {
+                    generate(recipe).map_err(|source| AssembleError::Recipe { symbol: symbol.clone(), source })?
+                }
             };
-            let series = Series::new(candles)
-                .map_err(|source| AssembleError::Series { symbol: symbol.clone(), source })?;
+            let series =
+                Series::new(candles).map_err(|source| AssembleError::Series { symbol: symbol.clone(), source })?;
             Ok((symbol.clone(), series))
         })
         .collect()
@@ -136,11 +137,7 @@ pub async fn setup(
 ///
 /// # Errors
 /// When the data directory is in use or a persistence plugin cannot start; the message names the domains.
-pub async fn stores(
-    config: &Config,
-    sandbox: &Sandbox,
-    resolve: &mut Resolve<'_>,
-) -> Result<Stores, AssembleError> {
+pub async fn stores(config: &Config, sandbox: &Sandbox, resolve: &mut Resolve<'_>) -> Result<Stores, AssembleError> {
     let persistence = &config.persistence;
     let choices = [
         ("signal", &persistence.signal),

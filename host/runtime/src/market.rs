@@ -28,7 +28,6 @@ impl SharedSeries {
     }
 
     /// Looks at the candles. Do not hold on to the guard: a live run has to add to them.
-    #[must_use]
     pub fn read(&self) -> RwLockReadGuard<'_, Series> {
         // A reader cannot leave a series half changed, and `push` changes it in one step.
         self.0.read().unwrap_or_else(PoisonError::into_inner)

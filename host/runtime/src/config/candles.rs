@@ -11,7 +11,7 @@ use crate::candles::{Gaps, Recipe};
 /// The candles of a backtest, and those the live replay feed replays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candles {
-    /// What to do about minutes that are missing in a file.
+    /// What to do about minutes that are missing, in a file or at an exchange.
     pub gaps: Gaps,
     /// Where the candles of each symbol come from. There may be more symbols than are traded: strategies can look at
     /// all of them.

@@ -108,7 +108,7 @@ impl<'a> Section<'a> {
         label: &str,
         offset: usize,
         table: &'a DeTable<'a>,
-        body: impl FnOnce(&Section<'a>) -> T,
+        body: impl FnOnce(&Self) -> T,
     ) -> T {
         let section = Section { reader, label: label.into(), offset, table, asked: RefCell::default() };
         let value = body(&section);

@@ -30,12 +30,12 @@ use sigbox_engine::{Candle, MINUTE_MS};
 use self::{
     answer::Rules,
     clock::{Clock, SystemClock},
-    error::{FetchError, utc},
+    error::FetchError,
     exchange::{Exchange, PAGE},
 };
 use super::{Boundary, Feed, FeedError};
 use crate::{
-    candles::Gaps,
+    candles::{Gaps, iso_8601},
     market::{Market, SharedSeries},
     run::Notice,
 };
@@ -296,8 +296,8 @@ impl Lane<'_> {
             (None, Some(first_ms), Some(wanted_ms)) if first_ms > wanted_ms => format!(
                 "the exchange has none before {}, and what an earlier run left behind is judged from {} on; without \
                  them it cannot be resumed",
-                utc(first_ms),
-                utc(wanted_ms)
+                iso_8601(first_ms),
+                iso_8601(wanted_ms)
             ),
             _ => return Ok(()),
         };

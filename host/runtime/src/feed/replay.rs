@@ -29,12 +29,7 @@ impl ReplayFeed {
     /// A feed of `symbols`. `speed`: simulated seconds a second, 0 for as fast as possible. `from_ms`: the first
     /// boundary a flat trader still has to decide; `None`: the first one that has `average_of` candles before it.
     #[must_use]
-    pub fn new(
-        symbols: Vec<(String, Series)>,
-        speed: f64,
-        from_ms: Option<i64>,
-        average_of: usize,
-    ) -> Self {
+    pub fn new(symbols: Vec<(String, Series)>, speed: f64, from_ms: Option<i64>, average_of: usize) -> Self {
         let minute = if speed > 0.0 { Duration::from_secs_f64(60.0 / speed) } else { Duration::ZERO };
         let symbols =
             symbols.into_iter().map(|(symbol, series)| (symbol, series.closed_before(i64::MAX).to_vec())).collect();

@@ -9,15 +9,14 @@ use tokio::sync::Mutex;
 use wasmtime::component::InstancePre;
 
 use super::{
-    PluginError, Sandbox, contract,
-    bindings::persistence::{BackendPre, Backend, exports::sigbox::persistence::store as wit},
+    PluginError, Sandbox,
+    bindings::persistence::{Backend, BackendPre, exports::sigbox::persistence::store as wit},
+    contract,
     error::Breakdown,
     host::{Grant, Host},
     sandbox::one_line,
 };
-use crate::{
-    store::{Address, Store, StoreError},
-};
+use crate::store::{Address, Store, StoreError};
 
 /// Ids asked for per page of a listing.
 const PAGE: u32 = 1000;
@@ -61,7 +60,10 @@ struct Running {
 
 /// One call on whichever instance is running. Boxed and owning its arguments, because it may be made twice.
 trait Call<T>:
-    for<'a> Fn(&'a wit::Guest, &'a mut wasmtime::Store<Host>) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
+    for<'a> Fn(
+        &'a wit::Guest,
+        &'a mut wasmtime::Store<Host>,
+    ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
     + Send
     + Sync
 {
@@ -135,10 +137,7 @@ impl PluginStore {
             ..Grant::default()
         };
         let host = Host::new(grant, self.sandbox.limits.clone(), false);
-        let mut store = self
-            .sandbox
-            .store(host)
-            .map_err(|error| Failed::Broke(Breakdown::Trap(error.to_string())))?;
+        let mut store = self.sandbox.store(host).map_err(|error| Failed::Broke(Breakdown::Trap(error.to_string())))?;
         let backend = self
             .pre
             .instantiate_async(&mut store)
@@ -173,7 +172,7 @@ impl PluginStore {
         for _ in 0..2 {
             match self.call_once(&mut supervised, call).await {
                 Ok(value) => return Ok(value),
-                Err(Failed::Refused(failure)) => return Err(self.refused(at, failure)),
+                Err(Failed::Refused(failure)) => return Err(self.refused(at, &failure)),
                 Err(Failed::Broke(breakdown)) => {
                     supervised.instance = None;
                     tracing::warn!(target: "plugin", plugin = self.binding.name, "the store broke: {breakdown}");
@@ -198,7 +197,7 @@ impl PluginStore {
         self.attempt(running, call).await
     }
 
-    fn refused(&self, at: &Address, failure: wit::Failure) -> StoreError {
+    fn refused(&self, at: &Address, failure: &wit::Failure) -> StoreError {
         StoreError {
             store: self.summary.clone(),
             at: at.clone(),

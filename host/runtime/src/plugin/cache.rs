@@ -27,8 +27,7 @@ impl CodeCache {
 
     /// The compiled component of the file at `path`.
     pub(super) fn component(&self, engine: &Engine, path: &Path) -> Result<Component, PluginError> {
-        let wasm =
-            fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
+        let wasm = fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
         let Some(dir) = &self.dir else {
             return compile(engine, &wasm, path);
         };

@@ -6,7 +6,8 @@ use wasmtime::{
 };
 
 /// The interface a strategy exports.
-pub(crate) const STRATEGY: Interface = Interface { name: "sigbox:strategy/guest", version: "0.1.0", kind: "a strategy" };
+pub(crate) const STRATEGY: Interface =
+    Interface { name: "sigbox:strategy/guest", version: "0.1.0", kind: "a strategy" };
 
 /// The interface a persistence backend exports.
 pub(crate) const PERSISTENCE: Interface =
@@ -48,8 +49,7 @@ pub(crate) fn export(
 }
 
 fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -> String {
-    let found: Vec<String> =
-        component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let found: Vec<String> = component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
     let expected = interface.full_name();
     for other in [STRATEGY, PERSISTENCE] {
         let prefix = format!("{}@", other.name);

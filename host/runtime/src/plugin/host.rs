@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rand_chacha::{ChaCha8Rng, rand_core::{Rng as _, SeedableRng as _}};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
 use sigbox_engine::{Candle, Interval, MINUTE_MS};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{

@@ -12,13 +12,7 @@ use wasmtime::{
     component::{Component, Linker},
 };
 
-use super::{
-    PluginError, bindings,
-    cache::CodeCache,
-    error::Breakdown,
-    host::Host,
-    limits::Limits,
-};
+use super::{PluginError, bindings, cache::CodeCache, error::Breakdown, host::Host, limits::Limits};
 
 /// How often a live guest that computes without end gives way to others. Short against the minute everything has to
 /// be done in, long against the cost of a switch.

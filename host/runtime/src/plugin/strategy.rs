@@ -6,9 +6,10 @@ use sigbox_engine::{Interval, Proposal, Side, trader::Answer};
 use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
 
 use super::{
-    PluginError, Sandbox, contract,
+    PluginError, Sandbox,
     bindings::strategy::exports::sigbox::strategy::guest,
     call::call,
+    contract,
     error::Breakdown,
     host::{Grant, Host},
     sandbox::{Mode, one_line},
@@ -151,9 +152,12 @@ pub struct StrategyInstance {
     retired: bool,
 }
 
+/// `get-signal: func(when-ms: u64, price: f64) -> result<option<signal>, failure>`
+type GetSignal = TypedFunc<(u64, f64), (Result<Option<guest::Signal>, guest::Failure>,)>;
+
 struct Running {
     store: wasmtime::Store<Host>,
-    get_signal: TypedFunc<(u64, f64), (Result<Option<guest::Signal>, guest::Failure>,)>,
+    get_signal: GetSignal,
 }
 
 impl StrategyInstance {
@@ -201,8 +205,7 @@ impl StrategyInstance {
             breakdown,
         };
         let params = (now_ms.unsigned_abs(), price);
-        let (answer,) =
-            call(&plugin.sandbox, store, *get_signal, params, now_ms, timeout).await.map_err(broke)?;
+        let (answer,) = call(&plugin.sandbox, store, *get_signal, params, now_ms, timeout).await.map_err(broke)?;
         Ok(answer)
     }
 }

@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use futures_util::FutureExt as _;
 use sigbox_engine::{Interval, MINUTE_MS};
 
-use super::{RunError, Setup, desk::{Desk, Entries}, sink::Sink, strategy::Strategy};
+use super::{
+    RunError, Setup,
+    desk::{Desk, Entries},
+    sink::Sink,
+    strategy::Strategy,
+};
 use crate::candles::iso_8601;
 
 /// The period of a backtest.
@@ -115,9 +120,7 @@ impl<S: Strategy> Backtest<S> {
         let mut now_ms = self.start_ms;
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             let done = ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
-            if done.is_multiple_of(PROGRESS_EVERY)
-                && progress(Progress { done: done.min(total), total }).is_break()
-            {
+            if done.is_multiple_of(PROGRESS_EVERY) && progress(Progress { done: done.min(total), total }).is_break() {
                 return Ok(());
             }
             let asking = now_ms <= self.end_ms && (now_ms - self.start_ms) % self.step_ms == 0;
@@ -128,10 +131,7 @@ impl<S: Strategy> Backtest<S> {
                 .now_or_never()
                 .expect("a backtest's strategies answer without waiting");
             if let Some(seat) = self.desk.seats.iter().find(|seat| seat.next_open_ms < now_ms) {
-                return Err(RunError::MissingCandle {
-                    symbol: seat.pair().symbol.clone(),
-                    open_ms: seat.next_open_ms,
-                });
+                return Err(RunError::MissingCandle { symbol: seat.pair().symbol.clone(), open_ms: seat.next_open_ms });
             }
             now_ms += MINUTE_MS;
         }

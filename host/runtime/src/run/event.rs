@@ -12,7 +12,7 @@ use sigbox_engine::{
 };
 
 use super::{
-    number::{Number, number},
+    number::Number,
     sink::{Notice, Sink},
 };
 use crate::candles::iso_8601;
@@ -129,7 +129,7 @@ impl Event {
         let event = match outcome {
             Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. } => return None,
             Outcome::Scheduled { order, price } => Self {
-                current_price: number(*price),
+                current_price: Some(Number(*price)),
                 signal: Some(PublicRow::of_order(order)),
                 ..Self::new(pair, "scheduled", order.signal.scheduled_at_ms)
             },
@@ -160,14 +160,14 @@ impl Event {
                 ..Self::of_position(pair, "closed", position, *at_ms, *price)
             },
             Outcome::Cancelled { order, reason, at_ms, price } => Self {
-                current_price: number(*price),
+                current_price: Some(Number(*price)),
                 reason: Some(reason.name()),
                 close_timestamp: Some(*at_ms),
                 signal: Some(PublicRow::of_order(order)),
                 ..Self::new(pair, "cancelled", *at_ms)
             },
             Outcome::Rejected { rejection, at_ms, price } => Self {
-                current_price: number(*price),
+                current_price: Some(Number(*price)),
                 rejection_id: rejection.id.clone(),
                 rejection_note: Some(rejection.note.clone()),
                 active_position_count: Some(rejection.active_positions),
@@ -216,7 +216,7 @@ impl Event {
     fn of_position(pair: &Pair, action: &'static str, position: &Position, timestamp: i64, price: f64) -> Self {
         let pnl = PnlRow::from(position.terms.at(price));
         Self {
-            current_price: number(price),
+            current_price: Some(Number(price)),
             signal: Some(PublicRow::of_position(position, pnl.clone())),
             pnl: Some(pnl),
             ..Self::new(pair, action, timestamp)
@@ -308,7 +308,7 @@ impl From<Pnl> for PnlRow {
 
 impl From<Extreme> for ExtremeRow {
     fn from(extreme: Extreme) -> Self {
-        Self { price: number(extreme.price), timestamp: Some(extreme.at_ms), pnl: extreme.pnl.into() }
+        Self { price: Some(Number(extreme.price)), timestamp: Some(extreme.at_ms), pnl: extreme.pnl.into() }
     }
 }
 
@@ -330,10 +330,10 @@ impl<W: Write> EventWriter<W> {
     ///
     /// # Errors
     /// When anything could not be written.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<()> {
         match self.failure {
             Some(failure) => Err(failure),
-            None => self.out.flush().map(|()| self.out),
+            None => self.out.flush(),
         }
     }
 }

@@ -17,7 +17,9 @@ use sigbox_engine::{Position, State, signal::Pair};
 
 use super::{
     risk::{Claim, Profile},
-    rows::{FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document},
+    rows::{
+        FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document,
+    },
 };
 use crate::store::{Address, Store, StoreError};
 
@@ -219,9 +221,9 @@ impl Keeper {
     ) -> Vec<(usize, String)> {
         let mut failed: Vec<(usize, String)> = Vec::new();
 
-        let births = changes.iter().map(async |change| {
-            (change.seat, self.write_all(change.births(&self.pairs[change.seat]), now_ms).await)
-        });
+        let births = changes
+            .iter()
+            .map(async |change| (change.seat, self.write_all(change.births(&self.pairs[change.seat]), now_ms).await));
         note(&mut failed, join_all(births).await);
 
         let moved: Vec<usize> = profiles
@@ -243,9 +245,10 @@ impl Keeper {
             }
         }
 
-        let clears = changes.iter().filter(|change| !failed.iter().any(|(seat, _)| *seat == change.seat)).map(
-            async |change| (change.seat, self.write_all(change.clears(&self.pairs[change.seat]), now_ms).await),
-        );
+        let clears = changes
+            .iter()
+            .filter(|change| !failed.iter().any(|(seat, _)| *seat == change.seat))
+            .map(async |change| (change.seat, self.write_all(change.clears(&self.pairs[change.seat]), now_ms).await));
         let cleared = join_all(clears).await;
         note(&mut failed, cleared);
         failed
@@ -312,10 +315,7 @@ impl Keeper {
 }
 
 /// Adds failures, one per seat.
-fn note(
-    failed: &mut Vec<(usize, String)>,
-    results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>,
-) {
+fn note(failed: &mut Vec<(usize, String)>, results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>) {
     for (seat, result) in results {
         if let Err(error) = result
             && !failed.iter().any(|(known, _)| *known == seat)

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sigbox_engine::{
-    Interval, Outcome, Settings, State,
-    signal::Pair,
-    trader::Memory,
-};
+use sigbox_engine::{Interval, Outcome, Settings, State, signal::Pair, trader::Memory};
 use tokio::sync::watch;
 
 use super::{

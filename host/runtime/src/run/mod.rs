@@ -80,7 +80,7 @@ pub enum RunError {
     Setup(String),
     /// A store cannot be used.
     #[error(transparent)]
-    Store(StoreError),
+    Store(Box<StoreError>),
     /// A stored row belongs to another exchange, strategy or symbol. It is left as it is.
     #[error(
         "{document} belongs to {found}, but {expected} would use it; rename the strategy or the exchange, or choose \
@@ -130,7 +130,8 @@ impl<S> Setup<S> {
                 frame: frame.to_owned(),
             };
             let series = self.market.series(&pair.symbol).cloned();
-            let series = series.ok_or_else(|| RunError::Setup(format!("{pair}: there are no candles of the symbol")))?;
+            let series =
+                series.ok_or_else(|| RunError::Setup(format!("{pair}: there are no candles of the symbol")))?;
             let profile = |name: &String| {
                 let index = self.profiles.iter().position(|profile| profile.name == *name);
                 index.ok_or_else(|| RunError::Setup(format!("{pair}: there is no risk profile {name:?}")))

@@ -6,11 +6,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub f64);
 
-/// A number that is there.
-pub(crate) const fn number(value: f64) -> Option<Number> {
-    Some(Number(value))
-}
-
 /// Up to here every whole number has its own float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 

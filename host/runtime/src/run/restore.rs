@@ -33,8 +33,10 @@ impl Restorer<'_> {
             .read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings))
             .await?
             .flatten();
-        let order =
-            self.read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings)).await?.flatten();
+        let order = self
+            .read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings))
+            .await?
+            .flatten();
         Ok(match (position, order) {
             (None, None) => State::Idle,
             (None, Some(order)) => State::Scheduled(order),
@@ -174,6 +176,6 @@ fn describe(fault: &RowFault) -> String {
 
 impl From<StoreError> for RunError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Store(Box::new(error))
     }
 }

@@ -77,11 +77,7 @@ pub(crate) enum RowFault {
     /// It cannot be understood, or says something impossible.
     Corrupt(String),
     /// It belongs to somebody else: the names it carries.
-    Foreign {
-        exchange: String,
-        strategy: String,
-        symbol: String,
-    },
+    Foreign { exchange: String, strategy: String, symbol: String },
 }
 
 impl Row {
@@ -110,17 +106,17 @@ impl Row {
 
     fn signal(&self, settings: &Settings) -> Result<Signal, RowFault> {
         Signal::restore(StoredSignal {
-                id: self.id.clone(),
-                side: self.position.into(),
-                price_open: self.price_open.0,
-                price_take_profit: self.price_take_profit.0,
-                price_stop_loss: self.price_stop_loss.0,
-                minute_estimated_time: self.minute_estimated_time.0,
-                cost: self.cost.map_or(settings.position_entry_cost, |cost| cost.0),
-                multiplier: self.multiplier.map_or(settings.signal_leverage_multiplier, |multiplier| multiplier.0),
-                isolated: self.isolated.unwrap_or(settings.signal_isolated_margin),
-                note: self.note.clone(),
-                scheduled_at_ms: self.scheduled_at,
+            id: self.id.clone(),
+            side: self.position.into(),
+            price_open: self.price_open.0,
+            price_take_profit: self.price_take_profit.0,
+            price_stop_loss: self.price_stop_loss.0,
+            minute_estimated_time: self.minute_estimated_time.0,
+            cost: self.cost.map_or(settings.position_entry_cost, |cost| cost.0),
+            multiplier: self.multiplier.map_or(settings.signal_leverage_multiplier, |multiplier| multiplier.0),
+            isolated: self.isolated.unwrap_or(settings.signal_isolated_margin),
+            note: self.note.clone(),
+            scheduled_at_ms: self.scheduled_at,
         })
         .map_err(|violations| {
             let rules: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -156,11 +152,7 @@ fn parse_row(document: &[u8], pair: &Pair) -> Result<Option<Row>, RowFault> {
 }
 
 /// The position in a `signal` document; `None` when it says flat.
-pub(crate) fn parse_position(
-    document: &[u8],
-    pair: &Pair,
-    settings: &Settings,
-) -> Result<Option<Position>, RowFault> {
+pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Position>, RowFault> {
     let Some(row) = parse_row(document, pair)? else { return Ok(None) };
     if row.pending_at == 0 {
         return Err(RowFault::Corrupt("pendingAt is 0, but the position is open".to_owned()));

@@ -266,7 +266,7 @@ fn unix_ms(now: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Write as _};
     use std::process::{Command, Stdio};
 
     use futures_util::FutureExt;
@@ -319,9 +319,9 @@ mod tests {
     fn the_other_process() {
         let root = std::env::var_os(OTHER_PROCESS_DATA_DIR).expect("only its other half runs this");
         let _store = FileStore::open(root).unwrap();
-        println!("it is mine");
+        writeln!(io::stdout(), "it is mine").unwrap();
         // Until killed, or until the parent dies and closes the pipe.
-        let _ = std::io::stdin().read_line(&mut String::new());
+        let _ = io::stdin().read_line(&mut String::new());
     }
 
     #[test]

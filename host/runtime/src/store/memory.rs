@@ -74,7 +74,7 @@ impl Store for MemoryStore {
             let message = "there is no document to set aside".to_owned();
             return Err(StoreError { store: self.describe(), at: at.clone(), message, retryable: false });
         };
-        let aside = (1_u64..)
+        let aside = (1..=u64::MAX)
             .map(|number| Address {
                 domain: format!(".quarantine/{}", at.domain),
                 entity_name: at.entity_name.clone(),

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use sigbox_engine::{Candle, MINUTE_MS, candle::CandleFault};
 
-use super::error::{excerpt, utc};
-use crate::candles::{Gaps, SeriesError, anomaly};
+use super::error::excerpt;
+use crate::candles::{Gaps, SeriesError, anomaly, iso_8601};
 
 /// What makes the candles of an answer acceptable.
 pub(super) struct Rules {
@@ -24,20 +24,20 @@ pub(super) enum Refusal {
     TooShort { number: usize, found: usize },
     #[error("the {field} of kline {number} is {found}, which is not {wanted}")]
     Field { number: usize, field: &'static str, found: String, wanted: &'static str },
-    #[error("it begins with the candle of {}, and the first one asked for is that of {}", utc(*found_ms), utc(*from_ms))]
+    #[error("it begins with the candle of {}, and the first one asked for is that of {}", iso_8601(*found_ms), iso_8601(*from_ms))]
     NotAskedFor { found_ms: i64, from_ms: i64 },
-    #[error("it has the candle of {} twice", utc(*open_ms))]
+    #[error("it has the candle of {} twice", iso_8601(*open_ms))]
     Twice { open_ms: i64 },
-    #[error("it has the candle of {} after that of {}", utc(*open_ms), utc(*before_ms))]
+    #[error("it has the candle of {} after that of {}", iso_8601(*open_ms), iso_8601(*before_ms))]
     Disorder { open_ms: i64, before_ms: i64 },
-    #[error("the candle of {} is impossible: {fault}", utc(*open_ms))]
+    #[error("the candle of {} is impossible: {fault}", iso_8601(*open_ms))]
     Impossible { open_ms: i64, fault: CandleFault },
-    #[error("{minutes} min of candles are missing, from {} to {}; {advice}", utc(*from_ms), utc(*until_ms))]
+    #[error("{minutes} min of candles are missing, from {} to {}; {advice}", iso_8601(*from_ms), iso_8601(*until_ms))]
     Gap { minutes: i64, from_ms: i64, until_ms: i64, advice: String },
     #[error(
         "a price of the candle of {} is {factor} times below the usual one; if it is real, raise [engine] \
          get-candles-price-anomaly-threshold-factor",
-        utc(*open_ms)
+        iso_8601(*open_ms)
     )]
     Anomaly { open_ms: i64, factor: f64 },
     #[error(transparent)]
@@ -115,7 +115,7 @@ impl Rules {
             Gaps::Refuse => "if the exchange will never have them, set [candles] gaps = \"fill\"".to_owned(),
             Gaps::Fill if minutes > GAP_MINUTES_MAX => "that is more than a week, too much to fill".to_owned(),
             Gaps::Fill if at_ms < final_ms => {
-                format!("if they have not come by {}, flat ones take their place", utc(final_ms))
+                format!("if they have not come by {}, flat ones take their place", iso_8601(final_ms))
             }
             Gaps::Fill => return Ok(minutes),
         };

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::answer::Refusal;
+use crate::candles::iso_8601;
 
 /// Why one symbol did not get its candles.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +31,7 @@ pub(super) enum FetchError {
     )]
     TooMany { url: String, status: u16, body: String, retry_after: Option<Duration> },
     /// The exchange said 429 or 418 a moment ago, so it was not asked.
-    #[error("the exchange takes no more requests until {}; it was not asked", utc(*until_ms))]
+    #[error("the exchange takes no more requests until {}; it was not asked", iso_8601(*until_ms))]
     Quiet { until_ms: i64 },
     /// Any other status.
     #[error("{url} was answered with HTTP {status}: {body}")]
@@ -43,15 +42,15 @@ pub(super) enum FetchError {
     /// Good answers, in which the newest candle is missing.
     #[error(
         "the candle of {} has not closed yet at {}, by the exchange's clock; it is asked for again in the next minute",
-        utc(*open_ms),
-        utc(*at_ms)
+        iso_8601(*open_ms),
+        iso_8601(*at_ms)
     )]
     Late { open_ms: i64, at_ms: i64 },
     /// Good answers without a candle.
     #[error(
         "none has closed between {} and {}, by the exchange's clock; is it still traded there?",
-        utc(*from_ms),
-        utc(*at_ms)
+        iso_8601(*from_ms),
+        iso_8601(*at_ms)
     )]
     NoCandles { from_ms: i64, at_ms: i64 },
 }
@@ -72,11 +71,6 @@ impl FetchError {
             | Self::NoCandles { .. } => false,
         }
     }
-}
-
-/// `at_ms` for people: `2023-03-01T00:00:00Z`.
-pub(super) fn utc(at_ms: i64) -> String {
-    Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
 }
 
 /// The beginning of what a server sent, fit to be shown: no line breaks, no control characters.

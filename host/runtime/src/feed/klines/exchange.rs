@@ -28,7 +28,7 @@ pub(super) const PAGE: usize = 1000;
 const BODY_MAX: u64 = 4 << 20;
 
 /// Longest that a `Retry-After` is believed: three days, the longest ban of Binance.
-const QUIET_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
+const QUIET_MAX: Duration = Duration::from_hours(3 * 24);
 
 /// The clock of this machine is fine when it is off by less.
 const CLOCK_OFF_MS: i64 = 2000;

@@ -53,7 +53,7 @@ impl Bench {
         assert_eq!(bench.next().await, Boundary { now_ms: START_MS, fresh: true });
         assert_eq!(bench.told(), Vec::<String>::new());
         bench.exchange.take_asked();
-        bench.clock.sleeps_ms.lock().unwrap().clear();
+        bench.clock.sleeps.lock().unwrap().clear();
         bench
     }
 
@@ -92,8 +92,8 @@ impl Bench {
         self.exchange.take_asked().iter().map(|asked| (asked.at_ms - START_MS) / 1000).collect()
     }
 
-    fn slept_seconds(&self) -> Vec<i64> {
-        self.clock.sleeps_ms.lock().unwrap().iter().map(|ms| ms / 1000).collect()
+    fn slept_seconds(&self) -> Vec<u64> {
+        self.clock.sleeps.lock().unwrap().iter().map(Duration::as_secs).collect()
     }
 }
 
@@ -730,7 +730,7 @@ async fn a_ban_for_longer_than_a_minute_is_kept_while_boundaries_go_on() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_ends_in_time() {
-    let stuck: [fn(&mut Reply); 2] = [|reply| reply.delay = Duration::from_secs(3600), |reply| reply.breaks_off = true];
+    let stuck: [fn(&mut Reply); 2] = [|reply| reply.delay = Duration::from_hours(1), |reply| reply.breaks_off = true];
     for change in stuck {
         let mut bench = Bench::running(&[BTC, ETH], |settings| {
             settings.request_timeout = Duration::from_millis(200);
@@ -909,7 +909,7 @@ async fn a_run_does_not_start_while_it_is_banned_for_long() {
     bench.exchange.then(BTC, too_many(418, Some("61")));
     let error = bench.prepare(&[]).await.unwrap_err();
     assert!(error.contains("The exchange takes no more requests for 61 s"), "{error}");
-    assert_eq!(bench.slept_seconds(), Vec::<i64>::new());
+    assert_eq!(bench.slept_seconds(), Vec::<u64>::new());
 }
 
 #[tokio::test]
@@ -967,7 +967,7 @@ async fn symbols_are_fetched_together_but_not_all_at_once() {
 #[tokio::test]
 async fn giving_up_on_a_boundary_loses_nothing() {
     let mut bench = Bench::running(&[BTC, ETH], |_| {}).await;
-    bench.exchange.then(BTC, |reply| reply.delay = Duration::from_secs(3600));
+    bench.exchange.then(BTC, |reply| reply.delay = Duration::from_hours(1));
     let next = tokio::time::timeout(Duration::from_millis(300), bench.next()).await;
     assert!(next.is_err());
     assert_eq!(bench.next().await, boundary(1));

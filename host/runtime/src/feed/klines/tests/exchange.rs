@@ -33,18 +33,14 @@ pub(super) const START_MS: i64 = 1_704_067_200_000;
 /// Time passes when somebody sleeps, and then at once.
 pub(super) struct TestClock {
     now_ms: AtomicI64,
-    pub(super) sleeps_ms: Mutex<Vec<i64>>,
+    pub(super) sleeps: Mutex<Vec<Duration>>,
     /// By how much the next sleep is too long, as when the machine is put to sleep meanwhile.
     pub(super) oversleep_ms: AtomicI64,
 }
 
 impl TestClock {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            now_ms: AtomicI64::new(START_MS),
-            sleeps_ms: Mutex::default(),
-            oversleep_ms: AtomicI64::new(0),
-        })
+        Arc::new(Self { now_ms: AtomicI64::new(START_MS), sleeps: Mutex::default(), oversleep_ms: AtomicI64::new(0) })
     }
 
     pub(super) fn advance_ms(&self, by_ms: i64) {
@@ -60,7 +56,7 @@ impl Clock for TestClock {
 
     async fn sleep(&self, duration: Duration) {
         let duration_ms = i64::try_from(duration.as_millis()).unwrap();
-        self.sleeps_ms.lock().unwrap().push(duration_ms);
+        self.sleeps.lock().unwrap().push(duration);
         self.advance_ms(duration_ms + self.oversleep_ms.swap(0, Ordering::SeqCst));
         tokio::task::yield_now().await;
     }
@@ -152,7 +148,7 @@ impl LocalExchange {
         let now_ms = self.now_ms();
         let first_ms = from_ms.max(self.listed_ms.load(Ordering::SeqCst));
         let first_ms = first_ms + (-first_ms).rem_euclid(MINUTE_MS);
-        let opens = (first_ms..=now_ms).step_by(MINUTE_MS as usize).take(limit);
+        let opens = (first_ms..=now_ms).step_by(60_000).take(limit);
         let klines = opens.map(|open_ms| if open_ms + MINUTE_MS <= now_ms { kline(open_ms) } else { forming(open_ms) });
         Reply {
             status: 200,
@@ -173,7 +169,7 @@ pub(super) fn http_date(at_ms: i64) -> String {
 
 /// How the candle of a minute ends up.
 pub(super) fn candle(open_time_ms: i64) -> Candle {
-    let open = 100.0 + (open_time_ms / MINUTE_MS % 50) as f64;
+    let open = 100.0 + f64::from(i8::try_from(open_time_ms / MINUTE_MS % 50).unwrap());
     Candle { open_time_ms, open, high: open + 3.0, low: open - 2.0, close: open + 1.0, volume: 0.5 }
 }
 

@@ -1,0 +1,141 @@
+//! What a call through the sandbox costs, what a backtest makes of it, and what a durable write costs.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    hint::black_box,
+    io::Write as _,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::FutureExt as _;
+use sigbox::{
+    candles::{Recipe, Series, generate},
+    market::Market,
+    plugin::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    plugin_source,
+    run::{Backtest, Frame, Native, SeatSetup, Setup, Silence, Strategy},
+    store::{Address, FileStore, Store as _},
+};
+use sigbox_engine::{Interval, Settings, trader::Answer};
+
+const START_MS: i64 = 1_704_067_200_000;
+const MINUTES: usize = 7 * 24 * 60;
+
+fn market() -> Market {
+    let recipe = Recipe { seed: 7, start_ms: START_MS, minutes: MINUTES, price: 42_000.0, volatility_percent: 0.05 };
+    let candles = generate(&recipe).expect("the recipe is sound");
+    Market::new([("BTCUSDT".to_owned(), Series::new(candles).expect("generated candles have no gap"))])
+}
+
+fn plugin() -> StrategyPlugin {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/strategies/sma-cross");
+    let file: PathBuf = plugin_source::resolve(&folder, OsStr::new("cargo"), &mut |_| {}).expect("it builds");
+    let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), None).expect("the sandbox starts");
+    StrategyPlugin::load(&sandbox, &file).expect("it is a strategy")
+}
+
+fn instance(plugin: &StrategyPlugin, market: &Market) -> StrategyInstance {
+    let session = Session {
+        strategy: "sma-cross".to_owned(),
+        symbol: "BTCUSDT".to_owned(),
+        exchange: "x".to_owned(),
+        frame: None,
+        settings: "{}".to_owned(),
+        market: market.clone(),
+        average_of: 5,
+    };
+    plugin.start(session).now_or_never().expect("a deterministic sandbox never waits").expect("it starts")
+}
+
+fn setup<S>(market: &Market, strategy: S) -> Setup<S> {
+    let seat = SeatSetup {
+        strategy_name: "s".to_owned(),
+        symbol: "BTCUSDT".to_owned(),
+        interval: Interval::MINUTE,
+        strategy,
+        risk: Vec::new(),
+    };
+    Setup {
+        exchange: "x".to_owned(),
+        settings: Settings::default(),
+        market: market.clone(),
+        profiles: Vec::new(),
+        seats: vec![seat],
+    }
+}
+
+fn backtest<S: Strategy>(setup: Setup<S>) {
+    let backtest = Backtest::new(setup, &Frame::default()).expect("the candles cover the frame");
+    backtest.run(&mut Silence, |_| ControlFlow::Continue(())).expect("no candle is missing");
+}
+
+/// get-signal called every minute, with the window kept by the SDK: one new candle a call.
+fn call(criterion: &mut Criterion) {
+    let (plugin, market) = (plugin(), market());
+    let mut strategy = instance(&plugin, &market);
+    let first = START_MS + 100 * 60_000;
+    let last = START_MS + (MINUTES as i64 - 1) * 60_000;
+    let mut now_ms = first;
+    let mut group = criterion.benchmark_group("get-signal");
+    group.bench_function("sma-cross, every minute", |bencher| {
+        bencher.iter(|| {
+            now_ms = if now_ms >= last { first } else { now_ms + 60_000 };
+            black_box(strategy.answer(now_ms, 42_000.0).now_or_never())
+        });
+    });
+    group.finish();
+}
+
+fn backtests(criterion: &mut Criterion) {
+    let (plugin, market) = (plugin(), market());
+    let mut group = criterion.benchmark_group("backtest");
+    group.throughput(Throughput::Elements(MINUTES as u64)).sample_size(20);
+    group.bench_function("a native strategy that never trades", |bencher| {
+        bencher.iter(|| backtest(setup(&market, Native(|_, _| Answer::Nothing))));
+    });
+    group.bench_function("sma-cross in the sandbox", |bencher| {
+        bencher.iter_batched(
+            || instance(&plugin, &market),
+            |strategy| backtest(setup(&market, strategy)),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+/// A durable write through the store, beside the bare file operations it consists of.
+fn write(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let dir = tempfile::tempdir().expect("a temp directory");
+    let document = vec![b'x'; 600];
+    let mut group = criterion.benchmark_group("durable write");
+    group.sample_size(20);
+
+    let store = FileStore::open(dir.path().join("store")).expect("the directory is free");
+    let at = Address { domain: "signal".into(), entity_name: "a_b".into(), entity_id: "a".into() };
+    runtime.block_on(store.wait_for_init(&at.domain, &at.entity_name, true)).expect("it can be made ready");
+    group.bench_function("file store", |bencher| {
+        bencher.iter(|| runtime.block_on(store.write_value(&at, &document, 0)).expect("it can be written"));
+    });
+
+    let bare = dir.path().join("bare");
+    fs::create_dir(&bare).expect("a directory");
+    group.bench_function("temp, fsync, rename, fsync of the directory", |bencher| {
+        bencher.iter(|| {
+            let (temporary, target) = (bare.join("t"), bare.join("d"));
+            let mut file = File::create(&temporary).expect("a file");
+            file.write_all(&document).and_then(|()| file.sync_all()).expect("it can be written");
+            fs::rename(&temporary, &target).expect("it can be renamed");
+            File::open(&bare).and_then(|folder| folder.sync_all()).expect("it can be synced");
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, call, backtests, write);
+criterion_main!(benches);
