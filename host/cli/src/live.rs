@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use sigbox::{
-    assemble,
+    assemble::{self, Access},
     candles::Series,
     config::{Config, Feed as FeedChoice},
     feed::{Feed, KlinesFeed, KlinesSettings, ReplayFeed},
@@ -56,9 +56,10 @@ async fn start<F: Feed, L: FnMut(&Event)>(
 ) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
-    let stores = assemble::stores(config, &sandbox, &mut resolve).await?;
+    let stores = assemble::stores(config, Access::Own, &sandbox, &mut resolve).await?;
     let setup = assemble::setup(config, &sandbox, market, None, &mut resolve).await?;
-    let options = LiveOptions { on_corrupt: config.persistence.on_corrupt };
+    let options =
+        LiveOptions { on_corrupt: config.persistence.on_corrupt, max_entry_delay: config.live.max_entry_delay };
     let live = Live::start(setup, stores, feed, options, &mut journal).await?;
     Ok(live.run(&mut journal, stop).await?)
 }

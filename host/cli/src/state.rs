@@ -5,10 +5,10 @@ use std::io;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use sigbox::{
-    assemble,
+    assemble::{self, Access},
     config::{Config, StoreChoice},
     plugin::Mode,
-    run::{Domain, Silence, Stores, document_name, stored_state},
+    run::{Domain, Stores, document_name, stored_state},
 };
 use sigbox_engine::{State, signal::Pair};
 
@@ -51,8 +51,8 @@ struct Held {
 
 async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
-    let stores: Stores = assemble::stores(config, &sandbox, &mut plugins::resolver()).await?;
-    let found = stored_state(&stores, &config.engine, &pairs(config), &mut Silence).await?;
+    let stores: Stores = assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver()).await?;
+    let found = stored_state(&stores, &config.engine, &pairs(config)).await?;
     stores.close().await;
     let held: Vec<Held> = found
         .into_iter()

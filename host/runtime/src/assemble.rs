@@ -133,11 +133,25 @@ pub async fn setup(
     })
 }
 
+/// What stores are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To run: the data directory belongs to this process until it ends.
+    Own,
+    /// To look at what a run holds, also while it is under way.
+    Look,
+}
+
 /// The store of each domain. Domains with the same choice share one. `sandbox` is a live one.
 ///
 /// # Errors
 /// When the data directory is in use or a persistence plugin cannot start; the message names the domains.
-pub async fn stores(config: &Config, sandbox: &Sandbox, resolve: &mut Resolve<'_>) -> Result<Stores, AssembleError> {
+pub async fn stores(
+    config: &Config,
+    access: Access,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+) -> Result<Stores, AssembleError> {
     let persistence = &config.persistence;
     let choices = [
         ("signal", &persistence.signal),
@@ -151,7 +165,10 @@ pub async fn stores(config: &Config, sandbox: &Sandbox, resolve: &mut Resolve<'_
             continue;
         }
         let store: Arc<dyn Store> = match choice {
-            StoreChoice::File => Arc::new(FileStore::open(&persistence.data_dir)?),
+            StoreChoice::File => Arc::new(match access {
+                Access::Own => FileStore::open(&persistence.data_dir)?,
+                Access::Look => FileStore::look_only(&persistence.data_dir)?,
+            }),
             StoreChoice::Memory => Arc::new(MemoryStore::new()),
             StoreChoice::Plugin(name) => {
                 let started = match config.stores.get(name) {

@@ -78,6 +78,9 @@ pub struct KlinesFeed {
     given_ms: i64,
 }
 
+/// How long answers are waited for together: an answer takes some milliseconds, and those who are done want to enter.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Symbols that are asked for at the same time.
 const CONCURRENT_REQUESTS: usize = 8;
 
@@ -95,6 +98,10 @@ impl Feed for KlinesFeed {
         let newest_ms = lanes.iter().filter_map(Lane::end_ms).max();
         self.given_ms = newest_ms.unwrap_or_else(|| minute_of(self.exchange.now_ms())) - MINUTE_MS;
         Ok(())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
     }
 
     async fn next(&mut self, market: &Market, notices: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {

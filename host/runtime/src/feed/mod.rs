@@ -3,6 +3,8 @@
 mod klines;
 mod replay;
 
+use std::time::Duration;
+
 use sigbox_engine::Candle;
 
 pub use klines::{KlinesFeed, KlinesSettings};
@@ -26,6 +28,10 @@ pub trait Feed: Send {
         market: &Market,
         wanted: &[(String, Option<i64>)],
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
+
+    /// How long a boundary may wait for strategies that take their time, before it goes on without them; `None`: as
+    /// long as they take, because time waits as well.
+    fn patience(&self) -> Option<Duration>;
 
     /// Waits until there is a boundary to decide and adds the candles that closed until then. `Ok(None)`: there will
     /// be none any more. Trouble that passes is reported through `notices`, not as an error.

@@ -78,12 +78,25 @@ impl Feed for ReplayFeed {
         }
         // Candles before this boundary are there at once: what is held is judged on them without waiting.
         let first = self.from_ms.map_or(earliest, |from_ms| from_ms.max(earliest));
+        if let Some(end_ms) = self.symbols.iter().filter_map(|(_, candles)| candles.last()).map(Candle::close_time_ms).max()
+            && first > end_ms
+        {
+            tracing::warn!(
+                "nothing is left to replay: an earlier run has reached {}, where the candles end; to replay them again, \
+                 choose another [persistence] data-dir or --events file",
+                iso_8601(end_ms)
+            );
+        }
         for (symbol, candles) in &self.symbols {
             let until = candles.partition_point(|candle| candle.close_time_ms() < first);
             push_all(market, symbol, &candles[..until])?;
         }
         self.now_ms = first - MINUTE_MS;
         Ok(())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     async fn next(&mut self, market: &Market, _: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {

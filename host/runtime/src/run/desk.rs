@@ -19,9 +19,13 @@
 //! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{
+    StreamExt as _,
+    future::BoxFuture,
+    stream::FuturesUnordered,
+};
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, State, Trader,
     price::average_price,
@@ -29,6 +33,7 @@ use sigbox_engine::{
     signal::Pair,
     trader::{Answer, Bar, Memory},
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     keeper::{Change, Keeper},
@@ -59,13 +64,29 @@ pub(crate) struct Desk<S> {
     pub(crate) average_of: usize,
     /// The last boundary of the period being tested.
     pub(crate) frame_end_ms: Option<i64>,
+    /// How long a live boundary waits for answers; `None`: as long as they take.
+    pub(crate) patience: Option<Duration>,
+    /// How long after the question a trade may still be entered; `None`: always.
+    pub(crate) late_after: Option<Duration>,
+    thinking: FuturesUnordered<BoxFuture<'static, Answered<S>>>,
     scratch: Scratch,
+}
+
+/// A strategy that is done thinking.
+pub(crate) struct Answered<S> {
+    seat: usize,
+    asked_ms: i64,
+    asked_at: Instant,
+    price: f64,
+    strategy: S,
+    answer: Answer,
 }
 
 /// One trader with its strategy and its candles.
 pub(crate) struct Seat<S> {
     pub(crate) trader: Trader,
-    pub(crate) strategy: S,
+    /// `None` while it is thinking.
+    pub(crate) strategy: Option<S>,
     pub(crate) series: SharedSeries,
     /// Indices of the risk profiles it is subject to.
     pub(crate) profiles: Vec<usize>,
@@ -110,7 +131,17 @@ impl<S: Strategy> Desk<S> {
         average_of: usize,
         frame_end_ms: Option<i64>,
     ) -> Self {
-        Self { seats, profiles, keeper, average_of, frame_end_ms, scratch: Scratch::default() }
+        Self {
+            seats,
+            profiles,
+            keeper,
+            average_of,
+            frame_end_ms,
+            patience: None,
+            late_after: None,
+            thinking: FuturesUnordered::new(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// Whether any trader holds a position or has an order waiting.
@@ -172,31 +203,86 @@ impl<S: Strategy> Desk<S> {
         !self.scratch.drafts.is_empty()
     }
 
-    /// Asks every trader that is due and drafts what becomes of the answers. False when none was due.
+    /// Asks every trader that is due and drafts what becomes of the answers. False when there is none.
     async fn ask(&mut self, now_ms: i64) -> bool {
         if self.keeper.is_some() {
-            // Live strategies may take their time: all are asked at once, and admitted in order.
-            let average_of = self.average_of;
-            let due = self.seats.iter_mut().enumerate().filter(|(_, seat)| seat.is_due(now_ms));
-            let questions = due.filter_map(|(index, seat)| {
-                let price = seat.series.average_price(now_ms, average_of)?;
-                Some(async move { (index, price, seat.strategy.answer(now_ms, price).await) })
-            });
-            for (index, price, answer) in join_all(questions.collect::<Vec<_>>()).await {
-                self.admit(index, now_ms, price, answer);
-            }
+            self.ask_together(now_ms).await;
         } else {
-            for index in 0..self.seats.len() {
-                let seat = &mut self.seats[index];
-                if !seat.is_due(now_ms) {
-                    continue;
-                }
-                let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
-                let answer = seat.strategy.answer(now_ms, price).await;
-                self.admit(index, now_ms, price, answer);
-            }
+            self.ask_in_turn(now_ms).await;
         }
         !self.scratch.drafts.is_empty()
+    }
+
+    async fn ask_in_turn(&mut self, now_ms: i64) {
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if !seat.is_due(now_ms) {
+                continue;
+            }
+            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+            let Some(strategy) = &mut seat.strategy else { continue };
+            let answer = strategy.answer(now_ms, price).await;
+            self.admit(index, now_ms, price, answer);
+        }
+    }
+
+    /// Asks all at once and admits in order, so that timing decides nobody's slot. Whoever is not done when patience
+    /// ends thinks on without holding the others up.
+    async fn ask_together(&mut self, now_ms: i64) {
+        let asked_at = Instant::now();
+        for (index, seat) in self.seats.iter_mut().enumerate() {
+            if !seat.is_due(now_ms) {
+                continue;
+            }
+            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+            let Some(mut strategy) = seat.strategy.take() else { continue };
+            self.thinking.push(Box::pin(async move {
+                let answer = strategy.answer(now_ms, price).await;
+                Answered { seat: index, asked_ms: now_ms, asked_at, price, strategy, answer }
+            }));
+        }
+        let mut answers: Vec<Answered<S>> = Vec::new();
+        let until = self.patience.map(|patience| asked_at + patience);
+        while let Some(answered) = match until {
+            None => self.thinking.next().await,
+            Some(until) => timeout_at(until, self.thinking.next()).await.ok().flatten(),
+        } {
+            answers.push(answered);
+        }
+        answers.sort_by_key(|answered| answered.seat);
+        for answered in answers {
+            self.take(answered);
+        }
+    }
+
+    /// The next answer of a strategy that thought on after its boundary; never, while none does.
+    pub(crate) async fn late_answer(&mut self) -> Answered<S> {
+        match self.thinking.next().await {
+            Some(answered) => answered,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Admits a late answer, if it is still time for it.
+    pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
+        let asked_ms = answered.asked_ms;
+        self.take(answered);
+        self.conclude(asked_ms, sink).await;
+    }
+
+    /// Puts a strategy back in its seat and drafts what becomes of its answer.
+    fn take(&mut self, answered: Answered<S>) {
+        let Answered { seat, asked_ms, asked_at, price, strategy, answer } = answered;
+        self.seats[seat].strategy = Some(strategy);
+        let late = asked_at.elapsed();
+        let answer = match (answer, self.late_after) {
+            (Answer::Trade(_), Some(late_after)) if late > late_after => Answer::Failed(format!(
+                "answered {} s after it was asked, when it was too late to enter ([live] max-entry-delay-seconds)",
+                late.as_secs()
+            )),
+            (answer, _) => answer,
+        };
+        self.admit(seat, asked_ms, price, answer);
     }
 
     fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer) {
@@ -257,11 +343,15 @@ impl<S: Strategy> Desk<S> {
                     }
                 }
             }
+            let born = draft.is_birth(&seat.trader);
             if let Some(next) = draft.next {
                 seat.trader.commit(next);
             }
             if let Some(open_ms) = draft.judged_open_ms {
                 seat.next_open_ms = open_ms + MINUTE_MS;
+            } else if born {
+                // After a late answer, the candles since the question have still to be judged.
+                seat.next_open_ms = seat.held_from_ms().unwrap_or(seat.next_open_ms);
             }
         }
         self.scratch.outcomes.clear();
@@ -359,6 +449,15 @@ impl Draft {
 }
 
 impl<S> Seat<S> {
+    /// Opening time of the first candle that what is held is judged on; `None` when flat.
+    pub(crate) fn held_from_ms(&self) -> Option<i64> {
+        match self.trader.state() {
+            State::Idle => None,
+            State::Scheduled(order) => Some(order.signal.scheduled_at_ms),
+            State::Open(position) => Some(position.judged_from_ms),
+        }
+    }
+
     /// A flat trader has nothing to be judged on: it is done with every candle that is there.
     fn skip_to(&mut self, now_ms: i64) {
         let there_until = self.series.read().end_ms().unwrap_or(self.next_open_ms);

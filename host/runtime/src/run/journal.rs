@@ -55,6 +55,8 @@ type Who = (String, String, String);
 struct Known {
     ids: HashSet<String>,
     signal_id: Option<String>,
+    /// Whether that signal is held.
+    held: bool,
     recall: Recall,
 }
 
@@ -185,6 +187,13 @@ impl Known {
         {
             self.signal_id = Some(signal_id.to_owned());
             self.ids.clear();
+            self.held = true;
+        } else if signal_id.is_none() && !self.held {
+            // Flat and asked again: whatever ended before is out of its store.
+            self.ids.clear();
+        }
+        if matches!(action, "closed" | "cancelled") {
+            self.held = false;
         }
         self.ids.insert(id);
     }

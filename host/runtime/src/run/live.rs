@@ -1,6 +1,6 @@
 //! A run over candles as they close.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use sigbox_engine::{Interval, Outcome, Settings, State, signal::Pair, trader::Memory};
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ use crate::feed::{Boundary, Feed};
 pub struct LiveOptions {
     /// What to do with stored documents that cannot be understood.
     pub on_corrupt: OnCorrupt,
+    /// How long after a question its answer may still be entered on.
+    pub max_entry_delay: Duration,
 }
 
 /// Whether and how a live run is to end.
@@ -65,20 +67,15 @@ impl StoredState {
     }
 }
 
-/// Reads what the stores hold for `pairs`, changing nothing but what a restart would put right.
+/// Reads what the stores hold for `pairs` and changes nothing, so it may be done while a run is under way.
 ///
 /// # Errors
-/// When a store cannot be read or a document cannot be understood.
-pub async fn stored_state(
-    stores: &Stores,
-    settings: &Settings,
-    pairs: &[Pair],
-    sink: &mut dyn Sink,
-) -> Result<Vec<StoredState>, RunError> {
+/// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) -> Result<Vec<StoredState>, RunError> {
     let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0 };
     let mut found = Vec::new();
     for pair in pairs {
-        found.push(StoredState { pair: pair.clone(), state: restorer.state(pair, sink).await? });
+        found.push(StoredState { pair: pair.clone(), state: restorer.look(pair).await? });
     }
     Ok(found)
 }
@@ -119,11 +116,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         // A position is judged on every candle since it was opened: its levels and extremes are computed, not stored.
         let mut wanted: BTreeMap<String, Option<i64>> = BTreeMap::new();
         for seat in &mut seats {
-            let from_ms = match seat.trader.state() {
-                State::Idle => None,
-                State::Scheduled(order) => Some(order.signal.scheduled_at_ms),
-                State::Open(position) => Some(position.judged_from_ms),
-            };
+            let from_ms = seat.held_from_ms();
             seat.next_open_ms = from_ms.unwrap_or(i64::MIN);
             let oldest = wanted.entry(seat.pair().symbol.clone()).or_default();
             *oldest = match (*oldest, from_ms) {
@@ -156,6 +149,8 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         }
         let keeper = Keeper::new(stores, pairs);
         let mut desk = Desk::new(seats, profiles, Some(keeper), average_of, None);
+        desk.patience = feed.patience();
+        desk.late_after = feed.patience().map(|_| options.max_entry_delay);
         desk.reassert_slots().await?;
         Ok(Self { desk, feed, market })
     }
@@ -173,6 +168,10 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             }
             let next = tokio::select! {
                 next = self.feed.next(&self.market, &mut notices) => next,
+                answered = self.desk.late_answer() => {
+                    self.desk.admit_late(answered, sink).await;
+                    continue;
+                }
                 Ok(()) = stop.changed() => continue,
             };
             let Boundary { now_ms, fresh } = match next {

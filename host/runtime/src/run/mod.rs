@@ -140,7 +140,7 @@ impl<S> Setup<S> {
             let memory = memories.remove(&pair).unwrap_or_default();
             seats.push(desk::Seat {
                 trader: Trader::new(pair, setup.interval, std::sync::Arc::clone(&settings), memory),
-                strategy: setup.strategy,
+                strategy: Some(setup.strategy),
                 series,
                 profiles,
                 next_open_ms: 0,

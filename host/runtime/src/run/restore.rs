@@ -6,7 +6,7 @@ use super::{
     OnCorrupt, RunError,
     keeper::{Domain, Stores, pair_address, profile_address},
     rows::{FLAT, RowFault, SlotEntry, parse_order, parse_position, parse_slots, restore_levels},
-    sink::{Notice, Sink},
+    sink::{Notice, Silence, Sink},
 };
 use crate::store::{Address, StoreError};
 
@@ -67,6 +67,20 @@ impl Restorer<'_> {
             position = restored;
         }
         Ok(position)
+    }
+
+    /// What `pair` holds, as far as the documents tell now; nothing is made ready, put right or set aside.
+    ///
+    /// # Errors
+    /// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+    pub(crate) async fn look(&self, pair: &Pair) -> Result<State, RunError> {
+        let sink = &mut Silence;
+        let signal = self.read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings));
+        if let Some(position) = signal.await?.flatten() {
+            return Ok(State::Open(self.with_levels(pair, position, sink).await?));
+        }
+        let schedule = self.read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings));
+        Ok(schedule.await?.flatten().map_or(State::Idle, State::Scheduled))
     }
 
     /// The slots of a risk profile that belong to nobody in `own` and whose positions are still open. A slot without a

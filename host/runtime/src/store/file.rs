@@ -71,7 +71,8 @@ pub struct FileStore {
 #[derive(Debug)]
 struct Opened {
     documents: Documents<Disk>,
-    lock: DirectoryLock,
+    /// `None` when the store only looks.
+    lock: Option<DirectoryLock>,
 }
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
@@ -132,7 +133,24 @@ impl FileStore {
         })?;
         Ok(Self {
             shown: root.display().to_string(),
-            opened: Arc::new(RwLock::new(Some(Opened { documents, lock }))),
+            opened: Arc::new(RwLock::new(Some(Opened { documents, lock: Some(lock) }))),
+            turns: Mutex::default(),
+        })
+    }
+
+    /// Looks at `root` without taking possession of it, so that a person can see what a run that is under way holds.
+    /// Every change is refused; a directory that is not there reads as an empty one.
+    ///
+    /// # Errors
+    /// When the path cannot be made absolute.
+    pub fn look_only(root: impl AsRef<Path>) -> Result<Self, StoreOpenError> {
+        let root = root.as_ref();
+        let absolute = std::path::absolute(root)
+            .map_err(|error| StoreOpenError::Unusable { root: root.to_owned(), message: error.to_string() })?;
+        let documents = Documents::not_made(Disk, absolute);
+        Ok(Self {
+            shown: root.display().to_string(),
+            opened: Arc::new(RwLock::new(Some(Opened { documents, lock: None }))),
             turns: Mutex::default(),
         })
     }
@@ -165,8 +183,12 @@ impl FileStore {
     ) -> Result<T, FileError> {
         let opened = Arc::clone(&self.opened).read_owned().await;
         let thread = tokio::task::spawn_blocking(move || {
+            let changes = turn.is_some();
             let _until_done = turn;
             let Opened { documents, lock } = opened.as_ref().ok_or(FileError::Closed)?;
+            let Some(lock) = lock else {
+                return if changes { Err(FileError::LookOnly) } else { work(documents) };
+            };
             lock.check()?;
             let outcome = work(documents);
             // Again, because "not found" in a directory that went away meanwhile must not be taken for "empty".
@@ -322,6 +344,24 @@ mod tests {
         writeln!(io::stdout(), "it is mine").unwrap();
         // Until killed, or until the parent dies and closes the pipe.
         let _ = io::stdin().read_line(&mut String::new());
+    }
+
+    #[tokio::test]
+    async fn looking_takes_nothing_and_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let at = Address { domain: "signal".into(), entity_name: "a_b".into(), entity_id: "a".into() };
+        let owner = FileStore::open(root.path()).unwrap();
+        owner.write_value(&at, b"1", 0).await.unwrap();
+
+        let looking = FileStore::look_only(root.path()).unwrap();
+        assert_eq!(looking.read_value(&at).await.unwrap(), Some(b"1".to_vec()));
+        let refused = looking.write_value(&at, b"2", 0).await.unwrap_err().to_string();
+        assert!(refused.contains("opened to look only; nothing is changed"), "{refused}");
+
+        let nowhere = root.path().join("nowhere");
+        let empty = FileStore::look_only(&nowhere).unwrap();
+        assert_eq!(empty.read_value(&at).await.unwrap(), None);
+        assert!(!nowhere.exists());
     }
 
     #[test]

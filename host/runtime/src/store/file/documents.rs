@@ -35,7 +35,12 @@ impl<L: FileLayer> Documents<L> {
     /// Makes `root`, which is absolute, and everything above it that is missing.
     pub(super) fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
         make_root(&layer, &root)?;
-        Ok(Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new() })
+        Ok(Self::not_made(layer, root))
+    }
+
+    /// Documents below `root`, whether it is there or not.
+    pub(super) fn not_made(layer: L, root: PathBuf) -> Self {
+        Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new() }
     }
 
     /// Makes the directory of an entity ready and durable, and sweeps the temp files in it: they are writes that

@@ -37,6 +37,9 @@ pub(super) enum FileError {
     /// The store was closed.
     #[error("the store is closed; open it again")]
     Closed,
+    /// The store was opened without taking possession of the directory.
+    #[error("the store was opened to look only; nothing is changed")]
+    LookOnly,
     /// The work never ran, or panicked.
     #[error("the file operation did not finish: {0}")]
     Unfinished(String),
@@ -65,6 +68,7 @@ impl FileError {
             | Self::NotTheOwner { .. }
             | Self::NothingToQuarantine { .. }
             | Self::Closed
+            | Self::LookOnly
             | Self::Unfinished(_) => false,
         }
     }
