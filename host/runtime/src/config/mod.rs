@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Unknown keys are refused everywhere, so a typo is never a silent default. Paths in the file are relative to its
-//! folder. What the file leaves out has a default, and [`template`] shows them all.
+//! folder. What the file leaves out has a default, and [`template()`] shows them all.
 
 mod candles;
 mod engine;

@@ -1,7 +1,7 @@
 //! Runs: the same traders over recorded candles, or over candles as they close.
 //!
-//! [`backtest`] and [`live`] differ in the parts they put together: where candles come from, whether state is kept, who
-//! is told. What happens at a boundary is one piece of code ([`desk`]), and what a candle does is the engine's.
+//! [`Backtest`] and [`Live`] differ in the parts they put together: where candles come from, whether state is kept, who
+//! is told. What happens at a boundary is one piece of code (`desk.rs`), and what a candle does is the engine's.
 
 mod backtest;
 mod desk;
