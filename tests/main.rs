@@ -1,3 +1,10 @@
 //! sigbox as its users meet it. Each module is a subject.
 
+mod backtest;
+mod cli;
+mod crash;
+mod guests;
+#[cfg(unix)]
+mod signals;
+mod support;
 mod vectors;

@@ -36,8 +36,17 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", explain(&error));
             exit::code(&error)
         }
     }
+}
+
+/// The error with its causes, without those it already quotes.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        quoting if quoting.contains(&cause) => said,
+        context => format!("{context}: {cause}"),
+    })
 }

@@ -8,7 +8,8 @@ use sigbox::{
     assemble::{self, Access},
     config::{Config, StoreChoice},
     plugin::Mode,
-    run::{Domain, Stores, document_name, stored_state},
+    run::{Domain, Stores, pair_address, stored_state},
+    store::{Address, FileStore},
 };
 use sigbox_engine::{State, signal::Pair};
 
@@ -108,6 +109,15 @@ struct Kept {
     document: String,
 }
 
+fn file_of(config: &Config, at: &Address) -> String {
+    // A name that is too long for a file is said to be so.
+    FileStore::file_of(&config.persistence.data_dir, at).map_or_else(|error| error, |file| file.display().to_string())
+}
+
+fn address(at: &Address) -> String {
+    format!("{}/{}/{}", at.domain, at.entity_name, at.entity_id)
+}
+
 fn path(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for pair in pairs(config) {
@@ -118,19 +128,17 @@ fn path(config: &Config, json: bool) -> anyhow::Result<()> {
                 Domain::Partial => &config.persistence.partial,
                 Domain::Risk => &config.persistence.risk,
             };
-            let name = document_name(domain, &pair);
+            let at = pair_address(domain, &pair);
             let (store, document) = match choice {
-                StoreChoice::File => {
-                    ("file".to_owned(), config.persistence.data_dir.join(format!("{name}.json")).display().to_string())
-                }
-                StoreChoice::Memory => ("memory".to_owned(), name),
-                StoreChoice::Plugin(store) => (store.clone(), name),
+                StoreChoice::File => ("file", file_of(config, &at)),
+                StoreChoice::Memory => ("memory", address(&at)),
+                StoreChoice::Plugin(store) => (store.as_str(), address(&at)),
             };
             kept.push(Kept {
                 strategy_name: pair.strategy.clone(),
                 symbol: pair.symbol.clone(),
                 domain: domain.name(),
-                store,
+                store: store.to_owned(),
                 document,
             });
         }

@@ -142,8 +142,8 @@ macro_rules! export_backend {
                 }
             }
 
-            $crate::persistence::bindings::export_world!(Component with_types_in $crate::persistence::bindings);
-};
+    $crate::persistence::bindings::export_world!(Component with_types_in $crate::persistence::bindings);
+        };
     };
 }
 

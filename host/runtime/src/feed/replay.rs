@@ -78,7 +78,8 @@ impl Feed for ReplayFeed {
         }
         // Candles before this boundary are there at once: what is held is judged on them without waiting.
         let first = self.from_ms.map_or(earliest, |from_ms| from_ms.max(earliest));
-        if let Some(end_ms) = self.symbols.iter().filter_map(|(_, candles)| candles.last()).map(Candle::close_time_ms).max()
+        if let Some(end_ms) =
+            self.symbols.iter().filter_map(|(_, candles)| candles.last()).map(Candle::close_time_ms).max()
             && first > end_ms
         {
             tracing::warn!(

@@ -1,25 +1,24 @@
 //! Persistence backends as components.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use wasmtime::component::InstancePre;
 
 use super::{
     PluginError, Sandbox,
     bindings::persistence::{Backend, BackendPre, exports::sigbox::persistence::store as wit},
+    call::TimeLimit,
     contract,
     error::Breakdown,
     host::{Grant, Host},
-    sandbox::one_line,
+    limits::{LISTING_PAGE, LISTING_PAGES, STORE_HOSTCALL_BYTES},
+    text::{message, one_line},
 };
 use crate::store::{Address, Store, StoreError};
-
-/// Ids asked for per page of a listing.
-const PAGE: u32 = 1000;
 
 /// What a persistence plugin is bound with.
 #[derive(Clone, Debug, Default)]
@@ -33,13 +32,15 @@ pub struct StoreBinding {
 }
 
 /// A [`Store`] served by one long-lived instance of a component. Calls go through it one at a time, in the order they
-/// were made. An instance that breaks down is replaced and the call repeated once; which entities were made ready is
-/// kept here, so that a fresh instance is told again.
+/// were made. An instance that breaks down is replaced and the call repeated once, all within the time of one call;
+/// which entities were made ready is kept here, so that a fresh instance is told again.
 pub struct PluginStore {
     sandbox: Sandbox,
     binding: StoreBinding,
     pre: BackendPre<Host>,
     summary: String,
+    /// What the plugin says it takes in one document.
+    most_bytes: u64,
     running: Mutex<Supervised>,
 }
 
@@ -79,13 +80,17 @@ impl<T, F> Call<T> for F where
 {
 }
 
-/// How one attempt at a call failed.
+/// How one attempt at a call failed, and in which function: a fresh instance is started and told of its entities first.
 enum Failed {
     /// The backend said no.
-    Refused(wit::Failure),
+    Refused(&'static str, wit::Failure),
     /// The instance is gone.
-    Broke(Breakdown),
+    Broke(&'static str, Breakdown),
 }
+
+/// Until when a call has to be done, whatever it takes.
+#[derive(Clone, Copy)]
+struct Deadline(Instant);
 
 impl PluginStore {
     /// Compiles the component at `path`, or finds its compiled code, checks that it is a backend and starts it. The
@@ -108,28 +113,35 @@ impl PluginStore {
             binding,
             pre,
             summary: String::new(),
+            most_bytes: 0,
             running: Mutex::new(Supervised::default()),
         };
         let plugin = started.binding.name.clone();
-        let (descriptor, running) = started.instantiate().await.map_err(|failed| match failed {
-            Failed::Refused(failure) => PluginError::Refused {
+        let (descriptor, running) = started.instantiate(started.deadline()).await.map_err(|failed| match failed {
+            Failed::Refused(function, failure) => PluginError::Refused {
                 plugin: plugin.clone(),
-                function: "start",
-                code: failure.code,
-                message: failure.message,
+                function,
+                code: message(&failure.code),
+                message: message(&failure.message),
             },
-            Failed::Broke(breakdown) => PluginError::Broke { plugin: plugin.clone(), function: "start", breakdown },
+            Failed::Broke(function, breakdown) => PluginError::Broke { plugin: plugin.clone(), function, breakdown },
         })?;
-        started.summary = format!("{plugin} ({} {}: {})", descriptor.name, descriptor.version, descriptor.summary);
+        let wit::Descriptor { name, version, summary, features: _, max_value_bytes } = descriptor;
+        started.summary = format!("{plugin} ({})", message(&format!("{name} {version}: {summary}")));
+        started.most_bytes = max_value_bytes;
         started.running.get_mut().instance = Some(running);
         Ok(started)
     }
 
-    fn timeout(&self) -> Duration {
-        self.sandbox.limits.store_timeout
+    fn time_limit(&self) -> TimeLimit {
+        TimeLimit { limit: self.sandbox.limits.store_timeout, setting: "[limits] store-timeout-ms" }
     }
 
-    async fn instantiate(&self) -> Result<(wit::Descriptor, Running), Failed> {
+    fn deadline(&self) -> Deadline {
+        Deadline(Instant::now() + self.sandbox.limits.store_timeout)
+    }
+
+    async fn instantiate(&self, deadline: Deadline) -> Result<(wit::Descriptor, Running), Failed> {
         let grant = Grant {
             plugin: self.binding.name.clone(),
             config: self.binding.settings.clone(),
@@ -137,73 +149,110 @@ impl PluginStore {
             ..Grant::default()
         };
         let host = Host::new(grant, self.sandbox.limits.clone(), false);
-        let mut store = self.sandbox.store(host).map_err(|error| Failed::Broke(Breakdown::Trap(error.to_string())))?;
-        let backend = self
-            .pre
-            .instantiate_async(&mut store)
-            .await
-            .map_err(|error| Failed::Broke(self.sandbox.breakdown(&store, &error)))?;
+        let broke = |breakdown| Failed::Broke("instantiate", breakdown);
+        let store = self.sandbox.store(host, STORE_HOSTCALL_BYTES);
+        let mut store = store.map_err(|error| broke(Breakdown::Trap(error.to_string())))?;
+        // Components may run code then.
+        let backend = tokio::time::timeout_at(deadline.0, self.pre.instantiate_async(&mut store)).await;
+        let backend = backend.map_err(|_| broke(self.time_limit().exceeded()))?;
+        let backend = backend.map_err(|error| broke(self.sandbox.breakdown(&store, &error)))?;
         let mut running = Running { store, backend };
         let descriptor = self
-            .attempt(&mut running, &|guest, store| Box::pin(async move { guest.call_describe(store).await.map(Ok) }))
+            .attempt(&mut running, deadline, "describe", &|guest, store| {
+                Box::pin(async move { guest.call_describe(store).await.map(Ok) })
+            })
             .await?;
-        self.attempt(&mut running, &|guest, store| Box::pin(guest.call_start(store))).await?;
+        self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.call_start(store))).await?;
         Ok((descriptor, running))
     }
 
     /// One call on one instance.
-    async fn attempt<T>(&self, running: &mut Running, call: &dyn Call<T>) -> Result<T, Failed> {
+    async fn attempt<T>(
+        &self,
+        running: &mut Running,
+        Deadline(deadline): Deadline,
+        function: &'static str,
+        call: &dyn Call<T>,
+    ) -> Result<T, Failed> {
         let Running { store, backend } = running;
         store.data_mut().begin_call(0);
         let call = call(backend.sigbox_persistence_store(), store);
-        match tokio::time::timeout(self.timeout(), call).await {
-            Err(_) => Err(Failed::Broke(Breakdown::Timeout(self.timeout()))),
-            Ok(Err(error)) => Err(Failed::Broke(self.sandbox.breakdown(store, &error))),
-            Ok(Ok(Err(failure))) => Err(Failed::Refused(failure)),
+        match tokio::time::timeout_at(deadline, call).await {
+            Err(_) => Err(Failed::Broke(function, self.time_limit().exceeded())),
+            Ok(Err(error)) => Err(Failed::Broke(function, self.sandbox.breakdown(store, &error))),
+            Ok(Ok(Err(failure))) => Err(Failed::Refused(function, failure)),
             Ok(Ok(Ok(value))) => Ok(value),
         }
     }
 
-    /// Makes a call, on a fresh instance if there is none, and once more if the instance breaks down under it: calls
-    /// carry no handles and are safe to repeat.
-    async fn call<T>(&self, at: &Address, call: &dyn Call<T>) -> Result<T, StoreError> {
+    /// Makes a call, on a fresh instance if there is none, and once more if the instance breaks down under it and there
+    /// is time: calls carry no handles and are safe to repeat.
+    async fn call<T>(&self, at: &Address, function: &'static str, call: &dyn Call<T>) -> Result<T, StoreError> {
         let mut supervised = self.running.lock().await;
-        let mut last = None;
-        for _ in 0..2 {
-            match self.call_once(&mut supervised, call).await {
+        let deadline = self.deadline();
+        let mut broken = None;
+        loop {
+            match self.call_once(&mut supervised, deadline, function, call).await {
                 Ok(value) => return Ok(value),
-                Err(Failed::Refused(failure)) => return Err(self.refused(at, &failure)),
-                Err(Failed::Broke(breakdown)) => {
+                Err(Failed::Refused(function, failure)) => return Err(self.refused(at, function, &failure)),
+                Err(Failed::Broke(function, breakdown)) => {
                     supervised.instance = None;
-                    tracing::warn!(target: "plugin", plugin = self.binding.name, "the store broke: {breakdown}");
-                    last = Some(breakdown);
+                    tracing::warn!(target: "plugin", plugin = self.binding.name, "{function}: {breakdown}");
+                    let again = if broken.is_some() { "a fresh instance: " } else { "" };
+                    let is_over = broken.is_some() || matches!(breakdown, Breakdown::Timeout { .. });
+                    if is_over {
+                        let message = format!("{again}{function}: {breakdown}");
+                        return Err(StoreError {
+                            store: self.summary.clone(),
+                            at: at.clone(),
+                            message,
+                            retryable: true,
+                        });
+                    }
+                    broken = Some(breakdown);
                 }
             }
         }
-        let message = last.map_or_else(String::new, |breakdown| format!("the plugin broke down twice: it {breakdown}"));
-        Err(StoreError { store: self.summary.clone(), at: at.clone(), message, retryable: true })
     }
 
-    async fn call_once<T>(&self, supervised: &mut Supervised, call: &dyn Call<T>) -> Result<T, Failed> {
+    async fn call_once<T>(
+        &self,
+        supervised: &mut Supervised,
+        deadline: Deadline,
+        function: &'static str,
+        call: &dyn Call<T>,
+    ) -> Result<T, Failed> {
         let Supervised { instance, ready } = supervised;
-        if instance.is_none() {
-            let (_, mut running) = self.instantiate().await?;
-            for entity in &*ready {
-                self.attempt(&mut running, &wait_for_init(entity, false)).await?;
+        // Taken out, so that a caller who gives up in the middle of a call leaves no instance in the middle of its work.
+        let mut running = match instance.take() {
+            Some(running) => running,
+            None => {
+                let (_, mut running) = self.instantiate(deadline).await?;
+                for entity in &*ready {
+                    self.attempt(&mut running, deadline, "wait-for-init", &wait_for_init(entity, false)).await?;
+                }
+                running
             }
+        };
+        let outcome = self.attempt(&mut running, deadline, function, call).await;
+        if !matches!(outcome, Err(Failed::Broke(..))) {
             *instance = Some(running);
         }
-        let running = instance.as_mut().expect("it was put there a line ago");
-        self.attempt(running, call).await
+        outcome
     }
 
-    fn refused(&self, at: &Address, failure: &wit::Failure) -> StoreError {
+    fn refused(&self, at: &Address, function: &str, failure: &wit::Failure) -> StoreError {
         StoreError {
             store: self.summary.clone(),
             at: at.clone(),
-            message: format!("{}: {}", failure.code, failure.message),
+            message: format!("{function}: {}: {}", message(&failure.code), message(&failure.message)),
             retryable: failure.retryable,
         }
+    }
+
+    /// A listing that breaks the contract.
+    fn bad_listing(&self, at: Address, how: &str) -> StoreError {
+        StoreError { store: self.summary.clone(), at, message: format!("keys: {how}"), retryable: false }
     }
 }
 
@@ -233,14 +282,17 @@ impl Store for PluginStore {
 
     async fn wait_for_init(&self, domain: &str, entity_name: &str, initial: bool) -> Result<(), StoreError> {
         let entity = Arc::new((domain.to_owned(), entity_name.to_owned()));
-        self.call(&whole(domain, entity_name), &wait_for_init(&entity, initial)).await?;
-        self.running.lock().await.ready.push(entity);
+        self.call(&whole(domain, entity_name), "wait-for-init", &wait_for_init(&entity, initial)).await?;
+        let ready = &mut self.running.lock().await.ready;
+        if !ready.contains(&entity) {
+            ready.push(entity);
+        }
         Ok(())
     }
 
     async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
         let lowered = lower(at);
-        self.call(at, &move |guest, store| {
+        self.call(at, "read-value", &move |guest, store| {
             let at = Arc::clone(&lowered);
             Box::pin(async move { guest.call_read_value(store, &at).await })
         })
@@ -249,7 +301,7 @@ impl Store for PluginStore {
 
     async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
         let lowered = lower(at);
-        self.call(at, &move |guest, store| {
+        self.call(at, "has-value", &move |guest, store| {
             let at = Arc::clone(&lowered);
             Box::pin(async move { guest.call_has_value(store, &at).await })
         })
@@ -257,10 +309,14 @@ impl Store for PluginStore {
     }
 
     async fn write_value(&self, at: &Address, value: &[u8], when_ms: i64) -> Result<(), StoreError> {
+        if value.len() as u64 > self.most_bytes {
+            let message = format!("write-value: {} bytes; the plugin takes at most {}", value.len(), self.most_bytes);
+            return Err(StoreError { store: self.summary.clone(), at: at.clone(), message, retryable: false });
+        }
         let lowered = lower(at);
         let value: Arc<[u8]> = value.into();
         let when_ms = when_ms.unsigned_abs();
-        self.call(at, &move |guest, store| {
+        self.call(at, "write-value", &move |guest, store| {
             let (at, value) = (Arc::clone(&lowered), Arc::clone(&value));
             Box::pin(async move { guest.call_write_value(store, &at, &value, when_ms).await })
         })
@@ -269,7 +325,7 @@ impl Store for PluginStore {
 
     async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
         let lowered = lower(at);
-        self.call(at, &move |guest, store| {
+        self.call(at, "remove-value", &move |guest, store| {
             let at = Arc::clone(&lowered);
             Box::pin(async move { guest.call_remove_value(store, &at).await })
         })
@@ -279,27 +335,37 @@ impl Store for PluginStore {
     async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
         let at = whole(domain, entity_name);
         let entity = Arc::new((domain.to_owned(), entity_name.to_owned()));
-        let mut ids = Vec::new();
+        let mut ids: Vec<String> = Vec::new();
         let mut cursor: Option<String> = None;
-        loop {
+        for _ in 0..LISTING_PAGES {
             let (asked, from) = (Arc::clone(&entity), cursor.clone());
             let page = self
-                .call(&at, &move |guest, store| {
+                .call(&at, "keys", &move |guest, store| {
                     let (entity, from) = (Arc::clone(&asked), from.clone());
-                    Box::pin(async move { guest.call_keys(store, &entity.0, &entity.1, from.as_deref(), PAGE).await })
+                    Box::pin(async move {
+                        guest.call_keys(store, &entity.0, &entity.1, from.as_deref(), LISTING_PAGE).await
+                    })
                 })
                 .await?;
-            let advanced = !page.entity_ids.is_empty();
-            ids.extend(page.entity_ids);
-            match page.next {
-                None => return Ok(ids),
-                Some(next) if advanced && Some(&next) != cursor.as_ref() => cursor = Some(next),
-                Some(_) => {
-                    let message = "keys: the plugin's listing does not advance".to_owned();
-                    return Err(StoreError { store: self.summary.clone(), at, message, retryable: false });
-                }
+            if page.entity_ids.len() > LISTING_PAGE as usize {
+                return Err(self.bad_listing(at, "the plugin gave more ids than it was asked for"));
             }
+            let is_last = page.next.is_none();
+            if page.entity_ids.is_empty() && !is_last {
+                return Err(self.bad_listing(at, "the plugin's listing does not advance"));
+            }
+            for id in page.entity_ids {
+                if ids.last().is_some_and(|before| *before >= id) {
+                    return Err(self.bad_listing(at, "the plugin's ids do not ascend"));
+                }
+                ids.push(id);
+            }
+            if is_last {
+                return Ok(ids);
+            }
+            cursor = page.next;
         }
+        Err(self.bad_listing(at, &format!("the plugin's listing has more than {LISTING_PAGES} pages")))
     }
 
     async fn quarantine(&self, at: &Address) -> Result<String, StoreError> {
@@ -317,9 +383,13 @@ impl Store for PluginStore {
     async fn close(&self) {
         let mut supervised = self.running.lock().await;
         let Some(mut running) = supervised.instance.take() else { return };
-        let closed = self.attempt(&mut running, &|guest, store| Box::pin(guest.call_close(store))).await;
-        if let Err(Failed::Refused(failure)) = closed {
-            tracing::warn!(target: "plugin", plugin = self.binding.name, "close failed: {}", failure.message);
-        }
+        let close =
+            self.attempt(&mut running, self.deadline(), "close", &|guest, store| Box::pin(guest.call_close(store)));
+        let problem = match close.await {
+            Ok(()) => return,
+            Err(Failed::Refused(_, failure)) => message(&failure.message),
+            Err(Failed::Broke(_, breakdown)) => breakdown.to_string(),
+        };
+        tracing::warn!(target: "plugin", plugin = self.binding.name, "close: {problem}");
     }
 }

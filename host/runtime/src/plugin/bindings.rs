@@ -7,6 +7,8 @@ pub(super) mod strategy {
     wasmtime::component::bindgen!({
         path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
         world: "sigbox:strategy/strategy",
+        // So that work a guest has the host do can end its call.
+        imports: { default: trappable },
     });
 }
 

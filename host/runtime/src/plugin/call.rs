@@ -2,13 +2,43 @@
 
 use std::time::Duration;
 
-use wasmtime::component::{ComponentNamedList, Lift, Lower, TypedFunc};
+use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
 
 use super::{
     error::Breakdown,
     host::Host,
     sandbox::{Mode, Sandbox},
 };
+
+/// How long a live call may take, and which setting says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimeLimit {
+    pub(super) limit: Duration,
+    pub(super) setting: &'static str,
+}
+
+impl TimeLimit {
+    pub(super) const fn exceeded(self) -> Breakdown {
+        Breakdown::Timeout { limit: self.limit, setting: self.setting }
+    }
+}
+
+/// Makes an instance. Components may run code then, so this is bounded like a call.
+pub(super) async fn instantiate(
+    sandbox: &Sandbox,
+    store: &mut wasmtime::Store<Host>,
+    pre: &InstancePre<Host>,
+    time: TimeLimit,
+) -> Result<Instance, Breakdown> {
+    let instance = match sandbox.mode {
+        Mode::Deterministic => pre.instantiate(&mut *store),
+        Mode::Live => match tokio::time::timeout(time.limit, pre.instantiate_async(&mut *store)).await {
+            Ok(instance) => instance,
+            Err(_) => return Err(time.exceeded()),
+        },
+    };
+    instance.map_err(|error| sandbox.breakdown(store, &error))
+}
 
 /// Calls `function` at `now_ms` with a fresh allowance. After a breakdown the store must be dropped: a guest that
 /// trapped cannot be entered again, and one that timed out is still in the middle of its work.
@@ -18,7 +48,7 @@ pub(super) async fn call<Params, Return>(
     function: TypedFunc<Params, Return>,
     params: Params,
     now_ms: i64,
-    timeout: Duration,
+    time: TimeLimit,
 ) -> Result<Return, Breakdown>
 where
     Params: ComponentNamedList + Lower + Send + Sync + 'static,
@@ -30,9 +60,9 @@ where
             let refuelled = store.set_fuel(sandbox.limits.fuel_per_call);
             refuelled.and_then(|()| function.call(&mut *store, params))
         }
-        Mode::Live => match tokio::time::timeout(timeout, function.call_async(&mut *store, params)).await {
+        Mode::Live => match tokio::time::timeout(time.limit, function.call_async(&mut *store, params)).await {
             Ok(returned) => returned,
-            Err(_) => return Err(Breakdown::Timeout(timeout)),
+            Err(_) => return Err(time.exceeded()),
         },
     };
     returned.map_err(|error| sandbox.breakdown(store, &error))

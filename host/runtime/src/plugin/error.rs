@@ -1,6 +1,6 @@
 //! Why a plugin could not be loaded or used.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// A plugin that cannot be used. The message names the plugin and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -15,14 +15,26 @@ pub enum PluginError {
     },
     /// The file is not a component.
     #[error(
-        "plugin {path}: is not a WebAssembly component: {reason}; build it for wasm32-wasip2, or wrap a core module \
+        "plugin {path}: is not a WebAssembly component: {found}; build it for wasm32-wasip2, or wrap a core module \
          with `wasm-tools component new`",
         path = .path.display()
     )]
     NotAComponent {
         /// Which file.
         path: PathBuf,
-        /// What the parser said.
+        /// What the file is.
+        found: &'static str,
+    },
+    /// The file is a component, and cannot be run.
+    #[error(
+        "plugin {path}: is a WebAssembly component this sigbox cannot run: {reason}; it is damaged, or uses features \
+         or sizes beyond what plugins may have",
+        path = .path.display()
+    )]
+    Unrunnable {
+        /// Which file.
+        path: PathBuf,
+        /// What the compiler said.
         reason: String,
     },
     /// The component does not fit the contract.
@@ -67,11 +79,22 @@ pub enum Breakdown {
     #[error("used up its {0} units of fuel for one call ([limits] fuel-per-call)")]
     OutOfFuel(u64),
     /// It took too long.
-    #[error("did not answer within {} ms", .0.as_millis())]
-    Timeout(std::time::Duration),
+    #[error("did not answer within {} ms ({setting})", .limit.as_millis())]
+    Timeout {
+        /// How long it may take.
+        limit: Duration,
+        /// The setting that says so.
+        setting: &'static str,
+    },
     /// It wanted more memory than it may have.
     #[error("wanted more than its {} MiB of memory ([limits] memory-mib)", .0 >> 20)]
     OutOfMemory(usize),
+    /// It handed the host more than it may.
+    #[error("handed more than {} KiB to the host at once", .0 >> 10)]
+    TooMuchData(usize),
+    /// There are as many instances as this process can have.
+    #[error("found no room: {0}; run fewer strategies and symbols in one process")]
+    NoRoom(String),
     /// Anything else: unreachable code, a bad access, a broken promise of the component model.
     #[error("trapped: {0}")]
     Trap(String),

@@ -1,30 +1,20 @@
-//! What an instance can reach: the host's side of `sigbox:host`, and harmless WASI.
+//! What an instance can reach: the host's side of `sigbox:host`.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng as _, SeedableRng as _},
-};
 use sigbox_engine::{Candle, Interval, MINUTE_MS};
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::{
-    Deterministic, HostMonotonicClock, HostWallClock, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
-};
+use wasmtime::ResourceLimiter;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     bindings::{
         persistence::sigbox::host::secrets,
         strategy::sigbox::host::{clock, config, logging, market},
     },
-    limits::{LOG_LINE_BYTES, Limits, RESOURCES},
+    growth::GrowthLimit,
+    limits::{FUEL_PER_CANDLE, ID_BYTES, LOG_LINE_BYTES, LOG_PART_BYTES, Limits, RESOURCES},
+    text::printable,
+    wasi::{self, Dice, Now},
 };
 use crate::market::{Market, SharedSeries};
 
@@ -51,83 +41,55 @@ pub(crate) struct Grant {
 pub(crate) struct Host {
     grant: Grant,
     own_series: Option<SharedSeries>,
-    now_ms: Now,
+    now: Now,
+    dice: Dice,
     limits: Limits,
-    memory: MemoryLimit,
+    growth: GrowthLimit,
+    /// See [`Host::spend`].
+    work_per_call: u64,
+    work_left: u64,
     log_lines_left: u32,
     log_lines_dropped: u64,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
-/// The engine's time, shared with the clocks WASI shows.
-#[derive(Clone, Debug, Default)]
-struct Now(Arc<AtomicI64>);
-
-impl Now {
-    fn ms(&self) -> u64 {
-        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-}
-
-impl HostWallClock for Now {
-    fn resolution(&self) -> Duration {
-        Duration::from_millis(1)
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.ms())
-    }
-}
-
-impl HostMonotonicClock for Now {
-    fn resolution(&self) -> u64 {
-        1_000_000
-    }
-
-    fn now(&self) -> u64 {
-        self.ms().saturating_mul(1_000_000)
-    }
-}
-
-/// Bytes of the random stream a deterministic guest sees before it repeats: long enough that no rejection loop meets
-/// its end.
-const RANDOM_STREAM_BYTES: usize = 64 << 10;
-
 impl Host {
-    /// A host for one instance. `deterministic`: the clocks show the engine's time and the dice are the same each run.
+    /// A host for one instance. `deterministic`: the clocks show the engine's time, the dice are the same each run, and
+    /// what the host does for the guest counts like the guest's own work.
     pub(crate) fn new(grant: Grant, limits: Limits, deterministic: bool) -> Self {
-        let now_ms = Now::default();
-        let mut wasi = WasiCtxBuilder::new();
-        if deterministic {
-            let mut dice = ChaCha8Rng::seed_from_u64(0);
-            let mut stream = || {
-                let mut bytes = vec![0; RANDOM_STREAM_BYTES];
-                dice.fill_bytes(&mut bytes);
-                Deterministic::new(bytes)
-            };
-            wasi.secure_random(stream()).insecure_random(stream()).insecure_random_seed(0);
-            wasi.wall_clock(now_ms.clone()).monotonic_clock(now_ms.clone());
-        }
+        let now = Now::default();
+        let dice = Dice::of(&grant.plugin, &grant.instance);
+        let wasi = if deterministic { wasi::deterministic(&now, &dice) } else { wasi::live() };
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let work_per_call = if deterministic { limits.fuel_per_call } else { u64::MAX };
         Self {
             own_series: grant.market.series(&grant.symbol).cloned(),
             grant,
-            now_ms,
-            memory: MemoryLimit::new(limits.memory_bytes),
+            now,
+            dice,
+            growth: GrowthLimit::new(limits.memory_bytes),
+            work_per_call,
+            work_left: work_per_call,
             log_lines_left: limits.log_lines_per_call,
             log_lines_dropped: 0,
             limits,
-            wasi: wasi.build(),
+            wasi,
             table,
         }
     }
 
     /// Sets the engine's time and gives a fresh allowance for one call.
     pub(crate) fn begin_call(&mut self, now_ms: i64) {
-        self.now_ms.0.store(now_ms, Ordering::Relaxed);
+        self.now.set(now_ms);
+        self.work_left = self.work_per_call;
+        self.growth.refused = false;
         self.log_lines_left = self.limits.log_lines_per_call;
+        self.report_dropped_lines();
+    }
+
+    fn report_dropped_lines(&mut self) {
         if self.log_lines_dropped > 0 {
             let dropped = std::mem::take(&mut self.log_lines_dropped);
             let Grant { plugin, instance, .. } = &self.grant;
@@ -135,22 +97,36 @@ impl Host {
         }
     }
 
-    /// Whether the last thing that failed was a request for memory beyond the limit.
-    pub(crate) fn memory_was_refused(&self) -> bool {
-        self.memory.refused
+    /// Whether the guest was refused memory during this call.
+    pub(crate) const fn memory_was_refused(&self) -> bool {
+        self.growth.refused
     }
 
-    pub(crate) fn memory_limiter(&mut self) -> &mut dyn ResourceLimiter {
-        &mut self.memory
+    pub(crate) fn growth_limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.growth
     }
 
-    fn visible(&self) -> i64 {
-        self.now_ms.0.load(Ordering::Relaxed)
+    /// The engine's time.
+    pub(super) const fn time(&self) -> &Now {
+        &self.now
+    }
+
+    /// What deterministic guests roll.
+    pub(super) const fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
+    }
+
+    /// Counts work the host does for the guest, about one unit a byte it reads. Ends the call when that alone is more
+    /// than the fuel of a call: the guest's own fuel is hardly used while the host works.
+    pub(super) fn spend(&mut self, units: usize) -> wasmtime::Result<()> {
+        self.work_left = self.work_left.checked_sub(units as u64).ok_or(wasmtime::Trap::OutOfFuel)?;
+        Ok(())
     }
 
     fn series(&self, symbol: &str) -> Result<&SharedSeries, market::Unavailable> {
         self.grant.market.series(symbol).ok_or_else(|| {
             let known = self.grant.market.symbols().collect::<Vec<_>>().join(", ");
+            let symbol = printable(symbol, ID_BYTES);
             unavailable("unknown-symbol", format!("there are no candles of {symbol}; there are candles of {known}"))
         })
     }
@@ -165,30 +141,6 @@ impl Host {
     }
 }
 
-/// The store's limits, and whether they were what stopped the guest.
-struct MemoryLimit {
-    limits: StoreLimits,
-    refused: bool,
-}
-
-impl MemoryLimit {
-    fn new(bytes: usize) -> Self {
-        Self { limits: StoreLimitsBuilder::new().memory_size(bytes).build(), refused: false }
-    }
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let granted = self.limits.memory_growing(current, desired, maximum)?;
-        self.refused |= !granted;
-        Ok(granted)
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
-    }
-}
-
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
@@ -196,15 +148,16 @@ impl WasiView for Host {
 }
 
 impl logging::Host for Host {
-    fn log(&mut self, level: logging::Level, target: String, message: String) {
+    fn log(&mut self, level: logging::Level, target: String, message: String) -> wasmtime::Result<()> {
+        self.spend(target.len() + message.len())?;
         let Some(left) = self.log_lines_left.checked_sub(1) else {
             self.log_lines_dropped += 1;
-            return;
+            return Ok(());
         };
         self.log_lines_left = left;
         let Grant { plugin, instance, .. } = &self.grant;
-        let now_ms = self.visible();
-        let (part, line) = (printable(&target), printable(&message));
+        let now_ms = self.now.get();
+        let (part, line) = (printable(&target, LOG_PART_BYTES), printable(&message, LOG_LINE_BYTES));
         match level {
             logging::Level::Trace => tracing::trace!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
             logging::Level::Debug => tracing::debug!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
@@ -212,39 +165,31 @@ impl logging::Host for Host {
             logging::Level::Warn => tracing::warn!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
             logging::Level::Error => tracing::error!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
         }
+        Ok(())
     }
 }
 
-/// A guest's text as one printable line of bounded length, so that it cannot forge lines or colour a terminal.
-fn printable(text: &str) -> String {
-    let mut line = String::new();
-    for character in text.chars() {
-        if line.len() >= LOG_LINE_BYTES {
-            line.push('…');
-            break;
-        }
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
+impl Drop for Host {
+    /// An instance that broke down has no next call to tell of the lines it lost.
+    fn drop(&mut self) {
+        self.report_dropped_lines();
     }
-    line
 }
 
 impl clock::Host for Host {
-    fn now_ms(&mut self) -> u64 {
-        self.now_ms.ms()
+    fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.now.unsigned_ms())
     }
 }
 
 impl config::Host for Host {
-    fn get(&mut self, name: String) -> Option<String> {
-        self.grant.config.get(&name).cloned()
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.spend(name.len())?;
+        Ok(self.grant.config.get(&name).cloned())
     }
 
-    fn all(&mut self) -> Vec<(String, String)> {
-        self.grant.config.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.grant.config.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 }
 
@@ -254,27 +199,20 @@ impl secrets::Host for Host {
     }
 }
 
+type Available<T> = Result<T, market::Unavailable>;
+
 impl market::Host for Host {
     fn candles(
         &mut self,
         symbol: String,
         interval: String,
         limit: u32,
-    ) -> Result<Vec<market::Candle>, market::Unavailable> {
-        let series = self.series(&symbol)?.read();
-        let interval = parse_interval(&interval)?;
-        let limit = self.check_limit(limit)?;
-        let now_ms = self.visible();
-        let candles = if interval == Interval::MINUTE {
-            series.last_closed(now_ms, limit).map(|candles| candles.iter().map(lend).collect())
-        } else {
-            series.resample(interval, now_ms, limit).map(|candles| candles.iter().map(lend).collect())
-        };
-        candles.ok_or_else(|| {
-            let known = series.closed_before(now_ms).len();
-            let message = format!("{limit} candles of {interval} asked for; {known} one-minute candles are known");
-            unavailable("not-enough-history", message)
-        })
+    ) -> wasmtime::Result<Available<Vec<market::Candle>>> {
+        self.spend(symbol.len() + interval.len())?;
+        let mut minutes = 0;
+        let candles = self.last_candles(&symbol, &interval, limit, &mut minutes);
+        self.spend_on_candles(minutes)?;
+        Ok(candles)
     }
 
     fn candles_after(
@@ -283,35 +221,95 @@ impl market::Host for Host {
         interval: String,
         after_ms: u64,
         limit: u32,
-    ) -> Result<Vec<market::Candle>, market::Unavailable> {
-        let series = self.series(&symbol)?.read();
-        let interval = parse_interval(&interval)?;
+    ) -> wasmtime::Result<Available<Vec<market::Candle>>> {
+        self.spend(symbol.len() + interval.len())?;
+        let mut minutes = 0;
+        let candles = self.newer_candles(&symbol, &interval, after_ms, limit, &mut minutes);
+        self.spend_on_candles(minutes)?;
+        Ok(candles)
+    }
+
+    fn next_candle(&mut self, after_ms: u64) -> wasmtime::Result<Option<market::Candle>> {
+        let open_ms = i64::try_from(after_ms).ok().and_then(|after_ms| after_ms.checked_add(MINUTE_MS));
+        let close_ms = open_ms.and_then(|open_ms| open_ms.checked_add(MINUTE_MS));
+        let (Some(open_ms), Some(close_ms), Some(series)) = (open_ms, close_ms, &self.own_series) else {
+            return Ok(None);
+        };
+        Ok(if close_ms > self.now.get() { None } else { series.read().at(open_ms).map(lend) })
+    }
+
+    fn average_price(&mut self, symbol: String) -> wasmtime::Result<Available<f64>> {
+        self.spend(symbol.len())?;
+        let count = self.grant.average_of;
+        Ok(self.series(&symbol).and_then(|series| {
+            series.average_price(self.now.get(), count).ok_or_else(|| {
+                unavailable("not-enough-history", format!("fewer than {count} candles of {symbol} have closed"))
+            })
+        }))
+    }
+}
+
+/// The market's answers. `minutes` becomes how many one-minute candles were read to give them.
+impl Host {
+    fn last_candles(
+        &self,
+        symbol: &str,
+        interval: &str,
+        limit: u32,
+        minutes: &mut usize,
+    ) -> Available<Vec<market::Candle>> {
+        let series = self.series(symbol)?.read();
+        let interval = parse_interval(interval)?;
         let limit = self.check_limit(limit)?;
-        let now_ms = self.visible();
+        let now_ms = self.now.get();
+        let candles: Option<Vec<_>> = if interval == Interval::MINUTE {
+            series.last_closed(now_ms, limit).map(|candles| candles.iter().map(lend).collect())
+        } else {
+            series.resample(interval, now_ms, limit).map(|candles| candles.iter().map(lend).collect())
+        };
+        let candles = candles.ok_or_else(|| {
+            let known = series.closed_before(now_ms).len();
+            let message = format!("{limit} candles of {interval} asked for; {known} one-minute candles are known");
+            unavailable("not-enough-history", message)
+        })?;
+        *minutes = candles.len() * usize::from(interval.minutes());
+        Ok(candles)
+    }
+
+    fn newer_candles(
+        &self,
+        symbol: &str,
+        interval: &str,
+        after_ms: u64,
+        limit: u32,
+        minutes: &mut usize,
+    ) -> Available<Vec<market::Candle>> {
+        let series = self.series(symbol)?.read();
+        let interval = parse_interval(interval)?;
+        let limit = self.check_limit(limit)?;
+        let now_ms = self.now.get();
         let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
         if interval == Interval::MINUTE {
-            return Ok(series.after(after_ms, now_ms, limit).iter().map(lend).collect());
+            let candles: Vec<_> = series.after(after_ms, now_ms, limit).iter().map(lend).collect();
+            *minutes = candles.len();
+            return Ok(candles);
         }
-        // Closed buckets that opened after the asked time; the newest `limit` of them end at `now`.
-        let first = interval.slot(after_ms.saturating_add(interval.ms()));
-        let buckets = usize::try_from((interval.slot(now_ms) - first) / interval.ms()).unwrap_or(0);
-        let known = series.resample(interval, now_ms, buckets).unwrap_or_default();
-        Ok(known.iter().take(limit).map(lend).collect())
+        let Some(known_ms) = series.first_open_ms() else { return Ok(Vec::new()) };
+        // The first bucket that opened after the asked time and whose minutes are all known, and at most `limit` of
+        // those from there that have closed.
+        let step_ms = interval.ms();
+        let after_asked_ms = interval.slot(after_ms).saturating_add(step_ms);
+        let first_ms = after_asked_ms.max(interval.slot(known_ms.saturating_add(step_ms - 1)));
+        let closed = interval.slot(now_ms).saturating_sub(first_ms) / step_ms;
+        let count = usize::try_from(closed).unwrap_or(0).min(limit);
+        let end_ms = first_ms.saturating_add(step_ms.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)));
+        let candles = series.resample(interval, end_ms.min(now_ms), count).unwrap_or_default();
+        *minutes = count * usize::from(interval.minutes());
+        Ok(candles.iter().map(lend).collect())
     }
 
-    fn next_candle(&mut self, after_ms: u64) -> Option<market::Candle> {
-        let open_ms = i64::try_from(after_ms).ok()?.checked_add(MINUTE_MS)?;
-        if open_ms.checked_add(MINUTE_MS)? > self.visible() {
-            return None;
-        }
-        self.own_series.as_ref()?.read().at(open_ms).map(lend)
-    }
-
-    fn average_price(&mut self, symbol: String) -> Result<f64, market::Unavailable> {
-        let count = self.grant.average_of;
-        self.series(&symbol)?.average_price(self.visible(), count).ok_or_else(|| {
-            unavailable("not-enough-history", format!("fewer than {count} candles of {symbol} have closed"))
-        })
+    fn spend_on_candles(&mut self, minutes: usize) -> wasmtime::Result<()> {
+        self.spend(minutes.saturating_mul(FUEL_PER_CANDLE))
     }
 }
 
@@ -321,7 +319,8 @@ fn lend(candle: &Candle) -> market::Candle {
 }
 
 fn parse_interval(name: &str) -> Result<Interval, market::Unavailable> {
-    name.parse().map_err(|error| unavailable("unknown-interval", format!("{name:?} is {error}")))
+    name.parse()
+        .map_err(|error| unavailable("unknown-interval", format!("\"{}\" is {error}", printable(name, ID_BYTES))))
 }
 
 fn unavailable(code: &str, message: String) -> market::Unavailable {
@@ -331,10 +330,54 @@ fn unavailable(code: &str, message: String) -> market::Unavailable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candles::{Recipe, Series, generate};
+
+    const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+    /// A host that knows a day of candles from 00:30 on, at 10:30.
+    fn host() -> (Host, i64) {
+        let midnight_ms = 1_704_067_200_000;
+        let start_ms = midnight_ms + 30 * MINUTE_MS;
+        let recipe = Recipe { seed: 1, start_ms, minutes: 1440, price: 100.0, volatility_percent: 0.05 };
+        let series = Series::new(generate(&recipe).unwrap()).unwrap();
+        let market = Market::new([("BTCUSDT".to_owned(), series)]);
+        let grant = Grant { market, symbol: "BTCUSDT".to_owned(), average_of: 5, ..Grant::default() };
+        let mut host = Host::new(grant, Limits { fuel_per_call: 100_000, ..Limits::default() }, true);
+        host.begin_call(midnight_ms + 10 * HOUR_MS + 30 * MINUTE_MS);
+        (host, midnight_ms)
+    }
 
     #[test]
-    fn a_log_line_is_one_printable_line_of_bounded_length() {
-        assert_eq!(printable("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
-        assert!(printable(&"x".repeat(LOG_LINE_BYTES * 2)).len() < LOG_LINE_BYTES + 8);
+    fn newer_candles_of_a_higher_interval_are_the_oldest_known_ones_after_the_asked_time() {
+        let (host, midnight_ms) = host();
+        let hours = |after_ms: i64, limit: u32| -> Vec<i64> {
+            let candles = host.newer_candles("BTCUSDT", "1h", after_ms.unsigned_abs(), limit, &mut 0).unwrap();
+            candles.iter().map(|candle| (candle.open_time_ms.cast_signed() - midnight_ms) / HOUR_MS).collect()
+        };
+        // The hour from 00:00 is not known from its start, and the one from 10:00 has not closed.
+        assert_eq!(hours(0, 100), (1..10).collect::<Vec<_>>());
+        assert_eq!(hours(0, 2), [1, 2]);
+        assert_eq!(hours(midnight_ms + 4 * HOUR_MS, 2), [5, 6]);
+        assert_eq!(hours(midnight_ms + 4 * HOUR_MS + 1, 1), [5]);
+        assert_eq!(hours(midnight_ms + 8 * HOUR_MS, 100), [9]);
+        for nothing in [midnight_ms + 9 * HOUR_MS, midnight_ms + 30 * HOUR_MS, i64::MAX] {
+            assert!(hours(nothing, 100).is_empty(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_does_for_a_guest_counts_in_a_backtest() {
+        use market::Host as _;
+        let (mut host, _) = host();
+        let ask =
+            |host: &mut Host| host.candles("BTCUSDT".to_owned(), "1h".to_owned(), 9).map(|candles| candles.is_ok());
+        // Nine hours are 540 minutes.
+        for _ in 0..100_000 / (540 * FUEL_PER_CANDLE + 9) {
+            assert!(ask(&mut host).unwrap());
+        }
+        let error = ask(&mut host).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)), "{error}");
+        host.begin_call(host.time().get());
+        assert!(ask(&mut host).unwrap(), "the next call has an allowance of its own");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Linear memory of one instance. A Rust strategy needs about 1.2 MiB; interpreters of scripting languages carry
+/// Linear memory of one instance, all its memories together. A Rust strategy needs about 1.2 MiB; interpreters of scripting languages carry
 /// 10 to 40 MiB of their own.
 pub const MEMORY_BYTES: usize = 64 << 20;
 
@@ -22,19 +22,55 @@ pub const LOG_LINES_PER_CALL: u32 = 64;
 /// Bytes of one log line, longer ones are cut. Long enough for a sentence with its numbers.
 pub const LOG_LINE_BYTES: usize = 4096;
 
+/// Bytes of the name of the part of a plugin that logs, longer ones are cut.
+pub const LOG_PART_BYTES: usize = 64;
+
 /// Candles one call of `market.candles` may ask for: a week of minutes, half a megabyte across the boundary.
 pub const CANDLES_PER_CALL: u32 = 10_080;
 
-/// Bytes one call may hand to the host, returned lists and texts included. Rows are some kilobytes.
-pub const HOSTCALL_BYTES: usize = 8 << 20;
+/// Bytes a strategy may hand to the host at once: as the arguments of one of the host's functions, or as its answer. A
+/// signal has some hundred, and log lines are cut long before.
+pub const STRATEGY_HOSTCALL_BYTES: usize = 1 << 20;
+
+/// Bytes a persistence plugin may hand to the host at once. A page of a thousand ids has some ten thousand, a document
+/// some thousand.
+pub const STORE_HOSTCALL_BYTES: usize = 8 << 20;
+
+/// Bytes of a message from a plugin, longer ones are cut: a paragraph, or a backtrace.
+pub const TEXT_BYTES: usize = 2048;
+
+/// Bytes of a signal's id or symbol, longer ones are refused. They are in every row and event of the signal.
+pub const ID_BYTES: usize = 256;
+
+/// Bytes of a signal's note, longer ones are refused. It is kept verbatim, in every row and event of the signal.
+pub const NOTE_BYTES: usize = 4096;
+
+/// Pages one listing of a persistence plugin may have; with [`LISTING_PAGE`] ids each, far more symbols than there are.
+pub const LISTING_PAGES: usize = 1000;
+
+/// Ids asked for per page of a listing.
+pub const LISTING_PAGE: u32 = 1000;
 
 /// Host resources (files, sockets, streams) one instance may hold.
 pub const RESOURCES: usize = 1000;
 
+/// Linear memories and tables of one instance, each. A compiled language needs one, a linked component a few. All the
+/// memories together have [`Limits::memory_bytes`].
+pub const MEMORIES_AND_TABLES: u32 = 20;
+
+/// Elements of one table. Interpreters have some ten thousand functions.
+pub const TABLE_ELEMENTS: usize = 60_000;
+
+/// Random bytes one call of WASI may ask for. A key has 32.
+pub const RANDOM_BYTES: u64 = 64 << 10;
+
+/// Fuel for each candle that the host copies or merges for a guest in a backtest: about what it would cost the guest.
+pub const FUEL_PER_CANDLE: usize = 32;
+
 /// What the plugins of a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory of one instance, bytes.
+    /// Linear memory of one instance, all its memories together, bytes.
     pub memory_bytes: usize,
     /// Fuel of one call in a backtest.
     pub fuel_per_call: u64,

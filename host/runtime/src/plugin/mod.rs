@@ -13,10 +13,13 @@ mod cache;
 mod call;
 mod contract;
 mod error;
+mod growth;
 mod host;
 pub mod limits;
 mod sandbox;
 mod strategy;
+mod text;
+mod wasi;
 
 pub use backend::{PluginStore, StoreBinding};
 pub use error::{Breakdown, PluginError};

@@ -8,18 +8,30 @@ use std::{
 };
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Engine, InstanceAllocationStrategy, PoolConcurrencyLimitError, PoolingAllocationConfig,
     component::{Component, Linker},
 };
 
-use super::{PluginError, bindings, cache::CodeCache, error::Breakdown, host::Host, limits::Limits};
+use super::{
+    PluginError, bindings,
+    cache::CodeCache,
+    error::Breakdown,
+    host::Host,
+    limits::{Limits, MEMORIES_AND_TABLES, TABLE_ELEMENTS},
+    text::{one_line, trap},
+    wasi,
+};
 
 /// How often a live guest that computes without end gives way to others. Short against the minute everything has to
 /// be done in, long against the cost of a switch.
 const YIELD_EVERY: Duration = Duration::from_millis(10);
 
-/// Instances the pool of the live engine has room for; beyond, instances are allocated one by one.
+/// Instances the pool of the live engine has room for; beyond, an instance cannot be made. Each is one strategy on one
+/// symbol. Twice as many would need more addresses than there are.
 const POOLED_INSTANCES: u32 = 4000;
+
+/// Core modules of an average instance.
+const CORE_INSTANCES_EACH: u32 = 4;
 
 /// What plugins are run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +68,7 @@ impl Sandbox {
         }
         .map_err(set_up)?;
         if mode == Mode::Live {
-            keep_yielding(&engine);
+            keep_yielding(&engine)?;
         }
         let linker = link(&engine, mode).map_err(set_up)?;
         Ok(Self { mode, limits, engine, linker: Arc::new(linker), cache: CodeCache::new(cache_dir) })
@@ -73,11 +85,11 @@ impl Sandbox {
         self.cache.component(&self.engine, path)
     }
 
-    /// A store for one instance, with its limits set.
-    pub(super) fn store(&self, host: Host) -> Result<wasmtime::Store<Host>, PluginError> {
+    /// A store for one instance, with its limits set. `hostcall_bytes`: what it may hand to the host at once.
+    pub(super) fn store(&self, host: Host, hostcall_bytes: usize) -> Result<wasmtime::Store<Host>, PluginError> {
         let mut store = wasmtime::Store::new(&self.engine, host);
-        store.limiter(|host| host.memory_limiter());
-        store.set_hostcall_fuel(super::limits::HOSTCALL_BYTES);
+        store.limiter(|host| host.growth_limiter());
+        store.set_hostcall_fuel(hostcall_bytes);
         match self.mode {
             Mode::Deterministic => store.set_fuel(self.limits.fuel_per_call).map_err(set_up)?,
             Mode::Live => store.epoch_deadline_async_yield_and_update(1),
@@ -89,10 +101,15 @@ impl Sandbox {
     pub(super) fn breakdown(&self, store: &wasmtime::Store<Host>, error: &wasmtime::Error) -> Breakdown {
         if matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)) {
             Breakdown::OutOfFuel(self.limits.fuel_per_call)
+        } else if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+            Breakdown::NoRoom(full.to_string())
+        } else if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            // wasmtime keeps the error's type to itself; a test reads the message.
+            Breakdown::TooMuchData(store.hostcall_fuel())
         } else if store.data().memory_was_refused() {
             Breakdown::OutOfMemory(self.limits.memory_bytes)
         } else {
-            Breakdown::Trap(one_line(error))
+            Breakdown::Trap(trap(error))
         }
     }
 }
@@ -109,15 +126,15 @@ fn live_config(pooling: bool) -> Config {
     if pooling {
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(POOLED_INSTANCES)
-            .total_core_instances(POOLED_INSTANCES * 4)
+            .total_core_instances(POOLED_INSTANCES * CORE_INSTANCES_EACH)
             .total_memories(POOLED_INSTANCES)
-            .total_tables(POOLED_INSTANCES * 4)
+            .total_tables(POOLED_INSTANCES * CORE_INSTANCES_EACH)
             .total_stacks(POOLED_INSTANCES)
             .max_component_instance_size(8 << 20)
             .max_core_instance_size(1 << 20)
-            .max_memories_per_component(20)
-            .max_tables_per_component(20)
-            .table_elements(60_000);
+            .max_memories_per_component(MEMORIES_AND_TABLES)
+            .max_tables_per_component(MEMORIES_AND_TABLES)
+            .table_elements(TABLE_ELEMENTS);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config
@@ -132,9 +149,9 @@ fn common_config() -> Config {
 }
 
 /// Ticks the epoch for as long as the engine lives.
-fn keep_yielding(engine: &Engine) {
+fn keep_yielding(engine: &Engine) -> Result<(), PluginError> {
     let engine = engine.weak();
-    thread::spawn(move || {
+    let tick = move || {
         loop {
             thread::sleep(YIELD_EVERY);
             match engine.upgrade() {
@@ -142,14 +159,19 @@ fn keep_yielding(engine: &Engine) {
                 None => return,
             }
         }
-    });
+    };
+    let started = thread::Builder::new().name("sigbox-epoch".to_owned()).spawn(tick);
+    started.map(drop).map_err(|error| PluginError::Sandbox(format!("no thread for its clock: {error}")))
 }
 
 fn link(engine: &Engine, mode: Mode) -> wasmtime::Result<Linker<Host>> {
     type Own = wasmtime::component::HasSelf<Host>;
     let mut linker = Linker::new(engine);
     match mode {
-        Mode::Deterministic => wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?,
+        Mode::Deterministic => {
+            wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+            wasi::make_deterministic(&mut linker)?;
+        }
         Mode::Live => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
     }
     bindings::strategy::Strategy::add_to_linker::<_, Own>(&mut linker, |host| host)?;
@@ -160,10 +182,4 @@ fn link(engine: &Engine, mode: Mode) -> wasmtime::Result<Linker<Host>> {
 #[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
 pub(super) fn set_up(error: wasmtime::Error) -> PluginError {
     PluginError::Sandbox(one_line(&error))
-}
-
-/// An error with its causes, outermost first, on one line.
-pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " | ")).collect();
-    causes.join(": ")
 }

@@ -8,11 +8,13 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, TypedFunc};
 use super::{
     PluginError, Sandbox,
     bindings::strategy::exports::sigbox::strategy::guest,
-    call::call,
+    call::{TimeLimit, call, instantiate},
     contract,
     error::Breakdown,
     host::{Grant, Host},
-    sandbox::{Mode, one_line},
+    limits::{ID_BYTES, NOTE_BYTES, STRATEGY_HOSTCALL_BYTES},
+    sandbox::Mode,
+    text::{message, one_line, printable},
 };
 use crate::market::Market;
 
@@ -85,8 +87,8 @@ impl StrategyPlugin {
                 function: "describe",
                 code: "interval".to_owned(),
                 message: format!(
-                    "wants to be asked every {:?}; a strategy can be asked every {}",
-                    descriptor.interval,
+                    "wants to be asked every \"{}\"; a strategy can be asked every {}",
+                    printable(&descriptor.interval, ID_BYTES),
                     Interval::SIGNAL.join(", ")
                 ),
             });
@@ -106,14 +108,12 @@ impl StrategyPlugin {
         };
         let deterministic = self.sandbox.mode == Mode::Deterministic;
         let host = Host::new(grant, self.sandbox.limits.clone(), deterministic);
-        let mut store = self.sandbox.store(host)?;
+        let mut store = self.sandbox.store(host, STRATEGY_HOSTCALL_BYTES)?;
 
         let broke = |function, breakdown| PluginError::Broke { plugin: strategy.clone(), function, breakdown };
-        let instance = match self.sandbox.mode {
-            Mode::Deterministic => self.pre.instantiate(&mut store),
-            Mode::Live => self.pre.instantiate_async(&mut store).await,
-        };
-        let instance = instance.map_err(|error| broke("instantiate", self.sandbox.breakdown(&store, &error)))?;
+        let time = self.time_limit();
+        let instance = instantiate(&self.sandbox, &mut store, &self.pre, time).await;
+        let instance = instance.map_err(|breakdown| broke("instantiate", breakdown))?;
         let mismatch = |error: wasmtime::Error| PluginError::Contract {
             path: self.path.clone(),
             mismatch: contract::explain_export(contract::STRATEGY, &one_line(&error)),
@@ -124,21 +124,25 @@ impl StrategyPlugin {
             instance.get_typed_func(&mut store, self.exports.init).map_err(mismatch)?;
         let get_signal = instance.get_typed_func(&mut store, self.exports.get_signal).map_err(mismatch)?;
 
-        let timeout = self.sandbox.limits.strategy_timeout;
-        let (descriptor,) = call(&self.sandbox, &mut store, describe, (), 0, timeout)
+        let (descriptor,) = call(&self.sandbox, &mut store, describe, (), 0, time)
             .await
             .map_err(|breakdown| broke("describe", breakdown))?;
         let guest_session = guest::Session { symbol, strategy: strategy.clone(), exchange, frame };
-        let (initialised,) = call(&self.sandbox, &mut store, init, (guest_session, settings), 0, timeout)
+        let (initialised,) = call(&self.sandbox, &mut store, init, (guest_session, settings), 0, time)
             .await
             .map_err(|breakdown| broke("init", breakdown))?;
         initialised.map_err(|failure| PluginError::Refused {
             plugin: strategy.clone(),
             function: "init",
-            code: failure.code,
-            message: failure.message,
+            code: message(&failure.code),
+            message: message(&failure.message),
         })?;
         Ok((descriptor, Running { store, get_signal }))
+    }
+
+    fn time_limit(&self) -> TimeLimit {
+        let limit = self.sandbox.limits.strategy_timeout;
+        TimeLimit { limit, setting: "[engine] max-signal-generation-seconds" }
     }
 }
 
@@ -174,16 +178,17 @@ impl StrategyInstance {
         }
         match self.ask(now_ms, price).await {
             Ok(Ok(None)) => Answer::Nothing,
-            Ok(Ok(Some(signal))) => Answer::Trade(proposal(signal)),
+            Ok(Ok(Some(signal))) => match excess(&signal) {
+                None => Answer::Trade(proposal(signal)),
+                Some(excess) => Answer::Failed(format!("plugin {}: get-signal: {excess}", self.session.strategy)),
+            },
             Ok(Err(failure)) => {
                 self.retired = !failure.retryable;
                 let retired = if self.retired { "; it asked to be retired for the rest of the run" } else { "" };
-                Answer::Failed(format!("get-signal failed: {}: {}{retired}", failure.code, failure.message))
+                let (code, message) = (message(&failure.code), message(&failure.message));
+                Answer::Failed(format!("get-signal failed: {code}: {message}{retired}"))
             }
-            Err(error) => {
-                self.running = None;
-                Answer::Failed(error.to_string())
-            }
+            Err(error) => Answer::Failed(error.to_string()),
         }
     }
 
@@ -193,21 +198,41 @@ impl StrategyInstance {
         price: f64,
     ) -> Result<Result<Option<guest::Signal>, guest::Failure>, PluginError> {
         let Self { plugin, session, running, .. } = self;
-        let running = match running {
+        // Taken out, so that a caller who gives up in the middle leaves no instance in the middle of its work.
+        let mut asked = match running.take() {
             Some(running) => running,
-            None => running.insert(plugin.instantiate(session).await?.1),
+            None => plugin.instantiate(session).await?.1,
         };
-        let Running { store, get_signal } = running;
-        let timeout = plugin.sandbox.limits.strategy_timeout;
+        let time = plugin.time_limit();
         let broke = |breakdown: Breakdown| PluginError::Broke {
             plugin: session.strategy.clone(),
             function: "get-signal",
             breakdown,
         };
         let params = (now_ms.unsigned_abs(), price);
-        let (answer,) = call(&plugin.sandbox, store, *get_signal, params, now_ms, timeout).await.map_err(broke)?;
+        let Running { store, get_signal } = &mut asked;
+        let (answer,) = call(&plugin.sandbox, store, *get_signal, params, now_ms, time).await.map_err(broke)?;
+        *running = Some(asked);
         Ok(answer)
     }
+}
+
+/// What is wrong with the texts of a signal, if anything is; its numbers are judged by the engine.
+fn excess(signal: &guest::Signal) -> Option<String> {
+    let bounded =
+        [("id", &signal.id, ID_BYTES), ("symbol", &signal.symbol, ID_BYTES), ("note", &signal.note, NOTE_BYTES)];
+    for (field, text, most) in bounded {
+        if let Some(bytes) = text.as_ref().map(String::len).filter(|bytes| *bytes > most) {
+            return Some(format!("answered with {bytes} bytes of {field}; at most {most} are accepted"));
+        }
+    }
+    // A note is kept verbatim; the other two name things, in lines of logs and on terminals too.
+    for (field, text) in [("id", &signal.id), ("symbol", &signal.symbol)] {
+        if let Some(text) = text.as_ref().filter(|text| printable(text, ID_BYTES) != **text) {
+            return Some(format!("answered with control characters in {field} \"{}\"", printable(text, ID_BYTES)));
+        }
+    }
+    None
 }
 
 /// The guest's signal in the engine's words. `extra` has no fields the engine knows yet.

@@ -82,6 +82,13 @@ impl<S: Strategy> Backtest<S> {
                 iso_8601(first_possible)
             )));
         }
+        if start_ms > last_possible {
+            return Err(RunError::Frame(format!(
+                "the frame starts at {}, but the candles end at {}",
+                iso_8601(start_ms),
+                iso_8601(last_possible)
+            )));
+        }
         // The candle after the last boundary's is the one that ends whatever is still held.
         let frame_end_ms = frame.end_ms.unwrap_or(last_possible - 2 * MINUTE_MS);
         if frame_end_ms < start_ms {

@@ -21,11 +21,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use futures_util::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, State, Trader,
     price::average_price,

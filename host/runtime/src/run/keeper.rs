@@ -99,21 +99,15 @@ pub(crate) fn entity_name(pair: &Pair) -> String {
     format!("{}_{}", utf8_percent_encode(&pair.symbol, SEPARATOR), pair.strategy)
 }
 
-/// Where the document of a pair is kept.
-pub(crate) fn pair_address(domain: Domain, pair: &Pair) -> Address {
+/// Where the document of a pair is kept. For `risk` there is none: slots are kept by profile.
+#[must_use]
+pub fn pair_address(domain: Domain, pair: &Pair) -> Address {
     let entity_id = match domain {
         Domain::Signal | Domain::Schedule => pair.symbol.clone(),
         Domain::Partial => "levels".to_owned(),
         Domain::Risk => "positions".to_owned(),
     };
     Address { domain: domain.name().to_owned(), entity_name: entity_name(pair), entity_id }
-}
-
-/// The name of a pair's document in a domain: `{domain}/{entity name}/{entity id}`.
-#[must_use]
-pub fn document_name(domain: Domain, pair: &Pair) -> String {
-    let Address { domain, entity_name, entity_id } = pair_address(domain, pair);
-    format!("{domain}/{entity_name}/{entity_id}")
 }
 
 /// Where the slots of a risk profile are kept.

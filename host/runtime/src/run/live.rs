@@ -43,6 +43,8 @@ pub struct Live<S, F> {
     desk: Desk<S>,
     feed: F,
     market: crate::market::Market,
+    /// Whether there was a boundary.
+    begun: bool,
 }
 
 /// What a stored state is, for whoever only wants to look.
@@ -133,18 +135,9 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             if seat.next_open_ms == i64::MIN {
                 seat.next_open_ms = seat.series.read().end_ms().unwrap_or(i64::MIN);
             }
-            let price = |at_ms| seat.series.average_price(at_ms, average_of);
-            // The crash may have come before these were told. If not, the journal knows them.
-            match seat.trader.state() {
-                State::Idle => {}
-                State::Open(position) => {
-                    journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
-                }
-                State::Scheduled(order) => {
-                    if let Some(price) = price(order.signal.scheduled_at_ms) {
-                        journal.tell(seat.pair(), &Outcome::Scheduled { order: order.clone(), price })?;
-                    }
-                }
+            // The crash may have come before this was told. If not, the journal knows it.
+            if let State::Open(position) = seat.trader.state() {
+                journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
             }
         }
         let keeper = Keeper::new(stores, pairs);
@@ -152,7 +145,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         desk.patience = feed.patience();
         desk.late_after = feed.patience().map(|_| options.max_entry_delay);
         desk.reassert_slots().await?;
-        Ok(Self { desk, feed, market })
+        Ok(Self { desk, feed, market, begun: false })
     }
 
     /// Trades until the feed ends or `stop` says so.
@@ -181,6 +174,9 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             };
             for notice in notices.drain(..) {
                 sink.notice(now_ms, None, &notice);
+            }
+            if !std::mem::replace(&mut self.begun, true) {
+                self.desk.tell_orders(sink)?;
             }
             let entries = match *stop.borrow() {
                 Stop::No if fresh => Entries::Open,
@@ -215,6 +211,19 @@ fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
 }
 
 impl<S: Strategy> Desk<S> {
+    /// Tells the orders that wait, at the first boundary: the crash may have come before they were told, and the
+    /// candle that their price is from may have closed only now.
+    fn tell_orders(&self, sink: &mut dyn Sink) -> std::io::Result<()> {
+        for seat in &self.seats {
+            if let State::Scheduled(order) = seat.trader.state()
+                && let Some(price) = seat.series.average_price(order.signal.scheduled_at_ms, self.average_of)
+            {
+                sink.tell(seat.pair(), &Outcome::Scheduled { order: order.clone(), price })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the slots of every profile as they follow from what was restored (hazard H-11).
     async fn reassert_slots(&mut self) -> Result<(), RunError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };

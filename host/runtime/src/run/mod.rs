@@ -24,7 +24,7 @@ pub use self::{
     backtest::{Backtest, Frame, Progress},
     event::{Event, EventWriter},
     journal::{Journal, JournalError, Recall},
-    keeper::{Domain, Stores, document_name},
+    keeper::{Domain, Stores, pair_address},
     live::{Live, LiveOptions, Stop, StoredState, stored_state},
     risk::Profile,
     sink::{Notice, Silence, Sink},

@@ -41,7 +41,7 @@ mod tests {
             (0.1, "0.1"),
             (-0.399_600_399_600_388_23, "-0.39960039960038823"),
             (f64::INFINITY, "null"),
-            (1e300, "1e300"),
+            (1e300, "1e+300"),
         ];
         for (value, text) in cases {
             assert_eq!(serde_json::to_string(&Number(value)).unwrap(), text);

@@ -155,6 +155,16 @@ impl FileStore {
         })
     }
 
+    /// The file a document at `at` is kept in, below a store's `root`.
+    ///
+    /// # Errors
+    /// When the address is too long for a file name.
+    pub fn file_of(root: &Path, at: &Address) -> Result<PathBuf, String> {
+        let folder = name::entity_dir(&at.domain, &at.entity_name).map_err(|error| error.to_string())?;
+        let file = name::file_name(at).map_err(|error| error.to_string())?;
+        Ok(root.join(folder).join(file))
+    }
+
     /// Reads, which may happen at any time.
     async fn look<T: Send + 'static>(
         &self,

@@ -1,0 +1,11 @@
+//! Live runs that are killed: what is left of them, and what the next start makes of it.
+//!
+//! Kills come at random moments. `SIGBOX_CRASH_SEED=<number>` repeats the moments of an earlier run as far as the
+//! machine allows; `SIGBOX_SLOW_TESTS=1` kills a hundred times instead of fifteen.
+
+mod chaos;
+mod every_step;
+mod left_behind;
+mod restored;
+mod store_failure;
+mod world;

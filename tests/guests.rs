@@ -1,0 +1,13 @@
+//! Plugins that misbehave, load badly or look round: what they get, and what everybody else does not notice.
+
+mod cache;
+mod contract;
+mod field;
+mod live;
+mod logs;
+mod nonsense;
+mod scripted;
+mod stores;
+mod text_component;
+mod used_up;
+mod world;

@@ -1,0 +1,153 @@
+//! Components that do not fit, and what their authors are told.
+
+use std::{fs, path::Path};
+
+use futures_util::FutureExt as _;
+use serde_json::json;
+use sigbox::plugin::{Limits, PluginStore, StoreBinding, StrategyPlugin};
+use tempfile::tempdir;
+
+use super::{
+    field::{deterministic, live, start},
+    text_component::{TextStrategy, component},
+};
+use crate::support::plugin;
+
+/// What is said when `file` is loaded as a strategy, without the name of the file.
+fn as_strategy(file: &Path) -> String {
+    let loaded = StrategyPlugin::load(&deterministic(Limits::default()), file);
+    without_name(file, &loaded.err().expect("it does not fit").to_string())
+}
+
+/// What is said when `file` is loaded as a persistence backend, without the name of the file.
+fn as_store(file: &Path) -> String {
+    let binding = StoreBinding { name: "rows".to_owned(), ..StoreBinding::default() };
+    let started = PluginStore::start(&live(Limits::default()), file, binding).now_or_never();
+    let error = started.expect("nothing is run of it").err().expect("it does not fit");
+    without_name(file, &error.to_string())
+}
+
+fn without_name(file: &Path, message: &str) -> String {
+    let name = format!("plugin {}: ", file.display());
+    message.strip_prefix(&name).unwrap_or_else(|| panic!("{message:?} does not begin with {name:?}")).to_owned()
+}
+
+#[test]
+fn a_file_that_is_no_component_is_refused_with_what_it_is() {
+    let dir = tempdir().unwrap();
+    let not_a_component = |found: &str| {
+        format!(
+            "is not a WebAssembly component: {found}; build it for wasm32-wasip2, or wrap a core module with \
+             `wasm-tools component new`"
+        )
+    };
+    let core_module = wat::parse_str("(module (func (export \"get-signal\")))").unwrap();
+    let cases: [(&[u8], &str); 5] = [
+        (b"", "it is empty"),
+        (&core_module, "it is a core module"),
+        (b"#!/bin/sh\necho hello", "it is no WebAssembly at all"),
+        (b"(component)", "it is no WebAssembly at all"),
+        (b"\0as", "it is no WebAssembly at all"),
+    ];
+    for (content, found) in cases {
+        let file = dir.path().join("some.wasm");
+        fs::write(&file, content).unwrap();
+        assert_eq!(as_strategy(&file), not_a_component(found));
+        assert_eq!(as_store(&file), not_a_component(found));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let message = as_strategy(Path::new("/nowhere/some.wasm"));
+    assert!(message.starts_with("cannot be read: "), "{message}");
+}
+
+#[test]
+fn a_damaged_component_is_refused_with_what_the_compiler_says() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("some.wasm");
+    let mut content = fs::read(plugin("strategies/sma-cross")).unwrap();
+    let middle = content.len() / 2;
+    content.truncate(middle);
+    fs::write(&file, &content).unwrap();
+    let message = as_strategy(&file);
+    assert!(message.starts_with("is a WebAssembly component this sigbox cannot run: "), "{message}");
+    assert!(message.ends_with("; it is damaged, or uses features or sizes beyond what plugins may have"), "{message}");
+}
+
+#[test]
+fn a_component_of_the_other_kind_is_told_from_one_of_no_kind() {
+    assert_eq!(
+        as_strategy(&plugin("persistence/memory")),
+        "is a persistence backend, but a strategy was expected here: it exports sigbox:persistence/store@0.1.0, not \
+         sigbox:strategy/guest@0.1.0"
+    );
+    assert_eq!(
+        as_store(&plugin("strategies/sma-cross")),
+        "is a strategy, but a persistence backend was expected here: it exports sigbox:strategy/guest@0.1.0, not \
+         sigbox:persistence/store@0.1.0"
+    );
+    let dir = tempdir().unwrap();
+    assert_eq!(
+        as_strategy(&component(dir.path(), "")),
+        "is not a strategy: expected the export sigbox:strategy/guest@0.1.0, found nothing; build it for the world in \
+         wit/ of this sigbox"
+    );
+    let other = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+        (func (export \"run\") (canon lift (core func $i \"f\")))";
+    assert_eq!(
+        as_store(&component(dir.path(), other)),
+        "is not a persistence backend: expected the export sigbox:persistence/store@0.1.0, found run; build it for the \
+         world in wit/ of this sigbox"
+    );
+}
+
+#[test]
+fn a_component_of_another_track_is_told_which_sigbox_it_needs() {
+    let dir = tempdir().unwrap();
+    let file = TextStrategy { interface: "sigbox:strategy/guest@0.2.0", ..TextStrategy::default() }.write(dir.path());
+    assert_eq!(
+        as_strategy(&file),
+        "was built for sigbox:strategy/guest@0.2.0; this sigbox serves sigbox:strategy/guest@0.1.0: use a plugin built \
+         for that track, or the sigbox that serves sigbox:strategy/guest@0.2.0"
+    );
+}
+
+#[test]
+fn an_import_nobody_offers_is_named() {
+    let dir = tempdir().unwrap();
+    let items = "(import \"acme:billing/invoices@1.0.0\" (instance (export \"pay\" (func))))";
+    let file = TextStrategy { items, ..TextStrategy::default() }.write(dir.path());
+    let message = as_strategy(&file);
+    let expected = "imports acme:billing/invoices@1.0.0, which this sigbox does not offer (it offers sigbox:host@0.1 \
+                    and WASI 0.2): ";
+    assert!(message.starts_with(expected), "{message}");
+    let items = "(import \"sigbox:host/market@0.1.0\" (instance (export \"peek\" (func))))";
+    let file = TextStrategy { items, ..TextStrategy::default() }.write(dir.path());
+    let message = as_strategy(&file);
+    assert!(message.starts_with("imports something this sigbox does not offer: "), "{message}");
+    assert!(message.contains("peek"), "{message}");
+    assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
+}
+
+#[test]
+fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
+    let dir = tempdir().unwrap();
+    let lacking = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i \"f\")))
+        (instance $guest (export \"describe\" (func $f)) (export \"init\" (func $f)))
+        (export \"sigbox:strategy/guest@0.1.0\" (instance $guest))";
+    assert_eq!(
+        as_strategy(&component(dir.path(), lacking)),
+        "its export sigbox:strategy/guest@0.1.0 lacks the function get-signal; build it against wit/ of this sigbox"
+    );
+    let other =
+        lacking.replace("(export \"init\" (func $f))", "(export \"init\" (func $f)) (export \"get-signal\" (func $f))");
+    let file = component(dir.path(), &other);
+    let error = start(&deterministic(Limits::default()), &file, "odd", &json!({})).err().expect("it does not fit");
+    let message = without_name(&file, &error.to_string());
+    let expected = "its export sigbox:strategy/guest@0.1.0 has another type than expected: ";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
+}

@@ -1,0 +1,173 @@
+//! A small market, strategies on it, and a record of what happened.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
+use sigbox::{
+    candles::{Series, generate},
+    market::Market,
+    plugin::{Limits, Mode, PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    run::{Backtest, Frame, SeatSetup, Setup, Sink},
+};
+use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair};
+
+use crate::support::{plugin, recipe};
+
+pub(super) const SYMBOL: &str = "BTCUSDT";
+
+/// A minute boundary strategies are asked at in every run here, and the one after it.
+pub(super) static ASKED_MS: LazyLock<i64> = LazyLock::new(|| first_open_ms() + 30 * MINUTE_MS);
+pub(super) static ASKED_NEXT_MS: LazyLock<i64> = LazyLock::new(|| *ASKED_MS + MINUTE_MS);
+
+fn first_open_ms() -> i64 {
+    recipe(11, 1).start_ms
+}
+
+/// A day of candles.
+pub(super) fn market() -> Market {
+    static CANDLES: LazyLock<Series> = LazyLock::new(|| {
+        Series::new(generate(&recipe(11, 1)).expect("the recipe is sound")).expect("they are gapless")
+    });
+    Market::new([(SYMBOL.to_owned(), CANDLES.clone())])
+}
+
+/// Little fuel, so that tests of what uses it up are fast.
+pub(super) fn tight() -> Limits {
+    Limits { fuel_per_call: 20_000_000, ..Limits::default() }
+}
+
+/// The sandbox of backtests.
+pub(super) fn deterministic(limits: Limits) -> Sandbox {
+    sandbox(Mode::Deterministic, limits)
+}
+
+/// The sandbox of live runs.
+pub(super) fn live(limits: Limits) -> Sandbox {
+    sandbox(Mode::Live, limits)
+}
+
+/// Compiled code is kept, so that each component is compiled once and not once a test.
+fn sandbox(mode: Mode, limits: Limits) -> Sandbox {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests-cache");
+    Sandbox::new(mode, limits, Some(cache)).expect("this machine runs WebAssembly")
+}
+
+pub(super) fn hostile() -> PathBuf {
+    plugin("hostile/strategy")
+}
+
+/// Settings of the hostile strategy that misbehaves at one boundary only.
+pub(super) fn once(mode: &str) -> Value {
+    json!({ "mode": mode, "at": [*ASKED_MS] })
+}
+
+/// Settings of the hostile strategy that misbehaves by so many bytes at one boundary only.
+pub(super) fn once_by(mode: &str, bytes: usize) -> Value {
+    json!({ "mode": mode, "at": [*ASKED_MS], "bytes": bytes })
+}
+
+pub(super) fn session(strategy: &str, settings: &Value) -> Session {
+    Session {
+        strategy: strategy.to_owned(),
+        symbol: SYMBOL.to_owned(),
+        exchange: "binance".to_owned(),
+        frame: None,
+        settings: settings.to_string(),
+        market: market(),
+        average_of: 5,
+    }
+}
+
+/// Starts a strategy in a deterministic sandbox, where nothing waits.
+pub(super) fn start(
+    sandbox: &Sandbox,
+    component: &Path,
+    name: &str,
+    settings: &Value,
+) -> Result<StrategyInstance, PluginError> {
+    let plugin = StrategyPlugin::load(sandbox, component)?;
+    plugin.start(session(name, settings)).now_or_never().expect("nothing waits in a deterministic sandbox")
+}
+
+/// One strategy of a run: its name, its component and its settings.
+pub(super) struct Trading<'a> {
+    pub(super) name: &'a str,
+    pub(super) component: &'a Path,
+    pub(super) settings: Value,
+}
+
+/// What happened to whom, in order.
+#[derive(Default, Debug, PartialEq)]
+pub(super) struct Record(Vec<(String, String)>);
+
+impl Sink for Record {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        self.0.push((pair.strategy.clone(), format!("{outcome:?}")));
+        Ok(())
+    }
+}
+
+impl Record {
+    /// What happened to one strategy.
+    pub(super) fn of(&self, strategy: &str) -> Vec<&str> {
+        self.0.iter().filter(|(name, _)| name == strategy).map(|(_, outcome)| outcome.as_str()).collect()
+    }
+}
+
+/// A quarter of an hour from [`ASKED_MS`] on, and as long as somebody holds something.
+pub(super) fn backtest(sandbox: &Sandbox, strategies: &[Trading<'_>]) -> Record {
+    let frame = Frame { start_ms: Some(*ASKED_MS), end_ms: Some(*ASKED_MS + 14 * MINUTE_MS), ..Frame::default() };
+    backtest_over(sandbox, strategies, &frame)
+}
+
+pub(super) fn backtest_over(sandbox: &Sandbox, strategies: &[Trading<'_>], frame: &Frame) -> Record {
+    let seats = strategies.iter().map(|trading| {
+        let started = start(sandbox, trading.component, trading.name, &trading.settings);
+        let strategy = started.unwrap_or_else(|error| panic!("{error}"));
+        SeatSetup {
+            strategy_name: trading.name.to_owned(),
+            symbol: SYMBOL.to_owned(),
+            interval: strategy.interval(),
+            strategy,
+            risk: Vec::new(),
+        }
+    });
+    let setup = Setup {
+        exchange: "binance".to_owned(),
+        settings: Settings::default(),
+        market: market(),
+        profiles: Vec::new(),
+        seats: seats.collect(),
+    };
+    let mut record = Record::default();
+    let backtest = Backtest::new(setup, frame).expect("the candles cover the frame");
+    backtest.run(&mut record, |_| ControlFlow::Continue(())).expect("no candle is missing");
+    record
+}
+
+/// The first answer of the hostile strategy, and the one after it, as messages.
+pub(super) fn two_answers(sandbox: &Sandbox, settings: Value) -> (String, String) {
+    let component = hostile();
+    let record = backtest(sandbox, &[Trading { name: "hostile", component: &component, settings }]);
+    let mut failures = record.of("hostile").into_iter().filter_map(failure);
+    (failures.next().unwrap_or_default(), failures.next().unwrap_or_default())
+}
+
+/// The message of a `StrategyFailed`.
+pub(super) fn failure(outcome: &str) -> Option<String> {
+    let message = outcome.strip_prefix("StrategyFailed { message: \"")?;
+    let (message, _) = message.rsplit_once("\", at_ms: ")?;
+    Some(message.replace("\\\"", "\""))
+}
+
+/// The memory of this process, bytes.
+pub(super) fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
