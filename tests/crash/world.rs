@@ -287,7 +287,7 @@ impl Store for FatefulStore {
     async fn write_value(&self, at: &Address, value: &[u8], when_ms: i64) -> Result<(), StoreError> {
         if self.fate.order > 0 {
             // Writes that are under way together overtake each other.
-            let places = (self.fate.order + at.entity_name.len() as u64 + at.entity_name.as_bytes()[0] as u64) % 3;
+            let places = (self.fate.order + at.entity_name.len() as u64 + u64::from(at.entity_name.as_bytes()[0])) % 3;
             for _ in 0..places {
                 tokio::task::yield_now().await;
             }

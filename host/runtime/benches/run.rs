@@ -24,10 +24,11 @@ use sigbox::{
 use sigbox_engine::{Interval, Settings, trader::Answer};
 
 const START_MS: i64 = 1_704_067_200_000;
-const MINUTES: usize = 7 * 24 * 60;
+const MINUTES: u32 = 7 * 24 * 60;
 
 fn market() -> Market {
-    let recipe = Recipe { seed: 7, start_ms: START_MS, minutes: MINUTES, price: 42_000.0, volatility_percent: 0.05 };
+    let recipe =
+        Recipe { seed: 7, start_ms: START_MS, minutes: MINUTES as usize, price: 42_000.0, volatility_percent: 0.05 };
     let candles = generate(&recipe).expect("the recipe is sound");
     Market::new([("BTCUSDT".to_owned(), Series::new(candles).expect("generated candles have no gap"))])
 }
@@ -79,7 +80,7 @@ fn call(criterion: &mut Criterion) {
     let (plugin, market) = (plugin(), market());
     let mut strategy = instance(&plugin, &market);
     let first = START_MS + 100 * 60_000;
-    let last = START_MS + (MINUTES as i64 - 1) * 60_000;
+    let last = START_MS + (i64::from(MINUTES) - 1) * 60_000;
     let mut now_ms = first;
     let mut group = criterion.benchmark_group("get-signal");
     group.bench_function("sma-cross, every minute", |bencher| {
@@ -94,7 +95,7 @@ fn call(criterion: &mut Criterion) {
 fn backtests(criterion: &mut Criterion) {
     let (plugin, market) = (plugin(), market());
     let mut group = criterion.benchmark_group("backtest");
-    group.throughput(Throughput::Elements(MINUTES as u64)).sample_size(20);
+    group.throughput(Throughput::Elements(u64::from(MINUTES))).sample_size(20);
     group.bench_function("a native strategy that never trades", |bencher| {
         bencher.iter(|| backtest(setup(&market, Native(|_, _| Answer::Nothing))));
     });

@@ -373,14 +373,14 @@ avg-price-candles-count = 0
 #[test]
 fn limits_leave_room_to_work() {
     check_after_fine(
-        r#"[limits]
+        r"[limits]
 memory-mib = 4097
 fuel-per-call = 0
 store-timeout-ms = 0
 log-lines-per-call = -1
 candles-per-call = 0
 cache-dir = 1
-"#,
+",
         &[
             "sigbox.toml:8: [limits] memory-mib must be a whole number from 1 to 4096; found 4097",
             "sigbox.toml:9: [limits] fuel-per-call must be a whole number from 1 to 9223372036854775807; found 0",
