@@ -3,6 +3,7 @@
 mod backtest;
 mod cli;
 mod crash;
+mod features;
 mod guests;
 #[cfg(unix)]
 mod signals;

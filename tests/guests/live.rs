@@ -12,10 +12,10 @@ use super::{
     text_component::TextStrategy,
 };
 
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const TIMED_OUT: &str =
-    "plugin hostile: get-signal: did not answer within 150 ms ([engine] max-signal-generation-seconds)";
+    "plugin hostile: get-signal: did not answer within 2000 ms ([engine] max-signal-generation-seconds)";
 
 fn impatient() -> Limits {
     Limits { strategy_timeout: PATIENCE, ..Limits::default() }
@@ -132,7 +132,7 @@ async fn what_takes_too_long_to_start_is_cut() {
     for (strategy, function) in cases {
         let error = started(&strategy.write(dir.path()), &json!({})).await.err().expect("it cannot start");
         let expected = format!(
-            "plugin hostile: {function}: did not answer within 150 ms ([engine] max-signal-generation-seconds)"
+            "plugin hostile: {function}: did not answer within 2000 ms ([engine] max-signal-generation-seconds)"
         );
         assert_eq!(error.to_string(), expected);
     }

@@ -1,0 +1,28 @@
+//! What cargo builds: dependencies once, whatever people type first.
+
+use std::process::Command;
+
+use crate::support::repository;
+
+/// Every package that is built, with its features; `edges` are the kinds of dependencies that count.
+fn features(edges: &str) -> Vec<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", edges, "--format", "{p} {f}", "--prefix", "none"])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{tree:?}");
+    let text = String::from_utf8(tree.stdout).expect("cargo writes UTF-8");
+    let mut lines: Vec<String> = text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+#[test]
+fn cargo_run_builds_dependencies_with_the_features_of_cargo_test() {
+    let (run, test) = (features("normal,build"), features("normal,build,dev"));
+    assert!(run.iter().any(|line| line.starts_with("wasmtime v")), "{run:#?}");
+    let only_in_tests: Vec<_> = test.iter().filter(|line| !run.contains(line)).collect();
+    assert!(only_in_tests.is_empty(), "add them to tests/Cargo.toml, or wasmtime is built twice: {only_in_tests:#?}");
+}
