@@ -77,13 +77,13 @@ struct Opened {
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
-/// What to do with a pair whose document cannot be understood. The document is set aside in either case.
+/// What to do with a pair whose document cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnCorrupt {
-    /// Go on as flat.
+    /// Set it aside and go on as flat.
     Quarantine,
-    /// Stop trading that pair until a person has looked.
+    /// Leave it as it is and do not start, until a person has looked.
     Halt,
 }
 
