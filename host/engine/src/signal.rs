@@ -148,37 +148,20 @@ pub struct Signal {
 
 impl Signal {
     /// A signal read back from a store, if it can be one: prices and lifetime possible, levels on their sides. The
-    /// settings may have changed since it was accepted, so their distances and limits are not applied (hazard H-38).
+    /// settings may have changed since it was accepted, so they only fill what the store does not say; their distances
+    /// and limits are not applied (hazard H-38).
     ///
     /// # Errors
     /// Every rule it breaks.
-    pub fn restore(stored: StoredSignal) -> Result<Self, Vec<Violation>> {
-        let StoredSignal {
-            id,
-            side,
-            price_open,
-            price_take_profit,
-            price_stop_loss,
-            minute_estimated_time,
-            cost,
-            multiplier,
-            isolated,
-            note,
-            scheduled_at_ms,
-        } = stored;
-        let signal = Self {
-            id,
-            side,
-            price_open,
-            price_take_profit,
-            price_stop_loss,
-            minute_estimated_time,
-            cost,
-            multiplier,
-            isolated,
-            note,
-            scheduled_at_ms,
-        };
+    pub fn restore(
+        stored: Proposal,
+        pair: &Pair,
+        scheduled_at_ms: i64,
+        settings: &Settings,
+    ) -> Result<Self, Vec<Violation>> {
+        // Without an entry price it is no number, which is refused.
+        let price_open = stored.price_open.unwrap_or(f64::NAN);
+        let signal = Self::draft(stored, pair, scheduled_at_ms, price_open, settings);
         let lenient = Settings {
             min_takeprofit_distance_percent: 0.0,
             min_stoploss_distance_percent: 0.0,
@@ -210,23 +193,6 @@ impl Signal {
             scheduled_at_ms: now_ms,
         }
     }
-}
-
-/// What a store holds of a signal: the fields of [`Signal`], not yet trusted.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the fields are those of Signal")]
-pub struct StoredSignal {
-    pub id: String,
-    pub side: Side,
-    pub price_open: f64,
-    pub price_take_profit: f64,
-    pub price_stop_loss: f64,
-    pub minute_estimated_time: f64,
-    pub cost: f64,
-    pub multiplier: f64,
-    pub isolated: bool,
-    pub note: String,
-    pub scheduled_at_ms: i64,
 }
 
 /// Shared by the states, snapshots and outcomes of one signal.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sigbox_engine::{
     MINUTE_MS, Order, Position, Settings, Side, Signal,
-    signal::{Pair, StoredSignal},
+    signal::{Pair, Proposal},
     state::Levels,
 };
 
@@ -104,21 +104,21 @@ impl Row {
         }
     }
 
-    fn signal(&self, settings: &Settings) -> Result<Signal, RowFault> {
-        Signal::restore(StoredSignal {
-            id: self.id.clone(),
+    fn signal(&self, pair: &Pair, settings: &Settings) -> Result<Signal, RowFault> {
+        let stored = Proposal {
+            id: Some(self.id.clone()),
+            symbol: None,
             side: self.position.into(),
-            price_open: self.price_open.0,
+            price_open: Some(self.price_open.0),
             price_take_profit: self.price_take_profit.0,
             price_stop_loss: self.price_stop_loss.0,
-            minute_estimated_time: self.minute_estimated_time.0,
-            cost: self.cost.map_or(settings.position_entry_cost, |cost| cost.0),
-            multiplier: self.multiplier.map_or(settings.signal_leverage_multiplier, |multiplier| multiplier.0),
-            isolated: self.isolated.unwrap_or(settings.signal_isolated_margin),
-            note: self.note.clone(),
-            scheduled_at_ms: self.scheduled_at,
-        })
-        .map_err(|violations| {
+            minute_estimated_time: Some(self.minute_estimated_time.0),
+            cost: self.cost.map(|cost| cost.0),
+            multiplier: self.multiplier.map(|multiplier| multiplier.0),
+            isolated: self.isolated,
+            note: Some(self.note.clone()),
+        };
+        Signal::restore(stored, pair, self.scheduled_at, settings).map_err(|violations| {
             let rules: Vec<String> = violations.iter().map(ToString::to_string).collect();
             RowFault::Corrupt(format!("it breaks the rules {}", rules.join(", ")))
         })
@@ -168,14 +168,14 @@ pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) 
     if judged_from < row.pending_at || judged_from.rem_euclid(MINUTE_MS) != 0 {
         return Err(RowFault::Corrupt("_judgedFrom is not a minute at or after pendingAt".to_owned()));
     }
-    let signal = Arc::new(row.signal(settings)?);
+    let signal = Arc::new(row.signal(pair, settings)?);
     Ok(Some(Position::open(signal, row.pending_at, judged_from, settings)))
 }
 
 /// The order in a `schedule` document; `None` when it says that none waits.
 pub(crate) fn parse_order(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Order>, RowFault> {
     let Some(row) = parse_row(document, pair)? else { return Ok(None) };
-    Ok(Some(Order { signal: Arc::new(row.signal(settings)?) }))
+    Ok(Some(Order { signal: Arc::new(row.signal(pair, settings)?) }))
 }
 
 /// The `partial` document: levels by signal id.
