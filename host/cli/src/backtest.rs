@@ -20,7 +20,7 @@ use sigbox::{
 
 use crate::{
     args, plugins,
-    report::{Report, Tally},
+    report::{Counting, Report},
 };
 
 pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
         fs::create_dir_all(folder).with_context(written)?;
     }
     let events = EventWriter::new(BufWriter::new(File::create(&command.events).with_context(written)?));
-    let mut sink = (Tally::default(), events);
+    let mut sink = (Counting::default(), events);
 
     let bar = progress_bar();
     let started = Instant::now();
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     });
     let took = started.elapsed();
     bar.finish_and_clear();
-    let (tally, events) = sink;
+    let (Counting(tally), events) = sink;
     events.finish().with_context(written)?;
     outcome.with_context(|| format!("the run stopped; the events until then are in {}", command.events.display()))?;
 

@@ -6,22 +6,20 @@ use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use jiff::Timestamp;
 use serde::Serialize;
 use sigbox::run::Sink;
-use sigbox_engine::{Outcome, outcome::CloseReason, signal::Pair, stats::Summary};
+use sigbox_engine::{
+    Outcome,
+    outcome::CloseReason,
+    signal::Pair,
+    stats::{Part, Summary, Tally},
+};
 
-/// Sums up what it is told, in all and by strategy and symbol.
+/// Adds up what it is told.
 #[derive(Default)]
-pub(crate) struct Tally {
-    total: Summary,
-    pairs: BTreeMap<(String, String), Summary>,
-}
+pub(crate) struct Counting(pub(crate) Tally);
 
-impl Sink for Tally {
+impl Sink for Counting {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
-        if matches!(outcome, Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. }) {
-            return Ok(());
-        }
-        self.total.add(outcome);
-        self.pairs.entry((pair.strategy.clone(), pair.symbol.clone())).or_default().add(outcome);
+        self.0.add(pair, outcome);
         Ok(())
     }
 }
@@ -62,22 +60,23 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(strategy_name: Option<&'a str>, symbol: Option<&'a str>, summary: &Summary) -> Self {
+        let statistics = summary.returns.statistics();
         Self {
             strategy_name,
             symbol,
-            trades: summary.trades,
-            wins: summary.wins,
-            losses: summary.losses,
-            win_rate: summary.win_rate_percent(),
-            total_pnl: summary.total_pnl_percent,
-            average_pnl: summary.average_pnl_percent(),
-            best_pnl: summary.best_percent,
-            worst_pnl: summary.worst_percent,
-            max_drawdown: summary.max_drawdown_percent(),
+            trades: statistics.trades,
+            wins: statistics.wins,
+            losses: statistics.losses,
+            win_rate: statistics.win_rate,
+            total_pnl: statistics.total_pnl.unwrap_or(0.0),
+            average_pnl: statistics.average_pnl,
+            best_pnl: statistics.best_pnl,
+            worst_pnl: statistics.worst_pnl,
+            max_drawdown: statistics.max_drawdown,
             closed_by: CloseReason::ALL.into_iter().map(CloseReason::name).zip(summary.closed_by).collect(),
-            scheduled: summary.scheduled,
-            cancelled: summary.cancelled,
-            risk_rejections: summary.rejected,
+            scheduled: summary.orders.scheduled,
+            cancelled: summary.orders.cancelled(),
+            risk_rejections: summary.rejections(),
             invalid_signals: summary.invalid,
             strategy_failures: summary.failed,
         }
@@ -86,8 +85,13 @@ impl<'a> Row<'a> {
 
 impl Report {
     fn rows(&self) -> Vec<Row<'_>> {
-        let pairs = self.tally.pairs.iter();
-        pairs.map(|((strategy, symbol), summary)| Row::new(Some(strategy), Some(symbol), summary)).collect()
+        let mut rows = Vec::new();
+        for (strategy, symbols) in &self.tally.pairs {
+            for (symbol, Part { summary, .. }) in symbols {
+                rows.push(Row::new(Some(strategy), Some(symbol), summary));
+            }
+        }
+        rows
     }
 
     fn candles(&self) -> i64 {
@@ -160,13 +164,13 @@ impl Report {
         let (start, end) = (iso(self.period_ms.0), iso(self.period_ms.1));
         println!("{start} to {end}, {} minutes\n{table}", grouped(self.candles().unsigned_abs()));
         println!("PnL is the sum of the trades' results after fees and slippage, each in percent of what it staked.");
-        let Summary { scheduled, cancelled, rejected, invalid, failed, .. } = self.tally.total;
+        let total = &self.tally.total;
         for (count, what) in [
-            (scheduled, "limit orders accepted"),
-            (cancelled, "limit orders cancelled"),
-            (rejected, "signals refused by risk rules"),
-            (invalid, "invalid signals"),
-            (failed, "answers that failed"),
+            (total.orders.scheduled, "limit orders accepted"),
+            (total.orders.cancelled(), "limit orders cancelled"),
+            (total.rejections(), "signals refused by risk rules"),
+            (total.invalid, "invalid signals"),
+            (total.failed, "answers that failed"),
         ] {
             if count > 0 {
                 println!("{} {what}", grouped(count));

@@ -49,6 +49,9 @@ pub enum CancelReason {
 }
 
 impl CancelReason {
+    /// Every reason, in the order reports list them.
+    pub const ALL: [Self; 3] = [Self::Timeout, Self::PriceReject, Self::User];
+
     /// The reason as events write it: `price_reject`.
     #[must_use]
     pub const fn name(self) -> &'static str {

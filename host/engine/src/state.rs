@@ -166,6 +166,12 @@ impl Position {
         }
     }
 
+    /// Whether it was an order that waited for its price, not an entry at once.
+    #[must_use]
+    pub const fn was_ordered(&self) -> bool {
+        self.judged_from_ms != self.pending_at_ms
+    }
+
     /// When its lifetime ends, milliseconds; `None`: never.
     #[must_use]
     pub fn expires_at_ms(&self) -> Option<i64> {

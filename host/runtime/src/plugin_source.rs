@@ -15,7 +15,7 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// Variables that are meant for the build of the host, and would change what is built here or where it goes. What
 /// describes the toolchain may stay.
-const HOST_BUILD_VARIABLES: [&str; 7] = [
+const HOST_BUILD_VARIABLES: [&str; 15] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",
@@ -23,6 +23,16 @@ const HOST_BUILD_VARIABLES: [&str; 7] = [
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
     "RUSTC_WORKSPACE_WRAPPER",
+    // Set for whatever `cargo run` and `cargo test` start. Build scripts that watch them would run each time the host
+    // is started another way.
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
 ];
 
 /// Why there is no component.
@@ -60,7 +70,8 @@ pub enum PluginSourceError {
     },
     /// The compiler has no standard library for plugins.
     #[error(
-        "cannot build plugin {}: the target {TARGET} is not installed; run `rustup target add {TARGET}`",
+        "cannot build plugin {}: the target {TARGET} is not installed, and rustup could not add it; run \
+         `rustup target add {TARGET}`",
         .0.display()
     )]
     NoTarget(PathBuf),
@@ -105,10 +116,20 @@ fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Res
     if !manifest.is_file() {
         return Err(PluginSourceError::NoManifest(folder.to_owned()));
     }
-    let Output { success, messages, log } = run(folder, cargo, on_progress).map_err(|source| match source.kind() {
+    let does_not_run = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PluginSourceError::NoCargo { folder: folder.to_owned(), cargo: cargo.to_owned() },
         _ => PluginSourceError::CargoDoesNotRun { folder: folder.to_owned(), cargo: cargo.to_owned(), source },
-    })?;
+    };
+    let mut output = run(build_command(folder, cargo), on_progress).map_err(does_not_run)?;
+    // Where rustup may not install what rust-toolchain.toml lists, or a plugin has no such file. Whoever has no rustup
+    // is told what is missing.
+    if !output.success && is_target_missing(&output.log) {
+        let added = run(target_command(folder), on_progress);
+        if added.is_ok_and(|added| added.success) {
+            output = run(build_command(folder, cargo), on_progress).map_err(does_not_run)?;
+        }
+    }
+    let Output { success, messages, log } = output;
     if !success {
         return Err(if is_target_missing(&log) {
             PluginSourceError::NoTarget(folder.to_owned())
@@ -128,8 +149,9 @@ struct Output {
     log: String,
 }
 
-fn run(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> io::Result<Output> {
-    let mut child = command(folder, cargo).spawn()?;
+/// Runs `command` to its end.
+fn run(mut command: Command, on_progress: &mut dyn FnMut(&str)) -> io::Result<Output> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // Both at once, or cargo would wait for the one that is not read.
     let messages = thread::spawn(move || -> io::Result<String> {
@@ -146,17 +168,21 @@ fn run(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> io::R
     Ok(Output { success: status.success(), messages: messages?, log: log? })
 }
 
-fn command(folder: &Path, cargo: &OsStr) -> Command {
+fn build_command(folder: &Path, cargo: &OsStr) -> Command {
     let mut command = Command::new(cargo);
     command
         .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .current_dir(folder);
     for variable in HOST_BUILD_VARIABLES {
         command.env_remove(variable);
     }
+    command
+}
+
+/// Installs the target for the toolchain the folder is built with.
+fn target_command(folder: &Path) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", TARGET]).current_dir(folder);
     command
 }
 
@@ -267,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_is_set_for_the_build_of_the_host_does_not_reach_that_of_the_plugin() {
-        let command = command(Path::new("."), OsStr::new("cargo"));
+        let command = build_command(Path::new("."), OsStr::new("cargo"));
         let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
             assert!(removed.contains(&OsStr::new(variable)), "{variable} is left in {removed:?}");
@@ -352,24 +378,44 @@ mod tests {
         }
     }
 
-    /// What cargo writes when the target is not there, recorded with cargo 1.95 and another target.
+    /// A cargo that finds no target the first `failures` times, and then is the real one. What it writes was recorded
+    /// with cargo 1.95 and another target.
+    #[cfg(unix)]
+    fn cargo_without_target(folder: &Path, failures: u8) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let file = folder.join("cargo");
+        let script = format!(
+            "#!/bin/sh\necho called >> \"$0.log\"\nif [ $(wc -l < \"$0.log\") -gt {failures} ]; then exec '{}' \"$@\"; \
+             fi\ncat >&2 <<'END'\n   Compiling p v0.0.0 (/p)\nerror[E0463]: can't find crate for `std`\n  |\n  = note: \
+             the `wasm32-wasip2` target may not be installed\n  = help: consider downloading the target with `rustup \
+             target add wasm32-wasip2`\n\nEND\nexit 101\n",
+            cargo().display()
+        );
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
     #[cfg(unix)]
     #[test]
-    fn a_missing_target_says_how_to_add_it() {
-        use std::os::unix::fs::PermissionsExt;
+    fn a_missing_target_is_added_and_the_plugin_built() {
         let folder = package(COMPONENT, "lib.rs", "");
-        let cargo = folder.path().join("cargo");
-        let script = "#!/bin/sh\ncat >&2 <<'END'\n   Compiling p v0.0.0 (/p)\nerror[E0463]: can't find crate for \
-         `std`\n  \
-                      |\n  = note: the `wasm32-wasip2` target may not be installed\n  = help: consider downloading the \
-                      target with `rustup target add wasm32-wasip2`\n\nEND\nexit 101\n";
-        fs::write(&cargo, script).unwrap();
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        let cargo = cargo_without_target(folder.path(), 1);
+        let mut lines = Vec::new();
+        let built = resolve(folder.path(), cargo.as_os_str(), &mut |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(built.file_name(), Some(OsStr::new("p.wasm")));
+        assert!(lines.iter().any(|line| line.contains("rust-std")), "what rustup says is shown: {lines:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_target_that_stays_missing_says_how_to_add_it() {
+        let folder = package(COMPONENT, "lib.rs", "");
         assert_eq!(
-            error(folder.path(), cargo.as_os_str()),
+            error(folder.path(), cargo_without_target(folder.path(), 2).as_os_str()),
             format!(
-                "cannot build plugin {}: the target wasm32-wasip2 is not installed; run `rustup target add \
-                 wasm32-wasip2`",
+                "cannot build plugin {}: the target wasm32-wasip2 is not installed, and rustup could not add it; run \
+                 `rustup target add wasm32-wasip2`",
                 folder.path().display()
             )
         );

@@ -1,0 +1,123 @@
+//! A sample of numbers and where they lie.
+
+use alloc::vec::Vec;
+
+/// Numbers, all of which are kept: for medians and percentiles.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    numbers: Vec<f64>,
+    sum: f64,
+    mean: f64,
+    /// Sum of the squared distances to the mean (Welford).
+    squares: f64,
+}
+
+impl Sample {
+    /// Adds one.
+    pub fn add(&mut self, number: f64) {
+        self.numbers.push(number);
+        self.sum += number;
+        let distance = number - self.mean;
+        self.mean += distance / self.len_f64();
+        self.squares += distance * (number - self.mean);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// Their sum; 0 for none.
+    #[must_use]
+    pub const fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// Their mean; `None` for none.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        (!self.is_empty()).then(|| self.sum / self.len_f64())
+    }
+
+    /// Their standard deviation, as that of a sample: `None` for fewer than two.
+    #[must_use]
+    pub fn deviation(&self) -> Option<f64> {
+        (self.len() > 1).then(|| libm::sqrt(self.squares / (self.len_f64() - 1.0)))
+    }
+
+    /// The smallest and the largest; `None` for none.
+    #[must_use]
+    pub fn extremes(&self) -> Option<(f64, f64)> {
+        let (&first, rest) = self.numbers.split_first()?;
+        Some(rest.iter().fold((first, first), |(least, most), number| (least.min(*number), most.max(*number))))
+    }
+
+    /// The numbers that so many `percent` of them do not exceed, in proportion between neighbours; `None` for none.
+    #[must_use]
+    pub fn percentiles<const N: usize>(&self, percent: [f64; N]) -> Option<[f64; N]> {
+        let last = self.len().checked_sub(1)?;
+        let mut sorted = self.numbers.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "the length of a list stays far below 2^52")]
+        let places = percent.map(|percent| percent.clamp(0.0, 100.0) / 100.0 * last as f64);
+        Some(places.map(|place| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last index")]
+            let below = place as usize;
+            let (low, high) = (sorted[below], sorted[(below + 1).min(last)]);
+            #[expect(clippy::cast_precision_loss, reason = "the length of a list stays far below 2^52")]
+            let share = place - below as f64;
+            low + (high - low) * share
+        }))
+    }
+
+    /// The middle one, or the mean of the two in the middle; `None` for none.
+    #[must_use]
+    pub fn median(&self) -> Option<f64> {
+        self.percentiles([50.0]).map(|[median]| median)
+    }
+
+    fn len_f64(&self) -> f64 {
+        super::count(self.numbers.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(numbers: &[f64]) -> Sample {
+        let mut sample = Sample::default();
+        for number in numbers {
+            sample.add(*number);
+        }
+        sample
+    }
+
+    #[test]
+    fn l_sta_09_percentiles_lie_between_neighbours_in_proportion() {
+        let found = sample(&[4.0, 1.0, 3.0, 2.0]).percentiles([0.0, 50.0, 95.0, 99.0, 100.0]).unwrap();
+        for (found, expected) in found.into_iter().zip([1.0, 2.5, 3.85, 3.97, 4.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+        }
+        assert_eq!(sample(&[7.0]).percentiles([50.0, 99.0]), Some([7.0, 7.0]));
+        assert_eq!(sample(&[0.0, 0.0]).percentiles([95.0]), Some([0.0]));
+        assert_eq!(sample(&[]).median(), None);
+    }
+
+    #[test]
+    fn a_deviation_is_that_of_a_sample() {
+        assert_eq!(sample(&[1.0]).deviation(), None);
+        let deviation = sample(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).deviation().unwrap();
+        assert!((deviation - libm::sqrt(32.0 / 7.0)).abs() < 1e-12, "{deviation}");
+        // Far from zero, where the difference of two sums of squares would be all rounding.
+        let far = sample(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]).deviation().unwrap();
+        assert!((far - 1.0).abs() < 1e-9, "{far}");
+    }
+}
