@@ -1,0 +1,15 @@
+//! What a run was worth, on paper: the same report as a web page, Markdown, JSON and CSV.
+//!
+//! ```text
+//! event file ─► Ledger: trades, counts ─┐
+//! candles, configuration, components ───┴─► Report ─► html | markdown | json | csv
+//! ```
+//!
+//! A report is a function of what was recorded. Nothing here runs a strategy, reads a clock or opens a file: whoever
+//! has the event file of a backtest, or the journal of a live run, gets the same page.
+
+#![warn(missing_docs)]
+
+mod model;
+
+pub use self::model::{Bars, Component, Kind, Report, Run, Source, Timing, TradeRow};
