@@ -113,7 +113,7 @@ fn init_overwrites_nothing() {
     let plugin = crate::support::plugin("strategies/sma-cross");
     let plugin = plugin.to_str().unwrap();
     let finished = workplace.run(&["init", "mine.toml", "--plugin", plugin]);
-    assert_ne!(finished.code(), Some(0));
+    assert_eq!(finished.code(), Some(2));
     assert_eq!(finished.stderr, "error: mine.toml exists already; name another file, or move it away\n");
     assert_eq!(workplace.read("mine.toml"), "mine");
 

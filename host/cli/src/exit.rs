@@ -1,6 +1,6 @@
 //! Exit codes: what kind of thing went wrong.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use sigbox::{
     assemble::AssembleError,
@@ -21,8 +21,20 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(error.chain().find_map(known).unwrap_or(UNFORESEEN))
 }
 
+/// What was asked for cannot be: something to change on the command line.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
 fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if error.is::<ConfigError>() {
+    if error.is::<ConfigError>() || error.is::<Usage>() {
         return Some(CONFIGURATION);
     }
     if error.is::<PluginSourceError>() || error.is::<PluginError>() {

@@ -6,19 +6,17 @@ use std::{
     path::{Path, absolute},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use sigbox::config;
 
-use crate::args;
+use crate::{args, exit::Usage};
 
 pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
     let file = &command.file;
     let plugin = Path::new(&command.plugin);
     if !plugin.exists() {
-        bail!(
-            "there is no plugin at {}; name a folder with a strategy's source or a .wasm file with --plugin",
-            plugin.display()
-        );
+        let message = "name a folder with a strategy's source or a .wasm file with --plugin";
+        return Err(Usage(format!("there is no plugin at {}; {message}", plugin.display())).into());
     }
     // Paths in the file are relative to its folder; what was typed is relative to where it was typed.
     let same_folder = file.parent().is_none_or(|folder| folder.as_os_str().is_empty());
@@ -28,7 +26,8 @@ pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
     let mut out = match OpenOptions::new().write(true).create_new(true).open(file) {
         Ok(out) => out,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} exists already; name another file, or move it away", file.display())
+            let message = format!("{} exists already; name another file, or move it away", file.display());
+            return Err(Usage(message).into());
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be written", file.display())),
     };

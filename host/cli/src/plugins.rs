@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
 use indicatif::{ProgressBar, ProgressStyle};
 use sigbox::{
     plugin::{Limits, Mode, PluginError, Sandbox},
@@ -29,6 +30,6 @@ pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceErr
 
 /// A sandbox whose compiled code is kept between runs: where the configuration says, or in the user's cache folder.
 pub(crate) fn sandbox(mode: Mode, limits: &Limits, cache_dir: Option<&PathBuf>) -> Result<Sandbox, PluginError> {
-    let dir = cache_dir.cloned().or_else(|| Some(dirs::cache_dir()?.join("sigbox")));
+    let dir = cache_dir.cloned().or_else(|| Some(choose_native_strategy().ok()?.cache_dir().join("sigbox")));
     Sandbox::new(mode, limits.clone(), dir)
 }
