@@ -20,7 +20,7 @@ fn there_is_no_network_and_no_name_is_looked_up() {
 }
 
 #[test]
-fn every_clock_shows_the_engines_time_and_stands_still() {
+fn s_exc_03_every_clock_shows_the_engines_time_and_stands_still() {
     let now_ms = *ASKED_MS;
     assert_eq!(seen("clocks"), format!("get-signal failed: clocks: {now_ms} {now_ms} {now_ms} 0"));
 }
@@ -50,7 +50,7 @@ fn sleeping_takes_no_time() {
 }
 
 #[test]
-fn no_candle_of_the_future_is_shown() {
+fn l_lok_04_no_candle_of_the_future_is_shown() {
     assert_eq!(seen("future-candles"), "get-signal failed: future: 0 of 30");
 }
 

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_refuse_in_order_and_the_first_refusal_stops() {
+    fn s_rsk_05_s_rsk_11_rules_refuse_in_order_and_the_first_refusal_stops() {
         let pair = Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() };
         let request = RiskRequest {
             pair: &pair,
@@ -161,13 +161,18 @@ mod tests {
         for (rule, active, allowed) in &cases {
             assert_eq!(rule.allows(&request, *active), *allowed, "{rule:?} with {active} active");
         }
-        let named = |rule: Rule, note: &str| NamedRule { rule, id: None, note: note.into() };
+        let named = |rule, id: Option<&str>, note: &str| NamedRule { rule, id: id.map(Into::into), note: note.into() };
         let rules = [
-            named(Rule::MaxPrice(1000.0), "too dear"),
-            named(Rule::MaxActive(2), "too many"),
-            named(Rule::RejectSide(Side::Long), "no longs"),
+            named(Rule::MaxPrice(1000.0), None, "too dear"),
+            named(Rule::MaxActive(2), Some("limit"), "too many"),
+            named(Rule::RejectSide(Side::Long), None, "no longs"),
         ];
-        let refused = check_rules(&rules, &request, 2).unwrap_err();
-        assert_eq!((refused.note.as_str(), refused.active_positions), ("too many", 2));
+        let refusal = |id: Option<&str>, note: &str, active_positions| {
+            Err(Rejection { id: id.map(Into::into), note: note.into(), active_positions })
+        };
+        assert_eq!(check_rules(&rules, &request, 2), refusal(Some("limit"), "too many", 2));
+        assert_eq!(check_rules(&rules, &request, 1), refusal(None, "no longs", 1));
+        assert_eq!(check_rules(&rules[..2], &request, 1), Ok(()));
+        assert_eq!(check_rules(&[], &request, usize::MAX), Ok(()));
     }
 }

@@ -157,11 +157,80 @@ mod tests {
         settings.problems().iter().map(|problem| problem.name).collect()
     }
 
+    /// Asserts which values of one setting are refused: the first problem is its own, others may follow from it.
+    #[track_caller]
+    fn check(name: &'static str, set: fn(&mut Settings, f64), refused: &[f64], accepted: &[f64]) {
+        for (values, expected) in [(refused, Some(&name)), (accepted, None)] {
+            for value in values {
+                let mut settings = Settings::default();
+                set(&mut settings, *value);
+                assert_eq!(names(&settings).first(), expected, "{name} {value}");
+            }
+        }
+    }
+
+    const NO_NUMBERS: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
     #[test]
-    fn the_defaults_can_be_used_and_every_problem_is_listed_at_once() {
+    fn s_cfg_01_s_cfg_02_s_cfg_03_s_cfg_04_s_cfg_05_s_cfg_06_costs_are_finite_and_not_negative() {
+        for refused in [&NO_NUMBERS[..], &[-0.1, -1e-9]] {
+            check("percent_slippage", |s, value| s.percent_slippage = value, refused, &[0.0, 0.15]);
+            check("percent_fee", |s, value| s.percent_fee = value, refused, &[0.0, 0.15]);
+        }
+    }
+
+    #[test]
+    fn s_cfg_07_s_cfg_08_s_cfg_09_s_cfg_10_a_take_profit_must_be_able_to_cover_the_costs() {
+        let set = |s: &mut Settings, value| s.min_takeprofit_distance_percent = value;
+        let name = "min_takeprofit_distance_percent";
+        check(name, set, &NO_NUMBERS, &[]);
+        // With the default costs, twice 0.1 and twice 0.1, the least is 0.4.
+        check(name, set, &[0.0, -0.5, 0.399], &[0.4, 0.5, 100.0]);
+        let dear = Settings { percent_fee: 0.2, ..Settings::default() };
+        assert_eq!(names(&dear), [name], "the default of 0.5 is too little for costs of 0.6");
+    }
+
+    #[test]
+    fn s_cfg_11_s_cfg_12_s_cfg_13_s_cfg_14_s_cfg_15_s_cfg_16_the_nearest_stop_is_nearer_than_the_farthest() {
+        let least = |s: &mut Settings, value| s.min_stoploss_distance_percent = value;
+        let most = |s: &mut Settings, value| s.max_stoploss_distance_percent = value;
+        check("min_stoploss_distance_percent", least, &NO_NUMBERS, &[]);
+        // The farthest one allowed is at 20 percent.
+        check("min_stoploss_distance_percent", least, &[0.0, -1.0, 20.0, 21.0], &[19.999, 0.001]);
+        check("max_stoploss_distance_percent", most, &[f64::NAN, f64::INFINITY], &[0.501, 100.0]);
+        for too_little in [0.0, -1.0, f64::NEG_INFINITY] {
+            let settings = Settings { max_stoploss_distance_percent: too_little, ..Settings::default() };
+            assert_eq!(names(&settings), ["max_stoploss_distance_percent", "min_stoploss_distance_percent"]);
+        }
+    }
+
+    #[test]
+    fn s_cfg_18_s_cfg_21_s_cfg_25_s_cfg_26_the_other_numbers_have_a_least_value() {
+        check(
+            "max_signal_lifetime_minutes",
+            |s, value| s.max_signal_lifetime_minutes = value,
+            &[0.0, -1.0, 1.5, f64::NAN, f64::NEG_INFINITY],
+            &[1.0, f64::INFINITY],
+        );
+        for refused in [&NO_NUMBERS[..], &[0.0, -1.0]] {
+            check(
+                "get_candles_price_anomaly_threshold_factor",
+                |s, value| s.get_candles_price_anomaly_threshold_factor = value,
+                refused,
+                &[1.0, 1000.0],
+            );
+            let set = |s: &mut Settings, value| s.signal_leverage_multiplier = value;
+            check("signal_leverage_multiplier", set, refused, &[0.5, 125.0]);
+            check("position_entry_cost", |s, value| s.position_entry_cost = value, refused, &[0.01]);
+        }
+        for refused in [&NO_NUMBERS[..], &[-0.1]] {
+            check("breakeven_threshold", |s, value| s.breakeven_threshold = value, refused, &[0.0]);
+        }
+    }
+
+    #[test]
+    fn s_cfg_27_s_cfg_28_the_defaults_can_be_used_and_every_problem_is_listed_at_once() {
         assert!(Settings::default().problems().is_empty());
-        let at_the_limit = Settings { min_takeprofit_distance_percent: 0.4, ..Settings::default() };
-        assert!(at_the_limit.problems().is_empty(), "covering the costs exactly is enough");
         let bad = Settings {
             percent_fee: -0.1,
             min_stoploss_distance_percent: 30.0,
@@ -173,9 +242,5 @@ mod tests {
             names(&bad),
             ["schedule_await_minutes", "percent_fee", "min_stoploss_distance_percent", "max_signal_lifetime_minutes"]
         );
-        let below_costs = Settings { min_takeprofit_distance_percent: 0.3, ..Settings::default() };
-        assert_eq!(names(&below_costs), ["min_takeprofit_distance_percent"]);
-        let endless = Settings { max_signal_lifetime_minutes: f64::INFINITY, ..Settings::default() };
-        assert!(endless.problems().is_empty());
     }
 }

@@ -185,10 +185,14 @@ fn a_market_entry_is_judged_from_the_candle_it_was_made_in() {
 }
 
 #[test]
-fn a_limit_the_market_has_reached_opens_at_once_at_its_own_price() {
+fn s_oth_06_s_oth_07_a_limit_the_market_has_reached_opens_at_once_at_its_own_price() {
     check("long  open=100 tp=102 sl=99 market=100", "opened 100");
     check("long  open=101 tp=102 sl=99 market=100", "opened 101");
     check("short open=99  tp=98 sl=101 market=100", "opened 99");
+    check("short open=100 tp=98 sl=101 market=100", "opened 100");
+    // A hair's breadth away it waits.
+    check("long  open=99.999  tp=102 sl=99 market=100", "scheduled");
+    check("short open=100.001 tp=98 sl=101 market=100", "scheduled");
 }
 
 #[test]
@@ -274,7 +278,7 @@ fn risk_rules_may_refuse_a_proposal_and_again_when_its_order_is_filled() {
 }
 
 #[test]
-fn a_signal_for_another_symbol_is_not_traded() {
+fn l_hrd_07_a_signal_for_another_symbol_is_not_traded() {
     check("long tp=102 sl=99 symbol=BTCUSDT", "opened 100");
     check("long tp=102 sl=99 symbol=ETHUSDT", "not ETHUSDT, idle");
 }
@@ -289,15 +293,81 @@ fn every_broken_rule_is_reported_in_order() {
     );
     check("long tp=99 sl=101", "long_tp_wrong_side long_sl_wrong_side, idle");
     check("long tp=100 sl=100", "long_tp_wrong_side long_sl_wrong_side, idle");
-    check("short tp=98 sl=99", "short_sl_wrong_side, idle");
     check("long tp=100.4 sl=99.6 distances", "long_tp_too_close long_sl_too_close, idle");
     check("short tp=99 sl=121 distances", "short_sl_too_far, idle");
     check("long x=0", "multiplier_not_positive, idle");
     check("long x=inf", "multiplier_not_finite, idle");
-    // Where the market stands matters for an entry at once, and only for a signal sound in itself.
-    check("long open=101 tp=103 sl=100 market=100", "long_open_beyond_sl, idle");
-    check("long open=101 tp=103 sl=100 market=99 life=0", "lifetime_not_positive, idle");
-    check("short open=99 tp=98 sl=100 market=101", "short_open_beyond_sl, idle");
+}
+
+#[test]
+fn s_val_01_s_val_02_s_val_03_s_val_04_s_val_05_s_val_06_s_val_07_s_val_08_levels_are_on_their_sides_of_the_entry() {
+    check("long  open=99  tp=102   sl=98", "scheduled");
+    check("short open=101 tp=98    sl=102", "scheduled");
+    check("long  open=99  tp=98.5  sl=98", "long_tp_wrong_side, idle");
+    check("long  open=99  tp=102   sl=99.5", "long_sl_wrong_side, idle");
+    check("short open=101 tp=101.5 sl=102", "short_tp_wrong_side, idle");
+    check("short open=101 tp=98    sl=100.5", "short_sl_wrong_side, idle");
+    check("long  open=-99 tp=102   sl=98", "priceOpen_not_positive long_sl_wrong_side, idle");
+    check("long  open=99  tp=102   sl=98 life=-5", "lifetime_not_positive, idle");
+}
+
+#[test]
+fn s_oth_08_s_oth_09_a_sound_signal_is_not_opened_where_the_market_is_beyond_its_levels() {
+    check("long  open=101 tp=103 sl=100 market=100", "long_open_beyond_sl, idle");
+    check("long  open=101 tp=103 sl=100 market=99", "long_open_beyond_sl, idle");
+    check("short open=99  tp=98  sl=100 market=101", "short_open_beyond_sl, idle");
+    // Only a signal that is sound in itself is held to the market.
+    check("long  open=101 tp=103 sl=100 market=99 life=0", "lifetime_not_positive, idle");
+}
+
+/// Refuses one symbol, and keeps what it was asked.
+#[derive(Default)]
+struct Curious {
+    asked: Vec<String>,
+}
+
+impl RiskGate for Curious {
+    fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
+        let RiskRequest { pair, now_ms, current_price, side, price_open, price_take_profit, price_stop_loss } = request;
+        self.asked.push(format!(
+            "{} {} {} {} {current_price} {side} {price_open} {price_take_profit} {price_stop_loss}",
+            pair.exchange,
+            pair.strategy,
+            pair.symbol,
+            now_ms / MINUTE_MS
+        ));
+        match pair.symbol.as_str() {
+            "ETHUSDT" => Err(Rejection { id: None, note: "not this one".into(), active_positions: 0 }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn s_rsk_01_whoever_decides_about_risk_is_told_who_asks_when_and_at_which_prices() {
+    let propose = |symbol: &str, words: &str, gate: &mut Curious| {
+        let pair = Pair { symbol: symbol.into(), ..pair() };
+        let mut trader = Trader::new(pair, "1m".parse().unwrap(), Arc::default(), Memory::default());
+        let (mut outcomes, answer) = (Vec::new(), Answer::Trade(scene(words).0.proposal));
+        let next = trader.admit(7 * MINUTE_MS, 100.0, answer, gate, &mut outcomes);
+        trader.commit(next);
+        let candle =
+            Candle { open_time_ms: 8 * MINUTE_MS, open: 99.0, high: 99.0, low: 99.0, close: 99.0, volume: 1.0 };
+        trader.step(Bar { candle: &candle, average: 99.5, frame_end_ms: None }, gate, &mut outcomes);
+        told(&outcomes)
+    };
+    let mut gate = Curious::default();
+    assert_eq!(propose("ETHUSDT", "short tp=98 sl=101", &mut gate), "refused \"not this one\", idle");
+    assert_eq!(propose("BTCUSDT", "long open=99 tp=102 sl=98", &mut gate), "scheduled, opened 99");
+    assert_eq!(
+        gate.asked,
+        [
+            "x s ETHUSDT 7 100 short 100 98 101",
+            // The order is asked about twice: at its own price when it is filled.
+            "x s BTCUSDT 7 100 long 99 102 98",
+            "x s BTCUSDT 8 99 long 99 102 98",
+        ]
+    );
 }
 
 #[test]
@@ -335,7 +405,7 @@ fn asked(interval: &str, start: i64, answer: &Answer, refuses: bool) -> Vec<i64>
 }
 
 #[test]
-fn a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
+fn l_aud_05_a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
     let trade = |words: &str| Answer::Trade(scene(words).0.proposal);
     let sound = trade("long tp=102 sl=99");
     assert_eq!(asked("5m", 0, &Answer::Nothing, false), [0, 5, 10]);

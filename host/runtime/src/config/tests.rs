@@ -371,6 +371,36 @@ avg-price-candles-count = 0
 }
 
 #[test]
+fn s_cfg_17_s_cfg_19_s_cfg_20_s_cfg_22_s_cfg_23_s_cfg_24_counts_are_whole_and_those_that_must_be_are_positive() {
+    for (key, least) in [
+        ("schedule-await-minutes", 1),
+        ("max-signal-generation-seconds", 1),
+        ("avg-price-candles-count", 1),
+        ("get-candles-min-candles-for-median", 1),
+        ("get-candles-retry-count", 0),
+        ("get-candles-retry-delay-ms", 0),
+    ] {
+        let problems = |value: &str| messages(&format!("{FINE}[engine]\n{key} = {value}\n"));
+        for value in ["-1", "1.5", "nan", "inf"] {
+            let found = problems(value);
+            let expected = format!("sigbox.toml:8: [engine] {key} must be a whole number from 0 to ");
+            assert!(found.len() == 1 && found[0].starts_with(&expected), "{found:?}");
+        }
+        let zero: &[String] = &[format!("sigbox.toml:8: [engine] {key} must be at least 1; found 0")];
+        assert_eq!(problems("0"), if least == 0 { &[] } else { zero });
+        assert!(problems("1").is_empty(), "{key}");
+    }
+}
+
+#[test]
+fn s_cfg_29_s_cfg_30_a_setting_that_is_given_changes_and_the_others_stay() {
+    let engine = |more: &str| Config::parse(&format!("{FINE}{more}"), "sigbox.toml").unwrap().engine;
+    assert_eq!(engine(""), Settings::default());
+    let expected = Settings { schedule_await_minutes: 10, percent_fee: 0.05, ..Settings::default() };
+    assert_eq!(engine("[engine]\nschedule-await-minutes = 10\npercent-fee = 0.05\n"), expected);
+}
+
+#[test]
 fn limits_leave_room_to_work() {
     check_after_fine(
         r"[limits]

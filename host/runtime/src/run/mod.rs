@@ -120,8 +120,13 @@ impl<S> Setup<S> {
         frame: &str,
         mut memories: BTreeMap<Pair, Memory>,
     ) -> Result<(Vec<desk::Seat<S>>, Vec<Profile>), RunError> {
+        for (index, Profile { name, .. }) in self.profiles.iter().enumerate() {
+            if self.profiles[..index].iter().any(|other| other.name == *name) {
+                return Err(RunError::Setup(format!("there are two risk profiles {name:?}; give one another name")));
+            }
+        }
         let settings = std::sync::Arc::new(self.settings);
-        let mut seats = Vec::new();
+        let mut seats: Vec<desk::Seat<S>> = Vec::new();
         for setup in self.seats {
             let pair = Pair {
                 symbol: setup.symbol,
@@ -129,6 +134,9 @@ impl<S> Setup<S> {
                 exchange: self.exchange.clone(),
                 frame: frame.to_owned(),
             };
+            if seats.iter().any(|seat| *seat.pair() == pair) {
+                return Err(RunError::Setup(format!("{pair} is there twice; give one of the strategies another name")));
+            }
             let series = self.market.series(&pair.symbol).cloned();
             let series =
                 series.ok_or_else(|| RunError::Setup(format!("{pair}: there are no candles of the symbol")))?;
