@@ -42,11 +42,16 @@ fn s_sch_06_orders_are_counted_with_how_they_ended() {
         let chart = "42000 | to 40800 in 6 | to 44000 in 10 | flat 20";
         let scene = Scene::new(chart).trades(script).settings(|settings| settings.schedule_await_minutes = 5);
         scene.tell(&mut counted).unwrap();
-        (counted.0.scheduled, counted.0.cancelled, counted.0.trades)
+        let orders = counted.0.orders;
+        (orders.scheduled, orders.activated, orders.cancelled(), orders.cancellation_rate())
     };
-    assert_eq!(count(""), (0, 0, 0));
-    let script = "long open=41000 tp=42000 sl=40000 | 20 long open=41000 tp=45000 sl=40000 | 26 long open=42000 tp=45000 sl=40000";
-    assert_eq!(count(script), (3, 2, 1));
+    assert_eq!(count(""), (0, 0, 0, None));
+    assert_eq!(count("long tp=43000 sl=41000"), (0, 0, 0, None));
+    let filled = "long open=41000 tp=42000 sl=40000";
+    assert_eq!(count(filled), (1, 1, 0, Some(0.0)));
+    // A timeout, and the end of the period.
+    let script = format!("{filled} | 20 long open=41000 tp=45000 sl=40000 | 33 long open=42000 tp=45000 sl=40000");
+    assert_eq!(count(&script), (3, 1, 2, Some(2.0 / 3.0 * 100.0)));
 }
 
 #[test]
