@@ -14,7 +14,7 @@ use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair, stats::Summary};
 use tokio::sync::watch;
 
 use super::scene::{BTC, Scene, at, check, story};
-use crate::support::{Configuration, Events, Workplace, plugin};
+use crate::support::{Configuration, Events, Workplace, first_difference, plugin};
 
 #[test]
 fn s_sch_01_s_sch_05_an_order_is_scheduled_filled_and_closed() {
@@ -173,7 +173,7 @@ impl<L: FnMut(&Event)> Sink for Interrupted<'_, L> {
 /// A live run over the scene's candles, told to stop `with` in the third minute an order waits.
 async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, with: Stop) {
     let mut journal = Journal::open(file, |_: &Event| {}).unwrap();
-    let from_ms = journal.recall("binance", "s", BTC).ask_from_ms;
+    let from_ms = ["a", "b"].iter().map(|name| journal.recall("binance", name, BTC).ask_from_ms).min().flatten();
     let market = Market::new([(BTC.to_owned(), Series::empty())]);
     let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, 5);
     let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
@@ -186,21 +186,24 @@ async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, wit
 
 #[tokio::test]
 async fn v_sch_03_l_stp_09_an_order_that_waits_when_a_run_is_stopped_is_kept_and_traded_on_with() {
-    let chart = "42000 | flat 6 | high 42000 low 41000 | flat 4 | to 44000 in 5 | flat 12";
-    let script = "long open=41000 tp=43000 sl=40000 | 20 long tp=46000 sl=43000 life=2";
-    let scene = Scene::new(chart).trades(script);
+    // The limit is touched in minute 6, while the other position is held.
+    let scene = Scene::new("42000 | flat 6 | high 42000 low 41000 | flat 8 | to 44000 in 5 | flat 12")
+        .trader("a", "long open=41000 tp=43000 sl=40000 | 26 long tp=46000 sl=43000 life=2", &[])
+        .trader("b", "long tp=43000 sl=40000 life=12 | 14 short tp=41000 sl=46000 life=3", &[]);
     let undisturbed = scene.events();
-    assert_eq!(story(&undisturbed, false).len(), 5);
-    for with in [Stop::Now, Stop::WhenFlat] {
+    let (order, position) = ("a 0 scheduled 41000", "b 0 opened 42000");
+    let until_flat = [order, position, "b 12 time_expired 42000 -0.40 %"];
+    for (with, expected) in [(Stop::Now, &until_flat[..2]), (Stop::WhenFlat, &until_flat)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let told = || Events::parse(&fs::read_to_string(&file).unwrap());
 
         live(&scene, &store, &file, with).await;
-        assert_eq!(story(&told(), false), ["0 scheduled 41000"], "{with:?}: neither filled nor cancelled");
+        assert_eq!(story(&told(), true), expected, "{with:?}: neither filled nor cancelled");
         live(&scene, &store, &file, Stop::No).await;
-        assert_eq!(told(), undisturbed, "{with:?}");
+        assert_eq!(first_difference(&told(), &undisturbed), None, "{with:?}");
+        assert_eq!(undisturbed.of("closed").len(), 4);
     }
 }
 
