@@ -26,6 +26,25 @@ pub fn anomaly(candles: &[Candle], factor: f64, min_for_median: usize) -> Option
     candles.iter().position(|candle| prices(candle).iter().any(|price| *price < threshold))
 }
 
+/// The first candle that is an [`anomaly`] among the `window` candles it is averaged with, as two places: of the candle
+/// that ends that window, and its own. As fast as looking at each candle once, unless prices really lie so far apart.
+#[must_use]
+pub(crate) fn anomaly_in_window(
+    candles: &[Candle],
+    window: usize,
+    factor: f64,
+    min_for_median: usize,
+) -> Option<(usize, usize)> {
+    let lowest = candles.iter().flat_map(prices).fold(f64::INFINITY, f64::min);
+    let highest = candles.iter().flat_map(prices).fold(0.0, f64::max);
+    // The usual price of no window is above the highest of all.
+    if window == 0 || lowest >= highest / factor {
+        return None;
+    }
+    let mut windows = candles.windows(window).enumerate();
+    windows.find_map(|(first, held)| Some((first + window - 1, first + anomaly(held, factor, min_for_median)?)))
+}
+
 const fn prices(candle: &Candle) -> [f64; 4] {
     [candle.open, candle.high, candle.low, candle.close]
 }
@@ -65,6 +84,24 @@ mod tests {
         ];
         for (prices, factor, min_for_median, expected) in cases {
             assert_eq!(anomaly(&flat(prices), factor, min_for_median), expected, "{prices:?} {factor}");
+        }
+    }
+
+    #[test]
+    fn an_anomaly_is_found_with_the_first_window_it_is_in() {
+        // prices, window, where the window ends and which candle it is
+        let cases: [(&[f64], usize, Option<(usize, usize)>); 7] = [
+            (&[], 3, None),
+            (&[100.0, 0.01], 3, None),
+            (&[100.0, 100.0, 0.2], 3, None),
+            (&[100.0, 100.0, 0.01, 100.0], 3, Some((2, 2))),
+            (&[0.01, 100.0, 100.0, 100.0], 3, Some((2, 0))),
+            // Far apart, but never in one window.
+            (&[10_000.0, 5000.0, 100.0, 50.0, 9.0, 3.0, 1.0], 2, None),
+            (&[100.0, 0.01], 0, None),
+        ];
+        for (prices, window, expected) in cases {
+            assert_eq!(anomaly_in_window(&flat(prices), window, 1000.0, 5), expected, "{prices:?} {window}");
         }
     }
 

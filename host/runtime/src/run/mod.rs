@@ -72,6 +72,18 @@ pub enum RunError {
         /// When it would open.
         open_ms: i64,
     },
+    /// A price of a candle is absurdly far below those of the candles around it.
+    #[error(
+        "a price of the candle of {symbol} that opens at {} is absurdly far below its neighbours; put it right, or \
+         raise [engine] get-candles-price-anomaly-threshold-factor",
+        iso_8601(*open_ms)
+    )]
+    AnomalousCandle {
+        /// The symbol.
+        symbol: String,
+        /// When it opens.
+        open_ms: i64,
+    },
     /// The period does not fit the candles.
     #[error("{0}")]
     Frame(String),
