@@ -71,7 +71,7 @@ pub(super) fn backtest(vector: &Vector) -> Value {
     }
     // A run that failed has told all the ticks it reached.
     let end_ms = if failure.is_none() { frame.next_after_ms(frame.last_ms()) } else { i64::MIN };
-    trace.finish(end_ms, failure)
+    trace.finish(end_ms, failure.as_deref())
 }
 
 /// The error is what a user would read.

@@ -62,7 +62,7 @@ pub(super) fn record<S: Strategy>(vector: &Vector, strategy: S, manner: Manner) 
     };
     let mut run = Run::new(vector, strategy, manner, settings);
     let failure = run.drive().err().map(|error| error.to_string());
-    run.trace.finish(run.now_ms, failure)
+    run.trace.finish(run.now_ms, failure.as_deref())
 }
 
 struct Run<'a, S> {

@@ -103,7 +103,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The trace of a run that came to its end, or to `failure` at `now_ms`.
-    pub(super) fn finish(mut self, now_ms: i64, failure: Option<String>) -> Value {
+    pub(super) fn finish(mut self, now_ms: i64, failure: Option<&str>) -> Value {
         self.pass_ticks(now_ms);
         self.end_idle();
         let pings: Map<String, Value> = self

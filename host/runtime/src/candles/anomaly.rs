@@ -89,20 +89,16 @@ mod tests {
 
     #[test]
     fn an_anomaly_is_found_with_the_first_window_it_is_in() {
-        // prices, window, where the window ends and which candle it is
-        let cases: [(&[f64], usize, Option<(usize, usize)>); 7] = [
-            (&[], 3, None),
-            (&[100.0, 0.01], 3, None),
-            (&[100.0, 100.0, 0.2], 3, None),
-            (&[100.0, 100.0, 0.01, 100.0], 3, Some((2, 2))),
-            (&[0.01, 100.0, 100.0, 100.0], 3, Some((2, 0))),
-            // Far apart, but never in one window.
-            (&[10_000.0, 5000.0, 100.0, 50.0, 9.0, 3.0, 1.0], 2, None),
-            (&[100.0, 0.01], 0, None),
-        ];
-        for (prices, window, expected) in cases {
-            assert_eq!(anomaly_in_window(&flat(prices), window, 1000.0, 5), expected, "{prices:?} {window}");
-        }
+        let found = |prices: &[f64], window| anomaly_in_window(&flat(prices), window, 1000.0, 5);
+        assert_eq!(found(&[], 3), None);
+        assert_eq!(found(&[100.0, 0.01], 3), None);
+        assert_eq!(found(&[100.0, 100.0, 0.2], 3), None);
+        assert_eq!(found(&[100.0, 100.0, 0.01, 100.0], 3), Some((2, 2)));
+        assert_eq!(found(&[0.01, 100.0, 100.0, 100.0], 3), Some((2, 0)));
+        assert_eq!(found(&[100.0, 100.0, 100.0, 0.01], 3), Some((3, 3)));
+        // Far apart, but never in one window.
+        assert_eq!(found(&[10_000.0, 5000.0, 100.0, 50.0, 9.0, 3.0, 1.0], 2), None);
+        assert_eq!(found(&[100.0, 0.01], 0), None);
     }
 
     #[test]
