@@ -359,8 +359,8 @@ fn a_bad_candle_ends_a_run_with_its_name() {
     let cases = [
         (
             "candle-anomalously-low",
-            "a price of the candle of BTCUSDT that opens at 2024-01-15T00:20:00Z is absurdly far below its neighbours; \
-             put it right, or raise [engine] get-candles-price-anomaly-threshold-factor",
+            "candles of BTCUSDT: a price of the candle that opens at 2024-01-15T00:20:00Z is absurdly far below its \
+             neighbours; put it right, or raise [engine] get-candles-price-anomaly-threshold-factor",
         ),
         ("candle-low-above-high", "the candle of 2024-01-15T01:00:00Z is impossible: the high is below the low"),
         (

@@ -226,7 +226,7 @@ impl World {
         let since = self.pairs().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
         let candles = self.candles();
         let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
-        let feed = ReplayFeed::new(candles, 0.0, since.flatten(), 5);
+        let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
         let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
         let setup = self.setup(market);
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");

@@ -116,8 +116,7 @@ impl Simulation {
 
     async fn trade<L: FnMut(&Event)>(&self, mut journal: Journal<L>) {
         let market = Candles::new(self.markets.iter().map(|market| (market.symbol.to_owned(), Series::empty())));
-        let average_of = self.settings.avg_price_candles_count as usize;
-        let feed = ReplayFeed::new(self.series().collect(), 0.0, None, average_of);
+        let feed = ReplayFeed::new(self.series().collect(), 0.0, None, self.settings.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
         let stores = Stores::all_in(&store);

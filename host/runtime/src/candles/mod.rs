@@ -20,10 +20,10 @@ mod time;
 mod anomaly;
 mod generate;
 
+pub(crate) use self::time::iso_8601;
 pub use self::{
-    anomaly::anomaly,
+    anomaly::{AnomalousCandle, anomaly},
     csv::{CandleFileError, Gaps, RowProblem, read_csv, write_csv},
     generate::{Recipe, RecipeError, generate},
     series::{Series, SeriesError},
 };
-pub(crate) use self::{anomaly::anomaly_in_window, time::iso_8601};

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use futures_util::FutureExt as _;
-use sigbox_engine::{Interval, MINUTE_MS, Settings};
+use sigbox_engine::{Interval, MINUTE_MS};
 
 use super::{
     RunError, Setup,
-    desk::{Desk, Entries, Seat},
+    desk::{Desk, Entries},
     sink::Sink,
     strategy::Strategy,
 };
-use crate::candles::{anomaly_in_window, iso_8601};
+use crate::candles::{AnomalousCandle, iso_8601};
 
 /// The period of a backtest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,15 +53,8 @@ pub struct Backtest<S> {
     /// The last boundary at which strategies may be asked.
     end_ms: i64,
     step_ms: i64,
-    anomaly: Option<Anomaly>,
-}
-
-/// A candle with a price out of this world.
-struct Anomaly {
-    /// The first boundary whose average price it is in.
-    reached_ms: i64,
-    symbol: String,
-    open_ms: i64,
+    /// The first candle that no average price may be made of (specification 3.4), and its symbol.
+    anomaly: Option<(String, AnomalousCandle)>,
 }
 
 impl<S: Strategy> Backtest<S> {
@@ -110,8 +103,13 @@ impl<S: Strategy> Backtest<S> {
         }
         let step_ms = frame.interval.ms();
         let end_ms = frame_end_ms - (frame_end_ms - start_ms).rem_euclid(step_ms);
-        let anomalies = seats.iter().filter_map(|seat| anomaly(seat, &settings, start_ms));
-        let anomaly = anomalies.min_by_key(|anomaly| anomaly.reached_ms);
+        let anomalies = seats.iter().filter_map(|seat| {
+            let series = seat.series.read();
+            let before_ms = start_ms - (i64::from(average_of) + 1) * MINUTE_MS;
+            let candle = AnomalousCandle::first(series.after(before_ms, i64::MAX, usize::MAX), &settings)?;
+            Some((seat.pair().symbol.clone(), candle))
+        });
+        let anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         let mut desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
         for seat in &mut desk.seats {
             seat.next_open_ms = start_ms - MINUTE_MS;
@@ -142,9 +140,8 @@ impl<S: Strategy> Backtest<S> {
             if done.is_multiple_of(PROGRESS_EVERY) && progress(Progress { done: done.min(total), total }).is_break() {
                 return Ok(());
             }
-            if let Some(Anomaly { symbol, open_ms, .. }) = self.anomaly.take_if(|anomaly| anomaly.reached_ms <= now_ms)
-            {
-                return Err(RunError::AnomalousCandle { symbol, open_ms });
+            if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
+                return Err(RunError::AnomalousCandle { symbol, candle });
             }
             let asking = now_ms <= self.end_ms && (now_ms - self.start_ms) % self.step_ms == 0;
             let entries = if asking { Entries::Open } else { Entries::Late };
@@ -161,22 +158,4 @@ impl<S: Strategy> Backtest<S> {
         let _ = progress(Progress { done: total, total });
         Ok(())
     }
-}
-
-/// The first candle of `seat` that no average price from `start_ms` on may be made of (specification 3.4).
-fn anomaly<S>(seat: &Seat<S>, settings: &Settings, start_ms: i64) -> Option<Anomaly> {
-    let series = seat.series.read();
-    let before_window_ms = start_ms - (i64::from(settings.avg_price_candles_count) + 1) * MINUTE_MS;
-    let candles = series.after(before_window_ms, i64::MAX, usize::MAX);
-    let (ends_window, place) = anomaly_in_window(
-        candles,
-        settings.avg_price_candles_count as usize,
-        settings.get_candles_price_anomaly_threshold_factor,
-        settings.get_candles_min_candles_for_median as usize,
-    )?;
-    Some(Anomaly {
-        reached_ms: candles[ends_window].close_time_ms(),
-        symbol: seat.pair().symbol.clone(),
-        open_ms: candles[place].open_time_ms,
-    })
 }

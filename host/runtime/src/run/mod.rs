@@ -31,7 +31,12 @@ pub use self::{
     strategy::{Native, Strategy},
 };
 pub use crate::store::OnCorrupt;
-use crate::{candles::iso_8601, feed::FeedError, market::Market, store::StoreError};
+use crate::{
+    candles::{AnomalousCandle, iso_8601},
+    feed::FeedError,
+    market::Market,
+    store::StoreError,
+};
 
 /// What trades in a run.
 pub struct Setup<S> {
@@ -72,17 +77,13 @@ pub enum RunError {
         /// When it would open.
         open_ms: i64,
     },
-    /// A price of a candle is absurdly far below those of the candles around it.
-    #[error(
-        "a price of the candle of {symbol} that opens at {} is absurdly far below its neighbours; put it right, or \
-         raise [engine] get-candles-price-anomaly-threshold-factor",
-        iso_8601(*open_ms)
-    )]
+    /// A price of a candle is absurdly far below its neighbours.
+    #[error("candles of {symbol}: {candle}")]
     AnomalousCandle {
         /// The symbol.
         symbol: String,
-        /// When it opens.
-        open_ms: i64,
+        /// Which candle.
+        candle: AnomalousCandle,
     },
     /// The period does not fit the candles.
     #[error("{0}")]
