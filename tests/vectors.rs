@@ -134,7 +134,8 @@ fn forget_results(trace: &mut Value, name: &str) {
     const RESULTS: [&str; 5] = ["partial_profit", "partial_loss", "breakeven", "highest_profit", "max_drawdown"];
     let events = array(trace, "events");
     events.retain(|event| event["signal"] != name || !RESULTS.iter().any(|kind| event["type"] == *kind));
-    for event in events.iter_mut().filter(|event| event["signal"]["ref"] == name) {
+    let is_held = |event: &&mut Value| event["signal"]["ref"] == name && event["signal"]["isScheduled"] == false;
+    for event in events.iter_mut().filter(is_held) {
         event["pnl"].take();
         for key in ["priceOpen", "pnl", "peakProfit", "maxDrawdown"] {
             event["signal"][key].take();
@@ -218,9 +219,9 @@ impl Vector {
 
     /// When the reference ended the run for a candle that an order or a position just entered might need.
     fn aborted_in_advance_ms(&self) -> Option<i64> {
-        let (last, before) = self.events().split_last()?;
-        let entered = before.iter().rfind(|event| event["kind"] != "candle_data")?;
-        (self.is_fatal() && entered["action"] != "idle").then(|| last["at"].as_i64())?
+        let (abort, before) = self.events().split_last().filter(|_| self.is_fatal())?;
+        let entered = before.last().filter(|event| event["action"] == "opened" || event["action"] == "scheduled")?;
+        abort["at"].as_i64().filter(|at_ms| entered["createdAt"] == *at_ms)
     }
 
     /// The signals whose results are divided by an investment of 0.

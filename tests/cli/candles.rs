@@ -59,7 +59,7 @@ fn an_absurdly_low_price_ends_a_run_when_it_is_reached() {
     for command in ["backtest", "live"] {
         let finished = workplace.run(&[command]);
         assert_eq!(finished.code(), Some(4), "{finished:?}");
-        let expected = "error: candles of BTCUSDT: a price of the candle that opens at 2024-01-01T01:40:00Z is absurdly \
+        let expected = "candles of BTCUSDT: a price of the candle that opens at 2024-01-01T01:40:00Z is absurdly \
                         far below its neighbours; put it right, or raise [engine] \
                         get-candles-price-anomaly-threshold-factor\n";
         assert!(finished.stderr.ends_with(expected), "{finished:?}");
