@@ -17,7 +17,7 @@ use sigbox::{
 };
 use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer};
 
-use crate::support::{Configuration, Events, Workplace, audit, plugin, recipe};
+use crate::support::{Configuration, Events, Known, Period, Workplace, audit_with, plugin, recipe};
 
 const BACKTEST_EVENTS: &str = "dump/backtest/events.jsonl";
 
@@ -38,6 +38,17 @@ impl Recorded {
         let file = self.workplace.path("first.csv");
         write_csv(&file, &self.candles[..count]).unwrap();
         sma_cross(&file)
+    }
+
+    /// What an auditor of a live run is told.
+    fn known(&self) -> Known {
+        Known::new(vec![("BTCUSDT".to_owned(), self.candles.clone())])
+    }
+
+    /// What an auditor of a backtest is told.
+    fn known_of_backtest(&self) -> Known {
+        let [first_ms, last_ms] = [4, self.candles.len() - 3].map(|place| self.candles[place].close_time_ms());
+        Known { frame: Some(Period { first_ms, last_ms, step_minutes: 1 }), ..self.known() }
     }
 }
 
@@ -82,7 +93,7 @@ fn the_result_adds_up_from_the_events() {
         let said = workplace.succeed(&["backtest", "--json"]).stdout;
         let result: Value = serde_json::from_str(&said).unwrap();
         let events = Events::parse(&workplace.read(BACKTEST_EVENTS));
-        audit(&events);
+        audit_with(&events, &recorded.known_of_backtest());
 
         let closed = events.of("closed");
         let pnls: Vec<f64> = closed.iter().map(|event| number(&event["pnl"]["pnlPercentage"])).collect();
@@ -218,7 +229,7 @@ fn a_live_run_over_the_same_candles_gives_the_same_events() {
         let tested = backtest(&recorded.workplace, &recorded.configuration());
         recorded.workplace.succeed(&["live"]);
         let traded = recorded.workplace.live_events();
-        audit(&traded);
+        audit_with(&traded, &recorded.known());
         // The candle that opens at the last boundary ends what a backtest still holds; a live run goes on.
         let last_candle_ms = recorded.candles.last().unwrap().open_time_ms;
         let frame_end_ms = last_candle_ms - MINUTE_MS;

@@ -8,5 +8,6 @@ mod features;
 mod guests;
 #[cfg(unix)]
 mod signals;
+mod simulation;
 mod support;
 mod vectors;

@@ -8,7 +8,7 @@ mod plugins;
 mod workplace;
 
 pub(crate) use self::{
-    audit::audit,
+    audit::{Known, Period, audit, audit_with, fault},
     binary::{binary, repository},
     configuration::{Configuration, recipe},
     events::{Events, first_difference, pair_of},

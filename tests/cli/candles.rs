@@ -54,6 +54,20 @@ fn a_bad_row_is_refused_with_its_line_in_backtests_and_live() {
 }
 
 #[test]
+fn an_absurdly_low_price_ends_a_run_when_it_is_reached() {
+    let workplace = spoilt(|rows| rows[100] = rows[100].replace(",99,", ",0.05,"));
+    for command in ["backtest", "live"] {
+        let finished = workplace.run(&[command]);
+        assert_eq!(finished.code(), Some(4), "{finished:?}");
+        let expected = "candles of BTCUSDT: a price of the candle that opens at 2024-01-01T01:40:00Z is absurdly \
+                        far below its neighbours; put it right, or raise [engine] \
+                        get-candles-price-anomaly-threshold-factor\n";
+        assert!(finished.stderr.ends_with(expected), "{finished:?}");
+    }
+    assert_eq!(workplace.read("dump/data/events.jsonl.reached").trim(), "1704073200000", "the minute before");
+}
+
+#[test]
 fn a_file_that_is_not_there_or_empty_is_refused() {
     let workplace = spoilt(|_| {});
     workplace.write("candles.csv", "");

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use serde_json::Value;
 
 use super::world::{End, Fate, Trades, World};
-use crate::support::{audit, first_difference, pair_of, slow_tests};
+use crate::support::{audit, audit_with, first_difference, pair_of, slow_tests};
 
 /// Everything that can happen in one day: entries at the market and with limits, orders that are filled, run out and
 /// are refused when about to be filled, positions that end in every way, and three that want the same slots.
@@ -61,7 +61,7 @@ fn assert_documents_follow(world: &World, what: &str) {
 fn the_day_has_everything_in_it() {
     let (world, steps) = undisturbed(1);
     let events = world.events();
-    audit(&events);
+    audit_with(&events, &world.known());
     for action in ["scheduled", "opened", "closed", "cancelled", "risk_rejection", "partial_profit", "partial_loss"] {
         assert!(events.of(action).len() > 3, "{action}: {}", events.of(action).len());
     }
@@ -124,7 +124,7 @@ fn a_store_that_fails_for_a_while_loses_nothing_and_opens_nothing() {
         let what = format!("from step {step} of {steps} for {length}");
         assert_eq!(world.live(&Arc::new(Fate::fails_at(step..step + length))), End::Through);
         let events = world.events();
-        audit(&events);
+        audit_with(&events, &world.known());
 
         let mut failing = BTreeSet::new();
         for event in events.iter() {

@@ -35,7 +35,10 @@ use sigbox_engine::{
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::support::{Events, recipe};
+use crate::support::{Events, Known, recipe};
+
+/// How long an order waits.
+const AWAIT_MINUTES: u32 = 20;
 
 const EXCHANGE: &str = "binance";
 
@@ -221,19 +224,33 @@ impl World {
             Arc::new(FatefulStore { documents: Arc::clone(&self.documents), fate: Arc::clone(fate) });
         let mut journal = self.journal().await;
         let since = self.pairs().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
-        let mut symbols: Vec<&str> = self.traders.iter().map(|trades| trades.symbol).collect();
-        symbols.sort_unstable();
-        symbols.dedup();
-        let candles = (31..).zip(symbols).map(|(seed, symbol)| (symbol.to_owned(), one_day(seed)));
-        let candles: Vec<(String, Series)> = candles.collect();
+        let candles = self.candles();
         let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
-        let feed = ReplayFeed::new(candles, 0.0, since.flatten(), 5);
+        let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
         let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
         let setup = self.setup(market);
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
         let mut sink = FatefulSink { journal, fate, quiet: Cell::new(true) };
         let (_sender, stop) = watch::channel(Stop::No);
         live.run(&mut sink, stop).await.expect("the feed does not fail");
+    }
+
+    fn candles(&self) -> Vec<(String, Series)> {
+        let mut symbols: Vec<&str> = self.traders.iter().map(|trades| trades.symbol).collect();
+        symbols.sort_unstable();
+        symbols.dedup();
+        (31..).zip(symbols).map(|(seed, symbol)| (symbol.to_owned(), one_day(seed))).collect()
+    }
+
+    /// What an auditor is told.
+    pub(super) fn known(&self) -> Known {
+        let candles = self.candles().into_iter();
+        let candles = candles.map(|(symbol, series)| (symbol, series.closed_before(i64::MAX).to_vec()));
+        Known {
+            await_minutes: AWAIT_MINUTES.into(),
+            max_active: usize::try_from(self.limit).ok(),
+            ..Known::new(candles.collect())
+        }
     }
 
     fn setup(&self, market: Market) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
@@ -255,7 +272,7 @@ impl World {
         let rules = rules.map(|rule| NamedRule { rule, id: None, note: "no".to_owned() }).collect();
         Setup {
             exchange: EXCHANGE.to_owned(),
-            settings: Settings { schedule_await_minutes: 20, ..Settings::default() },
+            settings: Settings { schedule_await_minutes: AWAIT_MINUTES, ..Settings::default() },
             market,
             profiles: vec![Profile::new("shared".to_owned(), rules)],
             seats: self.traders.iter().copied().map(seat).collect(),

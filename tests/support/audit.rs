@@ -1,63 +1,74 @@
-//! What may never be in an event file, whatever happened while it was written.
+//! An auditor of event files. It reads the events as a program does, and where it is given the candles it works out on
+//! its own what must be in them; it shares no arithmetic with the engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod books;
+mod order;
 
-use serde_json::Value;
+use sigbox_engine::Candle;
 
-use super::{Events, events::PairName, pair_of};
+use self::books::follow_the_candles;
+use super::Events;
 
-/// What a strategy on a symbol holds, by its events: the id of a signal.
-#[derive(Debug, Default)]
-enum Held {
-    #[default]
-    Nothing,
-    Order(String),
-    Position(String),
+/// What an auditor knows besides the events. The defaults are those of the specification (1.7), not of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The candles the run has seen, by symbol, each gapless.
+    pub candles: Vec<(String, Vec<Candle>)>,
+    /// `None`: a live run.
+    pub frame: Option<Period>,
+    /// How many orders and positions there may be at a time, over everything that trades.
+    pub max_active: Option<usize>,
+    pub average_of: usize,
+    pub await_minutes: i64,
+    pub slippage_percent: f64,
+    pub fee_percent: f64,
+    pub breakeven_percent: f64,
+    pub min_take_profit_percent: f64,
+    pub min_stop_loss_percent: f64,
+    pub max_stop_loss_percent: f64,
+    /// May be infinite.
+    pub max_lifetime_minutes: f64,
 }
 
-/// Replays the events and panics at the first that cannot follow from those before it: two positions at once, the end
-/// of something that never began, anything twice.
-pub(crate) fn audit(events: &Events) {
-    let mut ids = BTreeSet::new();
-    let mut opened = BTreeSet::new();
-    let mut levels = BTreeSet::new();
-    let mut pairs: BTreeMap<PairName, (Held, i64)> = BTreeMap::new();
-    for event in events.iter() {
-        let Some(pair) = pair_of(event) else { continue };
-        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("a text is missing in {event}")).to_owned();
-        let (id, action) = (text(&event["id"]), text(&event["action"]));
-        assert!(ids.insert(id), "told twice: {event}");
+/// When a backtest asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Period {
+    pub first_ms: i64,
+    pub last_ms: i64,
+    pub step_minutes: i64,
+}
 
-        let (held, last_ms) = pairs.entry(pair).or_insert((Held::Nothing, i64::MIN));
-        let at_ms = event["timestamp"].as_i64().expect("every event has a time");
-        assert!(at_ms >= *last_ms, "it happened before the event before it: {event}");
-        *last_ms = at_ms;
-
-        let signal = || text(&event["signal"]["id"]);
-        let next = match (&*held, action.as_str()) {
-            (Held::Nothing, "scheduled") => Held::Order(signal()),
-            (Held::Nothing, "opened") => Held::Position(signal()),
-            (Held::Order(order), "opened") if *order == signal() => Held::Position(signal()),
-            (Held::Order(order), "cancelled") if *order == signal() => Held::Nothing,
-            (Held::Position(position), "closed") if *position == signal() => Held::Nothing,
-            (Held::Position(position), "partial_profit" | "partial_loss") if *position == signal() => {
-                let level = event["level"].as_u64().expect("a level is a number");
-                assert!(levels.insert((signal(), action.clone(), level)), "a level passed twice: {event}");
-                Held::Position(signal())
-            }
-            (Held::Position(position), "breakeven" | "highest_profit" | "max_drawdown") if *position == signal() => {
-                Held::Position(signal())
-            }
-            (Held::Nothing, "risk_rejection" | "invalid_signal" | "strategy_failed" | "symbol_mismatch") => {
-                Held::Nothing
-            }
-            // The rules are asked again when an order is filled.
-            (Held::Order(order), "risk_rejection") => Held::Order(order.clone()),
-            (held, _) => panic!("this cannot happen to {held:?}: {event}"),
-        };
-        if action == "opened" {
-            assert!(opened.insert(signal()), "opened twice: {event}");
+impl Known {
+    pub(crate) const fn new(candles: Vec<(String, Vec<Candle>)>) -> Self {
+        Self {
+            candles,
+            frame: None,
+            max_active: None,
+            average_of: 5,
+            await_minutes: 120,
+            slippage_percent: 0.1,
+            fee_percent: 0.1,
+            breakeven_percent: 0.2,
+            min_take_profit_percent: 0.5,
+            min_stop_loss_percent: 0.5,
+            max_stop_loss_percent: 20.0,
+            max_lifetime_minutes: 1440.0,
         }
-        *held = next;
     }
+}
+
+/// Panics at the first event that cannot follow from those before it.
+pub(crate) fn audit(events: &Events) {
+    order::check(events, None).unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+/// Panics at the first event that cannot follow from those before it, or not from the candles.
+pub(crate) fn audit_with(events: &Events, known: &Known) {
+    fault(events, known).unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+/// The first event that cannot follow from those before it, or not from the candles.
+pub(crate) fn fault(events: &Events, known: &Known) -> Result<(), String> {
+    order::check(events, known.max_active)?;
+    follow_the_candles(events, known)
 }

@@ -34,10 +34,13 @@ pub(super) fn packed() -> io::Result<Files> {
     Ok(files)
 }
 
-/// The files of the same folders under `root`.
+/// The files of the same folders under `root`. Without candles that scenarios share there may be no folder of them.
 pub(super) fn unpacked(root: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     for (folder, _) in ARCHIVES {
+        if folder == "candles" && !root.join(folder).exists() {
+            continue;
+        }
         for entry in fs::read_dir(root.join(folder))? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();

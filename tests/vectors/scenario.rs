@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::{Map, Value};
-use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, risk::Rule, trader::Answer};
+use serde_json::{Map, Value, json};
+use sigbox_engine::{
+    Candle, Interval, MINUTE_MS, Proposal, Settings, Side,
+    risk::{NamedRule, Rule},
+    signal::Pair,
+    trader::Answer,
+};
 
 /// One scenario file.
 #[derive(Deserialize)]
@@ -15,11 +20,23 @@ pub(super) struct Scenario {
     pub symbol: String,
     pub candles: CandleSource,
     pub frame: Frame,
-    pub strategy: Strategy,
+    pub strategy: Script,
     pub config: Map<String, Value>,
     #[serde(default)]
     pub config_unchecked: bool,
     pub risk: Option<Risk>,
+}
+
+impl Scenario {
+    /// Who trades. Only the symbol is the scenario's own.
+    pub(super) fn pair(&self) -> Pair {
+        Pair {
+            symbol: self.symbol.clone(),
+            strategy: "strategy".to_owned(),
+            exchange: "exchange".to_owned(),
+            frame: "frame".to_owned(),
+        }
+    }
 }
 
 /// Where the candles are.
@@ -44,33 +61,27 @@ pub(super) struct CandleSet {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Frame {
-    start_date: Timestamp,
-    end_date: Timestamp,
-    #[serde(deserialize_with = "interval")]
-    interval: Interval,
-}
-
-/// When the strategy is asked, and what it answers.
-#[derive(Deserialize)]
-pub(super) struct Strategy {
+    pub start_date: Timestamp,
+    pub end_date: Timestamp,
     #[serde(deserialize_with = "interval")]
     pub interval: Interval,
-    signals: Vec<ScriptedAnswer>,
 }
 
-#[derive(Deserialize)]
-struct ScriptedAnswer {
+/// How often the strategy is asked, and what it answers.
+#[derive(Clone, Deserialize)]
+pub(super) struct Script {
+    #[serde(deserialize_with = "interval")]
+    pub interval: Interval,
+    signals: Vec<Entry>,
+}
+
+/// The answer from `at` to `until`, both included; `until` is `at` where it is absent.
+#[derive(Clone, Deserialize)]
+struct Entry {
     at: Timestamp,
     until: Option<Timestamp>,
     dto: Option<Map<String, Value>>,
     throw: Option<String>,
-}
-
-/// What the strategy says at one time.
-pub(super) struct Scripted {
-    pub answer: Answer,
-    /// The reference was given values that a typed strategy cannot give. The answer is invalid whatever else it says.
-    pub untyped: bool,
 }
 
 /// The rules of a scenario's risk profile.
@@ -86,7 +97,7 @@ pub(super) struct ScenarioRule {
     kind: RuleKind,
     via: Via,
     id: Option<String>,
-    pub note: String,
+    note: String,
 }
 
 #[derive(Deserialize)]
@@ -123,12 +134,14 @@ enum Via {
     Throw,
 }
 
-/// A rule of a scenario that is one of the engine's own, or one that only tests need.
+/// A rule of a scenario: one of the engine's own, or one that only tests need.
 pub(super) enum Check {
-    Rule(Rule),
+    Rule(NamedRule),
     /// Refuses the first checks of a run.
-    First(usize),
-    Always,
+    First {
+        checks: usize,
+        note: String,
+    },
 }
 
 impl CandleSet {
@@ -169,8 +182,13 @@ impl Frame {
 
     /// The last tick, milliseconds.
     pub(super) fn last_ms(&self) -> i64 {
-        let span = self.end_date.as_millisecond() - self.first_ms();
-        self.first_ms() + span - span.rem_euclid(self.interval.ms())
+        self.next_after_ms(self.end_date.as_millisecond()) - self.interval.ms()
+    }
+
+    /// The first tick after `at_ms`, as if the frame had no end.
+    pub(super) fn next_after_ms(&self, at_ms: i64) -> i64 {
+        let passed = (at_ms - self.first_ms()).div_euclid(self.interval.ms());
+        self.first_ms() + (passed + 1) * self.interval.ms()
     }
 
     /// Whether there is a tick at this boundary.
@@ -179,36 +197,58 @@ impl Frame {
     }
 }
 
-impl Strategy {
+impl Script {
     /// The answer at `now_ms`.
-    pub(super) fn answer(&self, now_ms: i64) -> Scripted {
-        let scripted = self.signals.iter().find(|entry| {
-            let from = entry.at.as_millisecond();
-            let until = entry.until.map_or(from, Timestamp::as_millisecond);
-            (from..=until).contains(&now_ms)
-        });
-        match scripted {
-            Some(ScriptedAnswer { throw: Some(message), .. }) => Scripted::typed(Answer::Failed(message.clone())),
-            Some(ScriptedAnswer { dto: Some(dto), .. }) => proposal(dto),
-            Some(ScriptedAnswer { dto: None, throw: None, .. }) | None => Scripted::typed(Answer::Nothing),
+    pub(super) fn answer(&self, now_ms: i64) -> Answer {
+        match self.entry_at(now_ms) {
+            Some(Entry { throw: Some(message), .. }) => Answer::Failed(message.clone()),
+            Some(Entry { dto: Some(dto), .. }) => Answer::Trade(proposal(dto).0),
+            Some(Entry { dto: None, throw: None, .. }) | None => Answer::Nothing,
         }
     }
 
-    /// Whether any answer invests nothing.
-    pub(super) fn invests_nothing(&self) -> bool {
-        let dtos = self.signals.iter().filter_map(|entry| entry.dto.as_ref());
-        dtos.filter_map(|dto| dto.get("cost")).any(|cost| cost.as_f64() == Some(0.0))
+    /// Whether the answer at `now_ms` has values that a typed strategy cannot give.
+    pub(super) fn is_untyped_at(&self, now_ms: i64) -> bool {
+        self.entry_at(now_ms).is_some_and(Entry::is_untyped)
+    }
+
+    /// The settings with which the component `scripted` gives the same answers.
+    pub(super) fn settings(&self) -> Value {
+        let entries = self.signals.iter().map(|entry| {
+            let (at_ms, until_ms) = entry.span_ms();
+            let mut written = json!({ "at": at_ms, "until": until_ms });
+            if let Some(message) = &entry.throw {
+                written["throw"] = json!(message);
+            } else if let Some(dto) = &entry.dto {
+                written["dto"] = dto_of(&proposal(dto).0);
+            }
+            written
+        });
+        json!({ "signals": entries.collect::<Vec<_>>() })
+    }
+
+    fn entry_at(&self, now_ms: i64) -> Option<&Entry> {
+        self.signals.iter().find(|entry| {
+            let (from_ms, until_ms) = entry.span_ms();
+            (from_ms..=until_ms).contains(&now_ms)
+        })
     }
 }
 
-impl Scripted {
-    const fn typed(answer: Answer) -> Self {
-        Self { answer, untyped: false }
+impl Entry {
+    fn span_ms(&self) -> (i64, i64) {
+        let from_ms = self.at.as_millisecond();
+        (from_ms, self.until.map_or(from_ms, Timestamp::as_millisecond))
+    }
+
+    fn is_untyped(&self) -> bool {
+        self.throw.is_none() && self.dto.as_ref().is_some_and(|dto| proposal(dto).1)
     }
 }
 
-/// The proposal a dto amounts to. One with a value that a typed strategy cannot give is made unusable.
-fn proposal(dto: &Map<String, Value>) -> Scripted {
+/// The proposal a dto amounts to, and whether it has values that a typed strategy cannot give. One that has is made
+/// unusable, because that is what it was to the reference.
+fn proposal(dto: &Map<String, Value>) -> (Proposal, bool) {
     let mut fields = Fields { dto, untyped: false };
     let mut proposal = Proposal {
         id: fields.optional("id", text),
@@ -226,7 +266,30 @@ fn proposal(dto: &Map<String, Value>) -> Scripted {
     if fields.untyped {
         proposal.minute_estimated_time = Some(f64::NAN);
     }
-    Scripted { answer: Answer::Trade(proposal), untyped: fields.untyped }
+    (proposal, fields.untyped)
+}
+
+/// A proposal as a dto again, with numbers that JSON cannot write as texts.
+fn dto_of(proposal: &Proposal) -> Value {
+    let written = |number: f64| match number {
+        number if number.is_finite() => json!(number),
+        number if number.is_nan() => json!("NaN"),
+        number if number > 0.0 => json!("Infinity"),
+        _ => json!("-Infinity"),
+    };
+    json!({
+        "id": proposal.id,
+        "symbol": proposal.symbol,
+        "position": proposal.side.name(),
+        "priceOpen": proposal.price_open.map(written),
+        "priceTakeProfit": written(proposal.price_take_profit),
+        "priceStopLoss": written(proposal.price_stop_loss),
+        "minuteEstimatedTime": proposal.minute_estimated_time.map(written),
+        "cost": proposal.cost.map(written),
+        "multiplier": proposal.multiplier.map(written),
+        "isolated": proposal.isolated,
+        "note": proposal.note,
+    })
 }
 
 /// Reads a dto, and remembers whether something in it had the wrong type.
@@ -271,27 +334,22 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 impl ScenarioRule {
-    /// What the rule looks at.
+    /// What the rule looks at, and what it reports: only an object has an id.
     pub(super) fn check(&self) -> Check {
-        match &self.kind {
-            RuleKind::RejectPosition { position } => Check::Rule(Rule::RejectSide(*position)),
-            RuleKind::MaxActive { limit } => Check::Rule(Rule::MaxActive(*limit)),
-            RuleKind::MinRewardRisk { value } => Check::Rule(Rule::MinRewardRisk(*value)),
-            RuleKind::RejectWindow { from, to } => {
-                Check::Rule(Rule::RejectWindow(from.as_millisecond(), to.as_millisecond()))
-            }
-            RuleKind::RejectFirst { n } => Check::First(*n),
-            RuleKind::MaxPrice { value } => Check::Rule(Rule::MaxPrice(*value)),
-            RuleKind::Always => Check::Always,
-        }
-    }
-
-    /// The id it reports: only an object has one.
-    pub(super) fn reported_id(&self) -> Option<String> {
-        match self.via {
+        let rule = match &self.kind {
+            RuleKind::RejectPosition { position } => Rule::RejectSide(*position),
+            RuleKind::MaxActive { limit } => Rule::MaxActive(*limit),
+            RuleKind::MinRewardRisk { value } => Rule::MinRewardRisk(*value),
+            RuleKind::RejectWindow { from, to } => Rule::RejectWindow(from.as_millisecond(), to.as_millisecond()),
+            RuleKind::RejectFirst { n } => return Check::First { checks: *n, note: self.note.clone() },
+            RuleKind::MaxPrice { value } => Rule::MaxPrice(*value),
+            RuleKind::Always => Rule::MaxActive(0),
+        };
+        let id = match self.via {
             Via::Object => self.id.clone(),
             Via::String | Via::Throw => None,
-        }
+        };
+        Check::Rule(NamedRule { rule, id, note: self.note.clone() })
     }
 }
 

@@ -51,7 +51,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         });
     }
     error.downcast_ref::<RunError>().map(|error| match error {
-        RunError::MissingCandle { .. } | RunError::Feed(_) => CANDLES,
+        RunError::MissingCandle { .. } | RunError::AnomalousCandle { .. } | RunError::Feed(_) => CANDLES,
         RunError::Frame(_) | RunError::Setup(_) => CONFIGURATION,
         RunError::Store(_) | RunError::ForeignRow { .. } | RunError::CorruptState { .. } | RunError::Record(_) => STATE,
     })

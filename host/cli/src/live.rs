@@ -33,8 +33,7 @@ async fn trade(command: &args::Live, config: &Config) -> anyhow::Result<()> {
             let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
             let journal = Journal::open(&events, announce)?;
             let ask_from = flat_since(config, &journal);
-            let average_of = config.engine.avg_price_candles_count as usize;
-            let feed = ReplayFeed::new(candles, config.live.speed, ask_from, average_of);
+            let feed = ReplayFeed::new(candles, config.live.speed, ask_from, config.engine.clone());
             start(config, market, feed, journal, stop).await
         }
         FeedChoice::Klines => {

@@ -132,13 +132,4 @@ mod tests {
     fn effective_price_can_differ_in_the_last_bit() {
         assert_eq!(effective_price(100.0, 29.938_658_333_333_336), 29.938_658_333_333_333);
     }
-
-    #[test]
-    fn liquidation_is_where_everything_is_lost() {
-        for (side, multiplier) in [(Side::Long, 10.0), (Side::Short, 10.0), (Side::Short, 1.0)] {
-            let terms = Terms { side, entry: 100.0, cost: 100.0, multiplier, slippage_percent: 0.1, fee_percent: 0.1 };
-            let price = terms.liquidation_price(100.0).unwrap();
-            assert!((terms.percentage(price) + 100.0).abs() < 1e-9, "{side:?} x{multiplier}: {price}");
-        }
-    }
 }

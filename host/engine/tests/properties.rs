@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, test_runner::FileFailurePersistence};
 use sigbox_engine::{
-    Candle, MINUTE_MS, Outcome, Position, Proposal, Settings, Side, State, Trader,
-    outcome::{CloseReason, Direction},
+    Candle, MINUTE_MS, Order, Outcome, Position, Proposal, Settings, Side, State, Trader,
+    outcome::{CancelReason, CloseReason, Direction},
     price::average_price,
     risk::NoRisk,
     signal::Pair,
@@ -15,9 +15,14 @@ use sigbox_engine::{
 /// Candles in the average.
 const WINDOW: usize = 3;
 
+/// How long an order waits.
+const AWAIT_MINUTES: u32 = 10;
+
 /// A strategy that answers by the minute, relative to the price it is asked at.
 #[derive(Clone, Debug)]
 struct Idea {
+    /// A name of its own, one of a few.
+    id: Option<u8>,
     side: Side,
     /// Distance of the limit, percent, towards loss; `None`: at the market.
     limit: Option<f64>,
@@ -36,7 +41,7 @@ impl Idea {
         let price_open = self.limit.map(|percent| towards_profit(price, -percent));
         let entry = price_open.unwrap_or(price);
         Proposal {
-            id: None,
+            id: self.id.map(|id| id.to_string()),
             symbol: None,
             side: self.side,
             price_open,
@@ -54,8 +59,10 @@ impl Idea {
 fn ideas() -> impl Strategy<Value = Idea> {
     let side = prop_oneof![Just(Side::Long), Just(Side::Short)];
     // Some break the rules on purpose: a stop beyond 20 percent, a target below half a percent.
-    (side, option::of(-0.5..2.0), 0.4..4.0, 0.4..22.0, 1..40_u8, prop_oneof![Just(1.0), Just(30.0)]).prop_map(
-        |(side, limit, take_profit, stop_loss, minutes, multiplier)| Idea {
+    let id = option::of(0..3_u8);
+    (id, side, option::of(-0.5..2.0), 0.4..4.0, 0.4..22.0, 1..40_u8, prop_oneof![Just(1.0), Just(30.0)]).prop_map(
+        |(id, side, limit, take_profit, stop_loss, minutes, multiplier)| Idea {
+            id,
             side,
             limit,
             take_profit,
@@ -93,18 +100,23 @@ fn average(candles: &[Candle], newest: usize) -> f64 {
 
 /// Every outcome of a run, and the state after every candle.
 fn run(candles: &[Candle], script: &[Option<Idea>]) -> (Vec<Outcome>, Vec<State>) {
+    run_until(candles, script, None)
+}
+
+/// The same, over a frame that ends.
+fn run_until(candles: &[Candle], script: &[Option<Idea>], frame_end_ms: Option<i64>) -> (Vec<Outcome>, Vec<State>) {
     let pair = Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: "f".into() };
-    let settings = Settings { schedule_await_minutes: 10, ..Settings::default() };
+    let settings = Settings { schedule_await_minutes: AWAIT_MINUTES, ..Settings::default() };
     let mut trader = Trader::new(pair, "3m".parse().expect("an interval"), Arc::new(settings), Memory::default());
     let (mut outcomes, mut states) = (Vec::new(), Vec::new());
     for newest in WINDOW - 1..candles.len() {
         let (candle, price) = (&candles[newest], average(candles, newest));
-        let bar = Bar { candle, average: price, frame_end_ms: None };
+        let bar = Bar { candle, average: price, frame_end_ms };
         if let Some(next) = trader.step(bar, &mut NoRisk, &mut outcomes) {
             trader.commit(next);
         }
         let now_ms = candle.close_time_ms();
-        if trader.is_due(now_ms) {
+        if trader.is_due(now_ms) && frame_end_ms.is_none_or(|end_ms| now_ms <= end_ms) {
             let answer = script[newest].as_ref().map_or(Answer::Nothing, |idea| Answer::Trade(idea.proposal(price)));
             let next = trader.admit(now_ms, price, answer, &mut NoRisk, &mut outcomes);
             trader.commit(next);
@@ -146,7 +158,29 @@ fn candle_at(open_time_ms: i64) -> usize {
     usize::try_from(open_time_ms / MINUTE_MS).expect("a time of the market")
 }
 
+/// What became of each order; `None` where the candles ended first.
+fn orders(outcomes: Vec<Outcome>) -> Vec<(Order, Option<Outcome>)> {
+    let mut orders: Vec<(Order, Option<Outcome>)> = Vec::new();
+    for outcome in outcomes {
+        match (&outcome, orders.last_mut()) {
+            (Outcome::Scheduled { order, .. }, _) => orders.push((order.clone(), None)),
+            (Outcome::Opened { position }, Some((order, end))) if position.signal == order.signal => {
+                *end = Some(outcome);
+            }
+            (Outcome::Cancelled { .. }, Some((_, end))) => *end = Some(outcome),
+            _ => {}
+        }
+    }
+    orders
+}
+
 proptest! {
+    // Cases that failed are kept beside this file, and tried first from then on.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn the_future_changes_nothing((candles, script) in runs(), cut in 0.0..1.0) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a few hundred candles")]
@@ -155,6 +189,32 @@ proptest! {
         let (first, first_states) = run(&candles[..known], &script);
         prop_assert_eq!(&all[..first.len()], first);
         prop_assert_eq!(&all_states[..first_states.len()], first_states);
+    }
+
+    #[test]
+    fn a_frame_changes_nothing_before_its_end_and_leaves_nothing_behind((candles, script) in runs(), cut in 0.0..1.0) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a few hundred candles")]
+        let last = ((candles.len() as f64 * cut) as usize).max(WINDOW);
+        let end_ms = candles[last - 1].close_time_ms();
+        let (framed, states) = run_until(&candles, &script, Some(end_ms));
+        let (endless, _) = run(&candles, &script);
+        let before = |outcomes: &[Outcome]| outcomes.iter().filter(|outcome| at_ms(outcome) < end_ms).cloned().collect::<Vec<_>>();
+        prop_assert_eq!(before(&framed), before(&endless));
+        for outcome in &framed {
+            prop_assert!(at_ms(outcome) <= end_ms + MINUTE_MS, "{outcome:?}");
+            if at_ms(outcome) > end_ms {
+                let expected = average(&candles, candle_at(at_ms(outcome)));
+                match outcome {
+                    Outcome::Closed { reason: CloseReason::TimeExpired, price, .. }
+                    | Outcome::Cancelled { reason: CancelReason::Timeout, price, .. } => prop_assert_eq!(*price, expected),
+                    outcome => prop_assert!(false, "the candle after the frame only ends things: {outcome:?}"),
+                }
+            }
+        }
+        // The candle that opens with the last boundary is an ordinary one; the next one ends what is held.
+        if candles.len() > last + 1 {
+            prop_assert_eq!(states.last(), Some(&State::Idle));
+        }
     }
 
     #[test]
@@ -228,6 +288,55 @@ proptest! {
                 prop_assert!(!reached, "target reached before");
             }
         }
+    }
+
+    #[test]
+    fn an_order_ends_with_the_first_candle_that_gives_a_reason((candles, script) in runs()) {
+        let await_ms = i64::from(AWAIT_MINUTES) * MINUTE_MS;
+        for (order, end) in orders(run(&candles, &script).0) {
+            let signal = &order.signal;
+            let first = candle_at(signal.scheduled_at_ms);
+            let (last, reason) = match end {
+                None => (candles.len(), None),
+                Some(Outcome::Opened { position }) => {
+                    prop_assert_eq!(position.signal.price_open, signal.price_open);
+                    prop_assert_eq!(position.judged_from_ms, position.pending_at_ms + MINUTE_MS);
+                    (candle_at(position.pending_at_ms), None)
+                }
+                Some(Outcome::Cancelled { reason, at_ms, price, .. }) => {
+                    prop_assert_eq!(price, average(&candles, candle_at(at_ms)));
+                    (candle_at(at_ms), Some(reason))
+                }
+                Some(outcome) => panic!("no end of an order: {outcome:?}"),
+            };
+            let ends = |candle: &Candle| {
+                let waited_out = candle.open_time_ms - signal.scheduled_at_ms >= await_ms;
+                let stopped = touches(candle, signal.side, signal.price_stop_loss);
+                let filled = touches(candle, signal.side, signal.price_open);
+                match (waited_out, stopped, filled) {
+                    (true, ..) => Some(Some(CancelReason::Timeout)),
+                    (false, true, _) => Some(Some(CancelReason::PriceReject)),
+                    (false, false, true) => Some(None),
+                    (false, false, false) => None,
+                }
+            };
+            for candle in &candles[first..last] {
+                prop_assert_eq!(ends(candle), None);
+            }
+            if last < candles.len() {
+                prop_assert_eq!(ends(&candles[last]), Some(reason));
+            }
+        }
+    }
+
+    #[test]
+    fn the_id_opened_last_is_not_opened_again((candles, script) in runs()) {
+        let opened = run(&candles, &script).0.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Opened { position } => Some(position.signal.id.clone()),
+            _ => None,
+        });
+        let ids: Vec<String> = opened.collect();
+        prop_assert!(ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Prices that are out of this world: what an exchange sends for a candle it has not finished writing.
 
-use sigbox_engine::Candle;
+use std::fmt;
+
+use sigbox_engine::{Candle, Settings};
+
+use super::time::iso_8601;
 
 /// The first of `candles` with a price below the usual price divided by `factor` (specification 3.4).
 ///
@@ -30,8 +34,50 @@ const fn prices(candle: &Candle) -> [f64; 4] {
     [candle.open, candle.high, candle.low, candle.close]
 }
 
+/// A recorded candle that no average price may be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnomalousCandle {
+    /// When it opens.
+    pub open_ms: i64,
+    /// The first boundary whose average price it is in.
+    pub reached_ms: i64,
+}
+
+impl fmt::Display for AnomalousCandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a price of the candle that opens at {} is absurdly far below its neighbours; put it right, or raise [engine] \
+             get-candles-price-anomaly-threshold-factor",
+            iso_8601(self.open_ms)
+        )
+    }
+}
+
+impl AnomalousCandle {
+    /// The first [`anomaly`] among the candles it is averaged with. As fast as looking at each candle once, unless
+    /// prices really lie so far apart.
+    pub(crate) fn first(candles: &[Candle], settings: &Settings) -> Option<Self> {
+        let window = settings.avg_price_candles_count as usize;
+        let factor = settings.get_candles_price_anomaly_threshold_factor;
+        let lowest = candles.iter().flat_map(prices).fold(f64::INFINITY, f64::min);
+        let highest = candles.iter().flat_map(prices).fold(0.0, f64::max);
+        // The usual price of no window is above the highest of all.
+        if window == 0 || lowest >= highest / factor {
+            return None;
+        }
+        candles.windows(window).find_map(|held| {
+            let found = anomaly(held, factor, settings.get_candles_min_candles_for_median as usize)?;
+            let reached_ms = held[window - 1].close_time_ms();
+            Some(Self { open_ms: held[found].open_time_ms, reached_ms })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use sigbox_engine::MINUTE_MS;
+
     use super::*;
 
     /// One candle for each price, flat.
@@ -66,6 +112,29 @@ mod tests {
         for (prices, factor, min_for_median, expected) in cases {
             assert_eq!(anomaly(&flat(prices), factor, min_for_median), expected, "{prices:?} {factor}");
         }
+    }
+
+    #[test]
+    fn an_anomaly_is_found_with_the_first_window_it_is_in() {
+        // The minutes of its opening and of the boundary that it is in first.
+        let found = |prices: &[f64], avg_price_candles_count| {
+            let mut candles = flat(prices);
+            for (minute, candle) in (0..).zip(&mut candles) {
+                candle.open_time_ms = minute * MINUTE_MS;
+            }
+            let settings = Settings { avg_price_candles_count, ..Settings::default() };
+            let found = AnomalousCandle::first(&candles, &settings)?;
+            Some((found.open_ms / MINUTE_MS, found.reached_ms / MINUTE_MS))
+        };
+        assert_eq!(found(&[], 3), None);
+        assert_eq!(found(&[100.0, 0.01], 3), None);
+        assert_eq!(found(&[100.0, 100.0, 0.2], 3), None);
+        assert_eq!(found(&[100.0, 100.0, 0.01, 100.0], 3), Some((2, 3)));
+        assert_eq!(found(&[0.01, 100.0, 100.0, 100.0], 3), Some((0, 3)));
+        assert_eq!(found(&[100.0, 100.0, 100.0, 0.01], 3), Some((3, 4)));
+        // Far apart, but never in one window.
+        assert_eq!(found(&[10_000.0, 5000.0, 100.0, 50.0, 9.0, 3.0, 1.0], 2), None);
+        assert_eq!(found(&[100.0, 0.01], 0), None);
     }
 
     #[test]

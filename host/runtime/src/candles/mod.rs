@@ -22,7 +22,7 @@ mod generate;
 
 pub(crate) use self::time::iso_8601;
 pub use self::{
-    anomaly::anomaly,
+    anomaly::{AnomalousCandle, anomaly},
     csv::{CandleFileError, Gaps, RowProblem, read_csv, write_csv},
     generate::{Recipe, RecipeError, generate},
     series::{Series, SeriesError},

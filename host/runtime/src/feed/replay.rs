@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sigbox_engine::{Candle, MINUTE_MS};
+use sigbox_engine::{Candle, MINUTE_MS, Settings};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Boundary, Feed, FeedError, since};
 use crate::{
-    candles::{Series, iso_8601},
+    candles::{AnomalousCandle, Series, iso_8601},
     market::Market,
     run::Notice,
 };
@@ -20,33 +20,40 @@ pub struct ReplayFeed {
     minute: Duration,
     /// First boundary to decide, but never one before every symbol has a window's worth of candles.
     from_ms: Option<i64>,
-    average_of: usize,
+    settings: Settings,
+    /// The first candle to come that no average price may be made of, and its symbol.
+    anomaly: Option<(String, AnomalousCandle)>,
     now_ms: i64,
     due: Option<Instant>,
 }
 
 impl ReplayFeed {
     /// A feed of `symbols`. `speed`: simulated seconds a second, 0 for as fast as possible. `from_ms`: the first
-    /// boundary a flat trader still has to decide; `None`: the first one that has `average_of` candles before it.
+    /// boundary a flat trader still has to decide; `None`: the first one that has an average price. `settings` say what
+    /// that is made of.
     #[must_use]
-    pub fn new(symbols: Vec<(String, Series)>, speed: f64, from_ms: Option<i64>, average_of: usize) -> Self {
+    pub fn new(symbols: Vec<(String, Series)>, speed: f64, from_ms: Option<i64>, settings: Settings) -> Self {
         let minute = if speed > 0.0 { Duration::from_secs_f64(60.0 / speed) } else { Duration::ZERO };
         let symbols =
             symbols.into_iter().map(|(symbol, series)| (symbol, series.closed_before(i64::MAX).to_vec())).collect();
-        Self { symbols, minute, from_ms, average_of, now_ms: 0, due: None }
+        Self { symbols, minute, from_ms, settings, anomaly: None, now_ms: 0, due: None }
+    }
+
+    fn average_of(&self) -> usize {
+        self.settings.avg_price_candles_count as usize
     }
 
     /// The first boundary at which every symbol has a window's worth of candles.
     fn earliest_ms(&self) -> Result<i64, FeedError> {
         let mut earliest = i64::MIN;
         for (symbol, candles) in &self.symbols {
-            let Some(last_of_window) = candles.get(self.average_of.saturating_sub(1)) else {
+            let Some(last_of_window) = candles.get(self.average_of().saturating_sub(1)) else {
                 return Err(FeedError::Candles {
                     symbol: symbol.clone(),
                     problem: format!(
                         "there are {}, and the average price alone needs {}; give more of them",
                         candles.len(),
-                        self.average_of
+                        self.average_of()
                     ),
                 });
             };
@@ -63,7 +70,7 @@ impl Feed for ReplayFeed {
             let candles = self.symbols.iter().find(|(name, _)| name == symbol);
             let first_ms = candles.and_then(|(_, candles)| candles.first()).map(|candle| candle.open_time_ms);
             if let (Some(open_ms), Some(first_ms)) = (*open_ms, first_ms)
-                && open_ms < first_ms + window_ms(self.average_of)
+                && open_ms < first_ms + window_ms(self.average_of())
             {
                 return Err(FeedError::Candles {
                     symbol: symbol.clone(),
@@ -92,6 +99,11 @@ impl Feed for ReplayFeed {
             let until = candles.partition_point(|candle| candle.close_time_ms() < first);
             push_all(market, symbol, &candles[..until])?;
         }
+        let in_window_ms = first - MINUTE_MS - window_ms(self.average_of());
+        let anomalies = self.symbols.iter().filter_map(|(symbol, candles)| {
+            Some((symbol.clone(), AnomalousCandle::first(since(candles, in_window_ms), &self.settings)?))
+        });
+        self.anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         self.now_ms = first - MINUTE_MS;
         Ok(())
     }
@@ -109,6 +121,9 @@ impl Feed for ReplayFeed {
         }
         self.now_ms += MINUTE_MS;
         let now_ms = self.now_ms;
+        if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
+            return Err(FeedError::Candles { symbol, problem: candle.to_string() });
+        }
         let mut any = false;
         for (symbol, candles) in &self.symbols {
             if let Some(candle) = since(candles, now_ms - MINUTE_MS).first()

@@ -11,7 +11,7 @@ use super::{
     sink::Sink,
     strategy::Strategy,
 };
-use crate::candles::iso_8601;
+use crate::candles::{AnomalousCandle, iso_8601};
 
 /// The period of a backtest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Backtest<S> {
     /// The last boundary at which strategies may be asked.
     end_ms: i64,
     step_ms: i64,
+    /// The first candle that no average price may be made of (specification 3.4), and its symbol.
+    anomaly: Option<(String, AnomalousCandle)>,
 }
 
 impl<S: Strategy> Backtest<S> {
@@ -62,6 +64,7 @@ impl<S: Strategy> Backtest<S> {
     /// When the candles do not cover the frame, or the setup contradicts itself.
     pub fn new(setup: Setup<S>, frame: &Frame) -> Result<Self, RunError> {
         let average_of = setup.settings.avg_price_candles_count;
+        let settings = setup.settings.clone();
         let (seats, profiles) = setup.into_seats(&frame.name, BTreeMap::new())?;
         let mut first_possible = i64::MIN;
         let mut last_possible = i64::MAX;
@@ -100,11 +103,18 @@ impl<S: Strategy> Backtest<S> {
         }
         let step_ms = frame.interval.ms();
         let end_ms = frame_end_ms - (frame_end_ms - start_ms).rem_euclid(step_ms);
+        let anomalies = seats.iter().filter_map(|seat| {
+            let series = seat.series.read();
+            let before_ms = start_ms - (i64::from(average_of) + 1) * MINUTE_MS;
+            let candle = AnomalousCandle::first(series.after(before_ms, i64::MAX, usize::MAX), &settings)?;
+            Some((seat.pair().symbol.clone(), candle))
+        });
+        let anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         let mut desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
         for seat in &mut desk.seats {
             seat.next_open_ms = start_ms - MINUTE_MS;
         }
-        Ok(Self { desk, start_ms, end_ms, step_ms })
+        Ok(Self { desk, start_ms, end_ms, step_ms, anomaly })
     }
 
     /// The first and the last boundary strategies may be asked at, milliseconds.
@@ -117,7 +127,7 @@ impl<S: Strategy> Backtest<S> {
     /// is called synchronously.
     ///
     /// # Errors
-    /// When a candle is missing; what happened before has been told.
+    /// At a candle that is missing or has a price out of this world; what happened before has been told.
     pub fn run(
         mut self,
         sink: &mut dyn Sink,
@@ -129,6 +139,9 @@ impl<S: Strategy> Backtest<S> {
             let done = ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
             if done.is_multiple_of(PROGRESS_EVERY) && progress(Progress { done: done.min(total), total }).is_break() {
                 return Ok(());
+            }
+            if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
+                return Err(RunError::AnomalousCandle { symbol, candle });
             }
             let asking = now_ms <= self.end_ms && (now_ms - self.start_ms) % self.step_ms == 0;
             let entries = if asking { Entries::Open } else { Entries::Late };

@@ -31,7 +31,12 @@ pub use self::{
     strategy::{Native, Strategy},
 };
 pub use crate::store::OnCorrupt;
-use crate::{candles::iso_8601, feed::FeedError, market::Market, store::StoreError};
+use crate::{
+    candles::{AnomalousCandle, iso_8601},
+    feed::FeedError,
+    market::Market,
+    store::StoreError,
+};
 
 /// What trades in a run.
 pub struct Setup<S> {
@@ -71,6 +76,14 @@ pub enum RunError {
         symbol: String,
         /// When it would open.
         open_ms: i64,
+    },
+    /// A price of a candle is absurdly far below its neighbours.
+    #[error("candles of {symbol}: {candle}")]
+    AnomalousCandle {
+        /// The symbol.
+        symbol: String,
+        /// Which candle.
+        candle: AnomalousCandle,
     },
     /// The period does not fit the candles.
     #[error("{0}")]
