@@ -1,8 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args as Arguments, Parser, Subcommand};
+use sigbox_engine::stats::Metric;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -12,6 +13,7 @@ Exit codes:
   3  a plugin cannot be built, loaded or started
   4  candles are missing or wrong, or the feed failed
   5  stored state cannot be read, written or trusted
+  130  a sweep was interrupted; the same command goes on
 
 Environment:
   SIGBOX_LOG  what is logged to standard error, such as \"warn\" or \"info,plugin=debug\"";
@@ -28,6 +30,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run the strategies over recorded candles and show what they would have earned.
     Backtest(Backtest),
+    /// Compare strategies and their settings over recorded candles, on all cores.
+    Walk(Walk),
     /// Trade candles as they close, keeping state that survives every crash.
     Live(Live),
     /// Look at the state a live run keeps.
@@ -46,6 +50,37 @@ pub(crate) struct Backtest {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Walk {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// What to rank by, such as totalPnl. Default: what the configuration says.
+    #[arg(long, value_name = "NAME", value_parser = metric)]
+    pub(crate) metric: Option<&'static Metric>,
+    /// Runs at a time. Default: one for each core.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Where finished runs are kept. What is there already is not run again, so an interrupted sweep goes on.
+    #[arg(long, value_name = "FILE", default_value = "dump/walk/results.jsonl")]
+    pub(crate) results: PathBuf,
+    /// How many rows a table has at most.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+    /// Print the result as JSON, with every run.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write every run into this file as well, for spreadsheets.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+fn metric(name: &str) -> Result<&'static Metric, String> {
+    Metric::rankable().find(|metric| metric.name == name).ok_or_else(|| {
+        let names: Vec<_> = Metric::rankable().map(|metric| metric.name).collect();
+        format!("nothing can be ranked by it; there are {}", names.join(", "))
+    })
 }
 
 #[derive(Debug, Arguments)]

@@ -8,6 +8,7 @@ use sigbox::{
     plugin::PluginError,
     plugin_source::PluginSourceError,
     run::{JournalError, RunError},
+    walk::{Failure, ResultsError},
 };
 
 const UNFORESEEN: u8 = 1;
@@ -15,6 +16,8 @@ const CONFIGURATION: u8 = 2;
 const PLUGIN: u8 = 3;
 const CANDLES: u8 = 4;
 const STATE: u8 = 5;
+/// What shells say of a command that ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// The code for `error`, by the kind of its innermost known cause. Documented in the help text.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
@@ -33,14 +36,35 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// An interrupt ended it before it was done.
+#[derive(Debug)]
+pub(crate) struct Interrupted(pub(crate) String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if error.is::<Interrupted>() {
+        return Some(INTERRUPTED);
+    }
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return known(match failure {
+            Failure::Plugin(error) => error,
+            Failure::Run(error) => error,
+        });
+    }
     if error.is::<ConfigError>() || error.is::<Usage>() {
         return Some(CONFIGURATION);
     }
     if error.is::<PluginSourceError>() || error.is::<PluginError>() {
         return Some(PLUGIN);
     }
-    if error.is::<JournalError>() {
+    if error.is::<JournalError>() || error.is::<ResultsError>() {
         return Some(STATE);
     }
     if let Some(error) = error.downcast_ref::<AssembleError>() {

@@ -13,7 +13,7 @@ use sigbox::{
 };
 use tokio::sync::watch;
 
-use crate::{args, plugins};
+use crate::{args, interrupts::Interrupts, plugins};
 
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
@@ -124,40 +124,4 @@ fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
         sender.closed().await;
     });
     Ok(receiver)
-}
-
-#[cfg(unix)]
-struct Interrupts {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Interrupts {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Interrupts;
-
-#[cfg(not(unix))]
-impl Interrupts {
-    #[expect(clippy::unnecessary_wraps, reason = "the other platforms can fail")]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

@@ -1,14 +1,14 @@
 //! From a configuration to the parts of a run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
     candles::{CandleFileError, RecipeError, Series, SeriesError, generate, read_csv},
-    config::{CandleSource, Config, StoreChoice, StorePlugin},
+    config::{CandleSource, Config, StoreChoice, StorePlugin, Strategy},
     market::Market,
     plugin::{PluginError, PluginStore, Sandbox, Session, StoreBinding, StrategyInstance, StrategyPlugin},
     plugin_source::PluginSourceError,
@@ -93,44 +93,69 @@ pub async fn setup(
     frame: Option<&str>,
     resolve: &mut Resolve<'_>,
 ) -> Result<Setup<StrategyInstance>, AssembleError> {
-    let mut loaded: BTreeMap<&Path, StrategyPlugin> = BTreeMap::new();
+    let plugins = plugins(config, sandbox, resolve)?;
     let mut seats = Vec::new();
     for strategy in &config.strategies {
-        let plugin = match loaded.get(strategy.plugin.as_path()) {
-            Some(plugin) => plugin.clone(),
-            None => {
-                let plugin = StrategyPlugin::load(sandbox, &resolve(&strategy.plugin)?)?;
-                loaded.insert(&strategy.plugin, plugin.clone());
-                plugin
-            }
-        };
         for symbol in &strategy.symbols {
-            let session = Session {
-                strategy: strategy.name.clone(),
-                symbol: symbol.clone(),
-                exchange: config.exchange_name.clone(),
-                frame: frame.map(str::to_owned),
-                settings: strategy.settings.clone(),
-                market: market.clone(),
-                average_of: config.engine.avg_price_candles_count as usize,
-            };
-            let instance = plugin.start(session).await?;
-            seats.push(SeatSetup {
-                strategy_name: strategy.name.clone(),
-                symbol: symbol.clone(),
-                interval: strategy.interval.unwrap_or_else(|| instance.interval()),
-                strategy: instance,
-                risk: strategy.risk.clone(),
-            });
+            let plugin = &plugins[strategy.plugin.as_path()];
+            seats.push(seat(config, strategy, symbol, plugin, &market, frame).await?);
         }
     }
-    Ok(Setup {
+    Ok(trading(config, market, seats))
+}
+
+/// Each plugin the strategies name, compiled once.
+pub(crate) fn plugins<'c>(
+    config: &'c Config,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+) -> Result<BTreeMap<&'c Path, StrategyPlugin>, AssembleError> {
+    let mut plugins = BTreeMap::new();
+    for strategy in &config.strategies {
+        if let Entry::Vacant(place) = plugins.entry(strategy.plugin.as_path()) {
+            place.insert(StrategyPlugin::load(sandbox, &resolve(&strategy.plugin)?)?);
+        }
+    }
+    Ok(plugins)
+}
+
+/// A strategy, started on one symbol.
+pub(crate) async fn seat(
+    config: &Config,
+    strategy: &Strategy,
+    symbol: &str,
+    plugin: &StrategyPlugin,
+    market: &Market,
+    frame: Option<&str>,
+) -> Result<SeatSetup<StrategyInstance>, PluginError> {
+    let session = Session {
+        strategy: strategy.name.clone(),
+        symbol: symbol.to_owned(),
+        exchange: config.exchange_name.clone(),
+        frame: frame.map(str::to_owned),
+        settings: strategy.settings.clone(),
+        market: market.clone(),
+        average_of: config.engine.avg_price_candles_count as usize,
+    };
+    let instance = plugin.start(session).await?;
+    Ok(SeatSetup {
+        strategy_name: strategy.name.clone(),
+        symbol: symbol.to_owned(),
+        interval: strategy.interval.unwrap_or_else(|| instance.interval()),
+        strategy: instance,
+        risk: strategy.risk.clone(),
+    })
+}
+
+/// What trades in a run of these seats.
+pub(crate) fn trading<S>(config: &Config, market: Market, seats: Vec<SeatSetup<S>>) -> Setup<S> {
+    Setup {
         exchange: config.exchange_name.clone(),
         settings: config.engine.clone(),
         market,
         profiles: config.risk.iter().map(|risk| Profile::new(risk.name.clone(), risk.rules.clone())).collect(),
         seats,
-    })
+    }
 }
 
 /// What stores are opened for.

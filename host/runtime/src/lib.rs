@@ -5,9 +5,11 @@
 pub mod assemble;
 pub mod candles;
 pub mod config;
+mod digest;
 pub mod feed;
 pub mod market;
 pub mod plugin;
 pub mod plugin_source;
 pub mod run;
 pub mod store;
+pub mod walk;

@@ -53,6 +53,11 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
+    /// Those of which more or less is better: what things can be ranked by.
+    pub fn rankable() -> impl Iterator<Item = &'static Self> {
+        METRICS.iter().filter(|metric| metric.better != Better::Neither)
+    }
+
     /// Its value; `None` where the sample cannot carry it.
     #[must_use]
     pub fn of(&self, statistics: &Statistics) -> Option<f64> {
@@ -72,6 +77,12 @@ impl Metric {
             (None, Some(_)) => Ordering::Greater,
             (None, None) => Ordering::Equal,
         }
+    }
+}
+
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }
 

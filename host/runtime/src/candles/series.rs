@@ -1,8 +1,10 @@
 //! The gapless one-minute candles of one symbol.
 
+use sha2::{Digest as _, Sha256};
 use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
 
 use super::time::iso_8601;
+use crate::digest::hex;
 
 /// The one-minute candles of one symbol, in memory: consecutive, and each one possible.
 ///
@@ -137,6 +139,20 @@ impl Series {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.candles.is_empty()
+    }
+
+    /// SHA-256 over the candles, in hexadecimal: the same for the same candles, wherever they came from.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut digest = Sha256::new();
+        for candle in &self.candles {
+            let Candle { open_time_ms, open, high, low, close, volume } = *candle;
+            digest.update(open_time_ms.to_le_bytes());
+            for number in [open, high, low, close, volume] {
+                digest.update(number.to_le_bytes());
+            }
+        }
+        hex(&digest.finalize())
     }
 
     /// Forgets the candles that opened before `open_ms`, except the newest: without it a gap before the next one

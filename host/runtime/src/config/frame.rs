@@ -10,16 +10,21 @@ use crate::run::Frame;
 
 pub(super) fn read(root: &Section<'_>) -> Frame {
     root.section("frame", "[frame]", |section| {
-        let time = |key| section.get::<WholeMinuteMs>(key).map(|time| time.0);
-        let (start_ms, end_ms) = (time("start"), time("end"));
-        if let (Some(start_ms), Some(end_ms)) = (start_ms, end_ms)
-            && start_ms >= end_ms
-        {
-            section.refuse("end", "must be later than start");
-        }
         let name = section.get_if("name", "a text without control characters", |name: &String| {
             name.is_empty() || Name::is_fine(name)
         });
-        Frame { name: name.unwrap_or_default(), start_ms, end_ms, interval: section.or("interval", Interval::MINUTE) }
+        read_period(section, name.unwrap_or_default())
     })
+}
+
+/// What a frame has besides its name.
+pub(super) fn read_period(section: &Section<'_>, name: String) -> Frame {
+    let time = |key| section.get::<WholeMinuteMs>(key).map(|time| time.0);
+    let (start_ms, end_ms) = (time("start"), time("end"));
+    if let (Some(start_ms), Some(end_ms)) = (start_ms, end_ms)
+        && start_ms >= end_ms
+    {
+        section.refuse("end", "must be later than start");
+    }
+    Frame { name, start_ms, end_ms, interval: section.or("interval", Interval::MINUTE) }
 }

@@ -19,6 +19,7 @@ mod risk;
 mod strategies;
 mod template;
 mod value;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use self::{
     risk::RiskProfile,
     strategies::Strategy,
     template::template,
+    walk::{Axis, Walk},
 };
 
 /// Everything a file says, checked, with defaults in place of what it does not say.
@@ -64,6 +66,8 @@ pub struct Config {
     pub risk: Vec<RiskProfile>,
     /// The period of a backtest.
     pub frame: Frame,
+    /// What a sweep compares.
+    pub walk: Walk,
     /// Which store keeps which domain.
     pub persistence: Persistence,
     /// The persistence plugins that domains are bound to.
@@ -121,11 +125,14 @@ impl Config {
         let live = live::read(root);
         let engine = engine::read(root);
         let (limits, cache_dir) = limits::read(root, &engine);
+        let strategies = strategies::read(root, &candles, &live, &risk);
+        let frame = frame::read(root);
         Self {
             file: file.to_owned(),
             exchange_name,
-            strategies: strategies::read(root, &candles, &live, &risk),
-            frame: frame::read(root),
+            walk: walk::read(root, &strategies, &candles, &frame),
+            strategies,
+            frame,
             persistence: persistence::read(root, &stores),
             candles,
             risk,
@@ -158,5 +165,13 @@ impl Config {
         let pairs = self.strategies.iter().flat_map(|strategy| strategy.symbols.iter().map(move |s| (strategy, s)));
         let problems: Vec<_> = pairs.filter_map(missing).collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    /// Whether there are candles for a sweep.
+    ///
+    /// # Errors
+    /// As [`Config::check_backtest`]; symbols of `[walk]` have been checked already.
+    pub fn check_walk(&self) -> Result<(), ConfigError> {
+        if self.walk.symbols.is_empty() { self.check_backtest() } else { Ok(()) }
     }
 }

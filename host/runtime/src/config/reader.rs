@@ -449,7 +449,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Plain keys as they are, others in quotes and with their control characters made visible.
-fn shown_key(key: &str) -> String {
+pub(super) fn shown_key(key: &str) -> String {
     let is_plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if is_plain { key.into() } else { format!("{key:?}") }
 }

@@ -94,7 +94,7 @@ fn json_object<'a>(
 }
 
 /// The TOML value as JSON. Times become texts; how deep it goes is limited by the parser.
-fn json(section: &Section<'_>, value: &Spanned<DeValue<'_>>) -> Value {
+pub(super) fn json(section: &Section<'_>, value: &Spanned<DeValue<'_>>) -> Value {
     let number = |number: Option<Number>| {
         number.map_or_else(
             || {

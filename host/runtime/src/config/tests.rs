@@ -56,9 +56,9 @@ fn unknown_keys_are_refused_wherever_they_are() {
         "[exchange]\nnames = \"x\"\n[frame]\n\"a b\" = 1\n[colours]\n",
         &[
             "sigbox.toml:8: [exchange] has no key names; it has name",
-            "sigbox.toml:10: [frame] has no key \"a b\"; it has start, end, name, interval",
+            "sigbox.toml:10: [frame] has no key \"a b\"; it has name, start, end, interval",
             "sigbox.toml:11: the file has no key colours; it has exchange, candles, risk, stores, live, engine, \
-             limits, strategies, frame, persistence",
+             limits, strategies, frame, walk, persistence",
         ],
     );
     check_after_fine(
@@ -280,6 +280,138 @@ fn frames_end_after_they_start() {
 }
 
 #[test]
+fn a_sweep_is_of_strategies_settings_symbols_and_numbers_that_there_are() {
+    let metrics = "\"winRate\", \"totalPnl\", \"totalPnlCost\", \"avgPnl\", \"medianPnl\", \"bestPnl\", \"worstPnl\", \
+                   \"avgWin\", \"avgLoss\", \"profitFactor\", \"expectancy\", \"certaintyRatio\", \"stdDev\", \"sharpeRatio\", \
+                   \"sortinoRatio\", \"annualizedSharpeRatio\", \"expectedYearlyReturns\", \"maxDrawdown\", \"calmarRatio\", \
+                   \"recoveryFactor\", \"avgPeakPnl\", \"avgFallPnl\", \"avgConsecutiveWinPnl\", \
+                   \"avgConsecutiveLossPnl\", \"maxWinStreak\", \"maxLossStreak\" or \"finalEquity\"";
+    check_after_fine(
+        r#"settings = { a = 1, t = { b = 2 } }
+[walk]
+metric = "totalSignals"
+symbols = ["BTC", "ETH", "BTC"]
+colour = 1
+[walk.grid.t]
+a = [1]
+[walk.grid.s]
+b = []
+c = [1, 2, 1]
+d = [inf]
+e = 3
+a.b = [1]
+t.c = "x"
+t.d.e = [[1], [1]]
+"#,
+        &[
+            &format!("sigbox.toml:9: [walk] metric must be {metrics}; found \"totalSignals\""),
+            "sigbox.toml:10: [walk] needs candles, but [candles] has none of ETH; add it to [candles.files], or a \
+             [candles.generate.ETH]",
+            "sigbox.toml:10: [walk] symbol \"BTC\" is already on line 10",
+            "sigbox.toml:11: [walk] has no key colour; it has metric, frames, grid, symbols",
+            "sigbox.toml:12: [walk] grid.t is of no strategy; there are s",
+            "sigbox.toml:15: [walk] grid.s.b must hold at least one value",
+            "sigbox.toml:16: [walk] grid.s.c must hold each value once; 1 is there twice",
+            "sigbox.toml:17: [walk] settings must hold only what JSON can write; found inf",
+            "sigbox.toml:18: [walk] grid.s.e must be a list of values or a range { from, to, step } of numbers with at \
+             most 28 digits; found 3",
+            "sigbox.toml:19: [walk] grid.s.a must be a table in the strategy's settings, too; found 1",
+            "sigbox.toml:20: [walk] grid.s.t.c must be a list of values or a range { from, to, step } of numbers with \
+             at most 28 digits; found \"x\"",
+            "sigbox.toml:21: [walk] grid.s.t.d.e must hold each value once; [1] is there twice",
+        ],
+    );
+    check_after_fine(
+        "[[walk.frames]]\nname = \"a\"\nend = 2024-01-02T00:00:00Z\n[[walk.frames]]\nname = \"a\"\n[[walk.frames]]\n\
+         start = 2024-01-02T00:00:00Z\nend = 2024-01-01T00:00:00Z\ncolour = 1\n",
+        &[
+            "sigbox.toml:11: [[walk.frames]] name \"a\" is already on line 8",
+            "sigbox.toml:12: [[walk.frames]] name is missing; it must be a text that is not blank, without control \
+             characters",
+            "sigbox.toml:14: [[walk.frames]] end must be later than start; found 2024-01-01T00:00:00Z",
+            "sigbox.toml:15: [[walk.frames]] has no key colour; it has name, start, end, interval",
+        ],
+    );
+}
+
+#[test]
+fn a_range_has_the_numbers_that_people_would_write() {
+    let values = |range: &str| {
+        let text = format!("{FINE}[walk.grid.s]\nx = {range}\n");
+        let config = Config::parse(&text, "sigbox.toml").unwrap_or_else(|error| panic!("{error}"));
+        serde_json::to_string(&config.walk.grid["s"][0].values).unwrap()
+    };
+    for (range, expected) in [
+        ("{ from = 1, to = 5, step = 2 }", "[1,3,5]"),
+        ("{ from = 1, to = 6, step = 2 }", "[1,3,5]"),
+        ("{ from = -2, to = 0, step = 1 }", "[-2,-1,0]"),
+        ("{ from = 0x10, to = 32, step = 1_6 }", "[16,32]"),
+        ("{ from = 7, to = 7, step = 100 }", "[7]"),
+        (
+            "{ from = 9223372036854775806, to = 9223372036854775807, step = 1 }",
+            "[9223372036854775806,9223372036854775807]",
+        ),
+        // In steps of floats, 0.1 + 0.1 + 0.1 is 0.30000000000000004 and 0.1 + 7 * 0.1 is 0.7999999999999999.
+        ("{ from = 0.1, to = 0.8, step = 0.1 }", "[0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8]"),
+        ("{ from = 1, to = 2, step = 0.25 }", "[1.0,1.25,1.5,1.75,2.0]"),
+        ("{ from = -0.3, to = 0.3, step = 0.3 }", "[-0.3,0.0,0.3]"),
+        ("{ from = 1e-3, to = 3e-3, step = 1E-3 }", "[0.001,0.002,0.003]"),
+        ("{ from = 1_000.5, to = 1001.5, step = 1 }", "[1000.5,1001.5]"),
+        ("{ from = 1.0, to = 2, step = 1 }", "[1.0,2.0]"),
+    ] {
+        assert_eq!(values(range), expected, "{range}");
+    }
+    let range = "must be a range { from, to, step } of numbers with at most 28 digits";
+    let ends = "must be a range with a step above 0 that ends where it begins or later";
+    for (written, message) in [
+        ("{ from = 1, to = 2 }", range.to_owned()),
+        ("{ }", range.to_owned()),
+        ("{ from = 1, to = inf, step = 1 }", range.to_owned()),
+        ("{ from = 1, to = \"2\", step = 1 }", range.to_owned()),
+        ("{ from = 0.00000000000000000000000000001, to = 1, step = 1 }", range.to_owned()),
+        ("{ from = 1, to = 2, step = 1, by = 1 }", format!("{range}, and nothing else")),
+        ("{ from = 1, to = 2, step = 0 }", format!("{ends}; found 1 to 2 in steps of 0")),
+        ("{ from = 2.5, to = 1, step = 1 }", format!("{ends}; found 2.5 to 1 in steps of 1")),
+        ("{ from = 0, to = 100_000, step = 1 }", "has more than 100000 values; take a larger step".to_owned()),
+        (
+            "{ from = 79228162514264337593543950335.0, to = 79228162514264337593543950335.0, step = 1 }",
+            range.to_owned(),
+        ),
+    ] {
+        let text = format!("[walk.grid.s]\nx = {written}\n");
+        check_after_fine(&text, &[&format!("sigbox.toml:8: [walk] grid.s.x {message}")]);
+    }
+}
+
+#[test]
+fn a_sweep_has_as_many_runs_as_somebody_can_wait_for() {
+    let grid = |values: usize| {
+        format!(
+            "[walk.grid.s]\nx = {{ from = 1, to = {values}, step = 1 }}\ny = {{ from = 1, to = 100, step = 1 }}\n\
+             [[walk.frames]]\nname = \"a\"\n[[walk.frames]]\nname = \"b\"\n"
+        )
+    };
+    check_after_fine(&grid(500), &[]);
+    check_after_fine(
+        &grid(501),
+        &["sigbox.toml:7: [walk] describes 100200 runs, and a sweep can have 100000; try fewer values, symbols or \
+         frames, or larger steps"],
+    );
+}
+
+#[test]
+fn grids_keep_the_order_of_the_file_and_reach_into_tables() {
+    let grid = "[walk.grid.s]\nz = [true, \"x\"]\na.y.b = [1.5]\na.x = [[1], { c = 2 }]\n\"d.e\" = [1]\n";
+    let config = Config::parse(&format!("{FINE}{grid}"), "sigbox.toml").unwrap();
+    let axes = &config.walk.grid["s"];
+    let paths: Vec<String> = axes.iter().map(|axis| axis.path.join("/")).collect();
+    assert_eq!(paths, ["z", "a/y/b", "a/x", "d.e"]);
+    assert_eq!(serde_json::to_string(&axes[2].values).unwrap(), r#"[[1],{"c":2}]"#);
+    assert_eq!((config.walk.metric.name, config.walk.symbols.len()), ("sharpeRatio", 0));
+    assert_eq!(config.walk.frames, [config.frame]);
+}
+
+#[test]
 fn domains_are_bound_to_stores_that_exist() {
     check_after_fine(
         r#"[persistence]
@@ -455,7 +587,7 @@ fn a_file_that_is_not_there_or_not_text_says_so() {
         format!(
             "{shown}:1: the file names no strategy; add a [[strategies]] with name, plugin and symbols\n{shown}:1: \
              the file has no key colour; it has exchange, candles, risk, stores, live, engine, limits, strategies, \
-             frame, persistence\n{shown}:3: [live] speed must be a number from 0; found -1"
+             frame, walk, persistence\n{shown}:3: [live] speed must be a number from 0; found -1"
         )
     );
 }

@@ -1,7 +1,7 @@
 //! What a value of the file must be to become a value of ours.
 
 use jiff::Timestamp;
-use sigbox_engine::{Interval, MINUTE_MS, Side};
+use sigbox_engine::{Interval, MINUTE_MS, Side, stats::Metric};
 use toml::de::DeValue;
 
 use super::live::Feed;
@@ -163,6 +163,18 @@ impl FromValue for SignalInterval {
     }
 }
 
+/// A metric that things can be ranked by.
+impl FromValue for &'static Metric {
+    fn expected() -> String {
+        one_of(Metric::rankable().map(|metric| metric.name))
+    }
+
+    fn from_value(value: &DeValue<'_>) -> Option<Self> {
+        let name = value.as_str()?;
+        Metric::rankable().find(|metric| metric.name == name)
+    }
+}
+
 /// A type with a handful of values, each of which has a word in the file.
 macro_rules! words {
     ($type:ty: $($word:literal => $value:expr),+ $(,)?) => {
@@ -187,8 +199,8 @@ words!(OnCorrupt: "quarantine" => Self::Quarantine, "halt" => Self::Halt);
 words!(Feed: "replay" => Self::Replay, "klines" => Self::Klines);
 
 /// `"a", "b" or "c"`.
-fn one_of<const COUNT: usize>(words: [&str; COUNT]) -> String {
-    let mut quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
+fn one_of<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    let mut quoted: Vec<_> = words.into_iter().map(|word| format!("{word:?}")).collect();
     let last = quoted.pop().unwrap_or_default();
     if quoted.is_empty() { last } else { format!("{} or {last}", quoted.join(", ")) }
 }

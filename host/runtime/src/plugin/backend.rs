@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use sha2::{Digest as _, Sha256};
 use tokio::{sync::Mutex, time::Instant};
 use wasmtime::component::InstancePre;
 
@@ -18,7 +17,10 @@ use super::{
     limits::{LISTING_PAGE, LISTING_PAGES, STORE_HOSTCALL_BYTES},
     text::{message, one_line},
 };
-use crate::store::{Address, Store, StoreError};
+use crate::{
+    digest::sha256,
+    store::{Address, Store, StoreError},
+};
 
 /// What a persistence plugin is bound with.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +101,7 @@ impl PluginStore {
     /// # Errors
     /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start.
     pub async fn start(sandbox: &Sandbox, path: &Path, binding: StoreBinding) -> Result<Self, PluginError> {
-        let component = sandbox.component(path)?;
+        let (component, _) = sandbox.component(path)?;
         let contract_error = |mismatch| PluginError::Contract { path: path.to_path_buf(), mismatch };
         contract::export(&component, &sandbox.engine, contract::PERSISTENCE, "read-value").map_err(contract_error)?;
         let pre: InstancePre<Host> = sandbox.linker.instantiate_pre(&component).map_err(|error| {
@@ -373,8 +375,7 @@ impl Store for PluginStore {
         let Some(value) = self.read_value(at).await? else {
             return Ok("nowhere: it is gone".to_owned());
         };
-        let digest: String = Sha256::digest(&value).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let aside = Address { entity_id: format!("{}.corrupt-{digest}", at.entity_id), ..at.clone() };
+        let aside = Address { entity_id: format!("{}.corrupt-{}", at.entity_id, &sha256(&value)[..12]), ..at.clone() };
         self.write_value(&aside, &value, 0).await?;
         self.remove_value(at).await?;
         Ok(format!("{} {}/{}", aside.domain, aside.entity_name, aside.entity_id))

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, component::Component};
 
 use super::{PluginError, text::one_line};
+use crate::digest::sha256;
 
 /// Compiled components by content and by what compiled them, so that neither a new plugin nor a new sigbox ever meets
 /// old code. Stale files are never an error: the component is compiled again.
@@ -25,23 +26,28 @@ impl CodeCache {
         Self { dir: dir.map(Into::into) }
     }
 
-    /// The compiled component of the file at `path`.
-    pub(super) fn component(&self, engine: &Engine, path: &Path) -> Result<Component, PluginError> {
+    /// The compiled component of the file at `path`, and the SHA-256 of that file.
+    pub(super) fn component(&self, engine: &Engine, path: &Path) -> Result<(Component, String), PluginError> {
         let wasm = fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
+        let sha256 = sha256(&wasm);
+        Ok((self.compiled(engine, path, &wasm, &sha256)?, sha256))
+    }
+
+    fn compiled(&self, engine: &Engine, path: &Path, wasm: &[u8], sha256: &str) -> Result<Component, PluginError> {
         let Some(dir) = &self.dir else {
-            return compile(engine, &wasm, path);
+            return compile(engine, wasm, path);
         };
         // A cache that cannot be used costs time, not correctness.
         if let Err(error) = make_private(dir) {
             tracing::warn!("compiled code cannot be kept in {}: {error}", dir.display());
-            return compile(engine, &wasm, path);
+            return compile(engine, wasm, path);
         }
-        let key = key(engine, &wasm);
+        let key = key(engine, sha256);
         let file = dir.join(format!("{key}.cwasm"));
         if let Some(component) = load(engine, &file, &key) {
             return Ok(component);
         }
-        let component = compile(engine, &wasm, path)?;
+        let component = compile(engine, wasm, path)?;
         match component.serialize() {
             Ok(code) => match keep(dir, &file, &key, &code) {
                 Ok(()) => {}
@@ -54,11 +60,10 @@ impl CodeCache {
 }
 
 /// What the code was compiled from, and by what.
-fn key(engine: &Engine, wasm: &[u8]) -> String {
+fn key(engine: &Engine, sha256: &str) -> String {
     let mut compiler = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compiler);
-    let content: String = Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{content}-{:016x}", compiler.finish())
+    format!("{sha256}-{:016x}", compiler.finish())
 }
 
 /// The end of a file: a digest of the rest and of what it is the code of. wasmtime checks the version of code, not that

@@ -80,8 +80,8 @@ impl Sandbox {
         &self.limits
     }
 
-    /// Compiles the component at `path`, or finds its compiled code.
-    pub(super) fn component(&self, path: &Path) -> Result<Component, PluginError> {
+    /// Compiles the component at `path`, or finds its compiled code. The text is the SHA-256 of the file.
+    pub(super) fn component(&self, path: &Path) -> Result<(Component, String), PluginError> {
         self.cache.component(&self.engine, path)
     }
 

@@ -23,6 +23,7 @@ use crate::market::Market;
 pub struct StrategyPlugin {
     sandbox: Sandbox,
     path: PathBuf,
+    sha256: String,
     pre: InstancePre<Host>,
     exports: Exports,
 }
@@ -60,7 +61,7 @@ impl StrategyPlugin {
     /// # Errors
     /// When the file cannot be read, is not a component or does not fit `sigbox:strategy`.
     pub fn load(sandbox: &Sandbox, path: &Path) -> Result<Self, PluginError> {
-        let component = sandbox.component(path)?;
+        let (component, sha256) = sandbox.component(path)?;
         let export = |function| {
             contract::export(&component, &sandbox.engine, contract::STRATEGY, function)
                 .map_err(|mismatch| PluginError::Contract { path: path.to_path_buf(), mismatch })
@@ -71,7 +72,13 @@ impl StrategyPlugin {
             path: path.to_path_buf(),
             mismatch: contract::explain_imports(&component, &sandbox.engine, &one_line(&error)),
         })?;
-        Ok(Self { sandbox: sandbox.clone(), path: path.to_path_buf(), pre, exports })
+        Ok(Self { sandbox: sandbox.clone(), path: path.to_path_buf(), sha256, pre, exports })
+    }
+
+    /// SHA-256 of the component, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Starts a strategy on one symbol: instantiates, describes and initialises it.

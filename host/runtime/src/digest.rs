@@ -1,0 +1,13 @@
+//! SHA-256, as people compare it.
+
+use sha2::{Digest as _, Sha256, digest::Output};
+
+/// The digest of `bytes`, in hexadecimal.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// A digest in hexadecimal.
+pub(crate) fn hex(digest: &Output<Sha256>) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,367 @@
+//! What sweeps have found so far: a file with one run a line.
+//!
+//! ```text
+//! {"key":"9f0c…","strategyName":"sma-cross","symbol":"BTCUSDT",…,"statistics":{"sharpeRatio":0.12,…},…}
+//! ```
+//!
+//! Only `key` and what was measured are read back; the rest is for whoever looks into the file. Lines of other sweeps
+//! stay and are not looked at, and a line that was damaged is one of them: its run is run again.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::Value;
+use sigbox_engine::stats::{METRICS, Statistics, Summary, Unit};
+
+use super::Case;
+
+/// What a run amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// The numbers of its closed trades. As JSON: each of [`METRICS`] by its name, `null` for one that is not there.
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    pub statistics: Statistics,
+    /// Proposals and fills refused by the risk rules.
+    pub risk_rejections: u64,
+    /// Proposals that broke a rule.
+    pub invalid_signals: u64,
+    /// Answers that failed.
+    pub strategy_failures: u64,
+}
+
+impl Measured {
+    pub(super) fn of(summary: &Summary) -> Self {
+        Self {
+            statistics: summary.returns.statistics(),
+            risk_rejections: summary.rejections(),
+            invalid_signals: summary.invalid,
+            strategy_failures: summary.failed,
+        }
+    }
+}
+
+fn write<S: Serializer>(statistics: &Statistics, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(METRICS.iter().map(|metric| {
+        let value = metric.of(statistics).map_or(Value::Null, |value| match metric.unit {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            Unit::Count => Value::from(value as u64),
+            _ => Value::from(value),
+        });
+        (metric.name, value)
+    }))
+}
+
+/// A number of [`Statistics`], from the value of its metric.
+trait Number: Sized {
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+impl Number for u64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_u64()
+    }
+}
+
+impl Number for f64 {
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_f64()
+    }
+}
+
+impl<N: Number> Number for Option<N> {
+    fn from_value(value: &Value) -> Option<Self> {
+        if value.is_null() { Some(None) } else { N::from_value(value).map(Some) }
+    }
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Statistics, D::Error> {
+    statistics(&BTreeMap::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("a number is missing"))
+}
+
+/// Reads each field from the metric it is the value of.
+macro_rules! read_fields {
+    ($numbers:ident: $($name:literal => $field:ident),+ $(,)?) => {
+        // No `..Statistics::default()`: a new number must get its name here before this compiles.
+        Statistics { $($field: Number::from_value($numbers.get($name)?)?,)+ }
+    };
+}
+
+fn statistics(numbers: &BTreeMap<String, Value>) -> Option<Statistics> {
+    Some(read_fields!(numbers:
+        "totalSignals" => trades,
+        "winCount" => wins,
+        "lossCount" => losses,
+        "winRate" => win_rate,
+        "totalPnl" => total_pnl,
+        "totalPnlCost" => total_pnl_cost,
+        "avgPnl" => average_pnl,
+        "medianPnl" => median_pnl,
+        "bestPnl" => best_pnl,
+        "worstPnl" => worst_pnl,
+        "avgWin" => average_win,
+        "avgLoss" => average_loss,
+        "profitFactor" => profit_factor,
+        "expectancy" => expectancy,
+        "certaintyRatio" => certainty,
+        "stdDev" => deviation,
+        "sharpeRatio" => sharpe,
+        "sortinoRatio" => sortino,
+        "annualizedSharpeRatio" => annualized_sharpe,
+        "expectedYearlyReturns" => yearly,
+        "maxDrawdown" => max_drawdown,
+        "calmarRatio" => calmar,
+        "recoveryFactor" => recovery,
+        "tradesPerYear" => trades_a_year,
+        "avgPeakPnl" => average_peak,
+        "avgFallPnl" => average_fall,
+        "avgDuration" => average_minutes,
+        "avgWinDuration" => average_win_minutes,
+        "avgLossDuration" => average_loss_minutes,
+        "avgConsecutiveWinPnl" => average_win_streak,
+        "avgConsecutiveLossPnl" => average_loss_streak,
+        "maxWinStreak" => longest_win_streak,
+        "maxLossStreak" => longest_loss_streak,
+        "finalEquity" => equity,
+    ))
+}
+
+/// Why a results file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// It cannot be opened, read or written.
+    #[error("results {path}: {source}", path = .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("results {path}: holds no results of a sweep; choose another file", path = .path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Another process appends to it.
+    #[error("results {path}: another process writes to this file; wait for it, or choose another one", path = .path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// A results file that is ours to append to, for as long as this is there.
+pub(super) struct ResultsFile {
+    file: File,
+    path: PathBuf,
+    synced: Instant,
+}
+
+/// How every line begins, and how a file of results is told from others.
+const BEGINNING: &[u8] = b"{\"key\":\"";
+
+/// How long a line may wait to be made durable: a sync takes milliseconds, as does a run.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// What is read of a line before it is known to be wanted.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    key: &'a str,
+    #[serde(flatten)]
+    case: &'a Case,
+    #[serde(flatten)]
+    measured: &'a Measured,
+}
+
+impl ResultsFile {
+    /// Opens or creates the file at `path`, takes it for this process, and gives what it has under the `wanted` keys,
+    /// with what each key stands for. A last line without an end is that of a sweep that was killed, and is cut off.
+    pub(super) fn open(
+        path: &Path,
+        wanted: &BTreeMap<&str, usize>,
+    ) -> Result<(Self, BTreeMap<usize, Measured>), ResultsError> {
+        let io = |source| ResultsError::Io { path: path.to_path_buf(), source };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(io)?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+        file.try_lock().map_err(|_| ResultsError::InUse { path: path.to_path_buf() })?;
+        let mut found = BTreeMap::new();
+        let mut reader = BufReader::new(&mut file);
+        let (mut whole_bytes, mut line) = (0, Vec::new());
+        loop {
+            line.clear();
+            let bytes = reader.read_until(b'\n', &mut line).map_err(io)?;
+            let is_whole = line.ends_with(b"\n");
+            let beginning = if is_whole { BEGINNING.len() } else { BEGINNING.len().min(bytes) };
+            if whole_bytes == 0 && !line.starts_with(&BEGINNING[..beginning]) {
+                return Err(ResultsError::Foreign { path: path.to_path_buf() });
+            }
+            if !is_whole {
+                break;
+            }
+            whole_bytes += bytes as u64;
+            let Ok(Keyed { key }) = serde_json::from_slice(&line) else { continue };
+            if let Some(index) = wanted.get(key)
+                && let Ok(measured) = serde_json::from_slice(&line)
+            {
+                found.insert(*index, measured);
+            }
+        }
+        drop(reader);
+        file.set_len(whole_bytes).map_err(io)?;
+        Ok((Self { file, path: path.to_path_buf(), synced: Instant::now() }, found))
+    }
+
+    /// Appends a run.
+    pub(super) fn append(&mut self, key: &str, case: &Case, measured: &Measured) -> Result<(), ResultsError> {
+        let mut line = serde_json::to_vec(&Line { key, case, measured }).expect("a line has text keys");
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|source| self.failed(source))?;
+        if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes every appended run durable.
+    pub(super) fn sync(&mut self) -> Result<(), ResultsError> {
+        self.file.sync_data().map_err(|source| self.failed(source))?;
+        self.synced = Instant::now();
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> ResultsError {
+        ResultsError::Io { path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn case() -> Case {
+        let [strategy, symbol, frame] = ["s", "b", "f"].map(str::to_owned);
+        let settings = [("x".to_owned(), Value::from(1))].into_iter().collect();
+        Case { strategy, symbol, frame, settings, varying: BTreeMap::new() }
+    }
+
+    /// Numbers that are lost when they are written with too few digits, and a zero that has a sign.
+    fn measured() -> Measured {
+        let statistics = Statistics {
+            trades: 3,
+            wins: 2,
+            losses: 1,
+            win_rate: Some(200.0 / 3.0),
+            total_pnl: Some(-0.0),
+            average_pnl: Some(f64::MIN_POSITIVE),
+            median_pnl: Some(0.1 + 0.2),
+            best_pnl: Some(f64::MAX),
+            longest_win_streak: Some(2),
+            ..Statistics::default()
+        };
+        Measured { statistics, risk_rejections: 4, invalid_signals: 5, strategy_failures: 6 }
+    }
+
+    /// A file with this content, opened for keys `a` to `d`.
+    fn open(path: &Path) -> Result<(ResultsFile, BTreeMap<usize, Measured>), ResultsError> {
+        ResultsFile::open(path, &[("a", 0), ("b", 1), ("c", 2), ("d", 3)].into_iter().collect())
+    }
+
+    fn line(key: &str) -> String {
+        let mut line = serde_json::to_string(&Line { key, case: &case(), measured: &measured() }).unwrap();
+        line.push('\n');
+        line
+    }
+
+    #[test]
+    fn every_number_reads_back_to_the_same_bits() {
+        // Each field of its own, so that two that were mixed up would be noticed.
+        let mut numbers: BTreeMap<&str, Value> = BTreeMap::new();
+        for (number, metric) in (1..).zip(&METRICS) {
+            let value = f64::from(number) + if metric.unit == Unit::Count { 0.0 } else { 0.1 };
+            numbers
+                .insert(metric.name, if metric.unit == Unit::Count { Value::from(number) } else { Value::from(value) });
+        }
+        let text = serde_json::to_string(&serde_json::json!({
+            "statistics": numbers, "riskRejections": 0, "invalidSignals": 0, "strategyFailures": 0
+        }));
+        let read: Measured = serde_json::from_str(&text.unwrap()).unwrap();
+        for (number, metric) in (1..).zip(&METRICS) {
+            let value = f64::from(number) + if metric.unit == Unit::Count { 0.0 } else { 0.1 };
+            assert_eq!(metric.of(&read.statistics), Some(value), "{}", metric.name);
+        }
+        for measured in [read, measured()] {
+            let text = serde_json::to_string(&measured).unwrap();
+            let again: Measured = serde_json::from_str(&text).unwrap();
+            assert_eq!(again, measured, "{text}");
+            assert_eq!(serde_json::to_string(&again).unwrap(), text, "signs of zeros included");
+        }
+        assert!(serde_json::to_string(&measured()).unwrap().contains("\"sharpeRatio\":null"));
+    }
+
+    #[test]
+    fn what_was_appended_is_found_by_its_key_and_other_lines_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/results.jsonl");
+        let (mut file, found) = open(&path).unwrap();
+        assert!(found.is_empty());
+        file.append("b", &case(), &measured()).unwrap();
+        file.append("other", &case(), &measured()).unwrap();
+        assert!(matches!(open(&path), Err(ResultsError::InUse { .. })));
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), line("b") + &line("other"));
+
+        // A later version's line, and damage: their runs are run again.
+        let (newer, damaged) = ("{\"key\":\"c\",\"numbers\":[]}\n", "{\"key\":\"d\u{0}\n");
+        let before = line("b") + newer + damaged + &line("a");
+        fs::write(&path, &before).unwrap();
+        let (mut file, found) = open(&path).unwrap();
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(found[&1], measured());
+        file.append("c", &case(), &measured()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before + &line("c"));
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off_wherever_it_was_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        for whole in [String::new(), line("a")] {
+            let torn = line("b");
+            for length in 0..torn.len() {
+                // A new one each time: file systems take their time over a file that is emptied and filled again.
+                let path = dir.path().join(format!("{}-{length}.jsonl", whole.len()));
+                fs::write(&path, whole.clone() + &torn[..length]).unwrap();
+                let (mut file, found) = open(&path).unwrap();
+                assert_eq!(found.len(), whole.lines().count());
+                file.append("c", &case(), &measured()).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), whole.clone() + &line("c"), "torn after {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("candles.csv");
+        for foreign in ["x", "open_time,open\n", "{\"id\":\"a\"}\n", "{\"key\"\n", "\n", "{\"id"] {
+            fs::write(&path, foreign).unwrap();
+            let Err(error) = open(&path) else { panic!("{foreign:?} was taken for results") };
+            let expected = format!("results {}: holds no results of a sweep; choose another file", path.display());
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+        }
+        assert!(matches!(open(dir.path()), Err(ResultsError::Io { .. })));
+    }
+}
