@@ -10,6 +10,20 @@
 
 #![warn(missing_docs)]
 
+mod clock;
+mod curve;
+mod histogram;
+mod html;
+#[cfg(test)]
+mod made_up;
 mod model;
+mod months;
+mod parts;
+mod sweep;
+mod text;
 
-pub use self::model::{Bars, Component, Kind, Report, Run, Source, Timing, TradeRow};
+pub use self::{
+    html::{html, sweep_html},
+    model::{Bars, Component, Kind, Report, Run, Source, Timing, TradeRow},
+    sweep::{Sweep, SweepRow, sweep_markdown},
+};

@@ -7,28 +7,32 @@ pub struct Equity {
     now: f64,
     peak: f64,
     drawdown_percent: f64,
+    last_drawdown_percent: f64,
 }
 
 impl Default for Equity {
     fn default() -> Self {
-        Self { now: 1.0, peak: 1.0, drawdown_percent: 0.0 }
+        Self { now: 1.0, peak: 1.0, drawdown_percent: 0.0, last_drawdown_percent: 0.0 }
     }
 }
 
 impl Equity {
     /// One trade: it first fell to `fall_percent`, then ended at `result_percent`. Once blown, an account stays blown.
     pub fn trade(&mut self, fall_percent: f64, result_percent: f64) {
+        self.last_drawdown_percent = 0.0;
         for (percent, settles) in [(fall_percent.min(0.0), false), (result_percent, true)] {
             let equity = self.now * (1.0 + percent / 100.0);
             if self.is_blown() || equity <= 0.0 {
-                *self = Self { now: 0.0, drawdown_percent: 100.0, ..*self };
+                *self = Self { now: 0.0, drawdown_percent: 100.0, last_drawdown_percent: 100.0, ..*self };
                 return;
             }
             if settles {
                 self.now = equity;
                 self.peak = self.peak.max(equity);
             }
-            self.drawdown_percent = self.drawdown_percent.max((self.peak - equity) / self.peak * 100.0);
+            let below_percent = (self.peak - equity) / self.peak * 100.0;
+            self.last_drawdown_percent = self.last_drawdown_percent.max(below_percent);
+            self.drawdown_percent = self.drawdown_percent.max(below_percent);
         }
     }
 
@@ -50,6 +54,12 @@ impl Equity {
         self.drawdown_percent
     }
 
+    /// How far it lay below its peak at the lowest point of the last trade, percent.
+    #[must_use]
+    pub const fn last_drawdown_percent(&self) -> f64 {
+        self.last_drawdown_percent
+    }
+
     /// Whether everything was lost.
     #[must_use]
     pub const fn is_blown(&self) -> bool {
@@ -69,6 +79,8 @@ mod tests {
         equity.trade(-5.0, -20.0);
         assert!((equity.drawdown_percent - 20.0).abs() < 1e-9, "{equity:?}");
         assert!((equity.below_peak_percent() - 20.0).abs() < 1e-9, "{equity:?}");
+        equity.trade(0.0, 15.0);
+        assert!((equity.last_drawdown_percent - 20.0).abs() < 1e-9 && equity.below_peak_percent() < 10.0, "{equity:?}");
         equity.trade(-100.0, 50.0);
         equity.trade(0.0, 50.0);
         assert_eq!((equity.now, equity.drawdown_percent), (0.0, 100.0));
