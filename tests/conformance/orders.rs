@@ -10,7 +10,7 @@ use sigbox::{
     run::{Event, Journal, Live, LiveOptions, Notice, OnCorrupt, Sink, Stop, Stores},
     store::{MemoryStore, Store},
 };
-use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair, stats::Summary};
+use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair, stats::Summary};
 use tokio::sync::watch;
 
 use super::scene::{BTC, Scene, at, check, story};
@@ -175,7 +175,7 @@ async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, wit
     let mut journal = Journal::open(file, |_: &Event| {}).unwrap();
     let from_ms = ["a", "b"].iter().map(|name| journal.recall("binance", name, BTC).ask_from_ms).min().flatten();
     let market = Market::new([(BTC.to_owned(), Series::empty())]);
-    let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, 5);
+    let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, Settings::default());
     let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
     let stores = Stores::all_in(store);
     let live = Live::start(scene.setup(market), stores, feed, options, &mut journal).await.unwrap();
