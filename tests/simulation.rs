@@ -56,7 +56,9 @@ fn a_live_run_is_its_backtest() {
         // The candle after the last boundary ends what a backtest still holds; a live run goes on.
         let last_ms = simulation.last_asked_ms();
         let (tested, traded) = (tested.before(last_ms), traded.before(last_ms));
-        assert!(tested.of("closed").len() > 20, "there is something to compare: {}", tested.of("closed").len());
+        if tested.of("closed").len() < 20 {
+            return Err(format!("there is little to compare: {tested:?}"));
+        }
         first_difference(&traded, &tested).map_or(Ok(()), Err)
     });
 }
