@@ -9,3 +9,4 @@ mod guests;
 mod signals;
 mod support;
 mod vectors;
+mod walk;
