@@ -3,7 +3,7 @@
 //! Kills come at random moments. `SIGBOX_CRASH_SEED=<number>` repeats the moments of an earlier run as far as the
 //! machine allows; `SIGBOX_SLOW_TESTS=1` kills a hundred times instead of fifteen.
 
-mod chaos;
+pub(crate) mod chaos;
 mod every_step;
 mod left_behind;
 mod restored;

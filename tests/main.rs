@@ -11,3 +11,4 @@ mod signals;
 mod simulation;
 mod support;
 mod vectors;
+mod walk;

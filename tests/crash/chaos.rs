@@ -21,7 +21,7 @@ fn ambition() -> (usize, f64) {
 }
 
 #[expect(clippy::print_stdout, reason = "shown when the test fails, to repeat it")]
-fn dice() -> Rng {
+pub(crate) fn dice() -> Rng {
     let seed = match env::var("SIGBOX_CRASH_SEED") {
         Ok(seed) => seed.parse().expect("SIGBOX_CRASH_SEED is a number"),
         Err(_) => fastrand::u64(..),

@@ -7,12 +7,12 @@ use sigbox_engine::stats::Metric;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  something unforeseen
-  2  the command line or the configuration is wrong
-  3  a plugin cannot be built, loaded or started
-  4  candles are missing or wrong, or the feed failed
-  5  stored state cannot be read, written or trusted
+  0    done
+  1    something unforeseen
+  2    the command line or the configuration is wrong
+  3    a plugin cannot be built, loaded or started
+  4    candles are missing or wrong, or the feed failed
+  5    stored state cannot be read, written or trusted
   130  a sweep was interrupted; the same command goes on
 
 Environment:
