@@ -6,6 +6,8 @@ mod crash;
 mod features;
 mod guests;
 #[cfg(unix)]
+mod report_page;
+#[cfg(unix)]
 mod signals;
 mod support;
 mod vectors;
