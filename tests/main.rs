@@ -7,6 +7,8 @@ mod crash;
 mod features;
 mod guests;
 #[cfg(unix)]
+mod report_page;
+#[cfg(unix)]
 mod signals;
 mod simulation;
 mod support;

@@ -20,3 +20,15 @@ pub(crate) use self::{
 pub(crate) fn slow_tests() -> bool {
     std::env::var_os("SIGBOX_SLOW_TESTS").is_some_and(|value| value == "1")
 }
+
+/// Says loudly that something was not tested because a program is missing. Continuous integration has them all: there
+/// it is a failure.
+#[cfg(unix)]
+pub(crate) fn not_run(what: &str, program: &str) {
+    use std::{env, io::Write as _};
+
+    let ci = ["SIGBOX_CI", "CI"].iter().any(|name| env::var_os(name).is_some());
+    assert!(!ci, "{what} was not tested: {program} is not on PATH");
+    // Not `eprintln`, which is only shown of tests that fail.
+    let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}: {program} is not on PATH");
+}
