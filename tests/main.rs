@@ -2,6 +2,7 @@
 
 mod backtest;
 mod cli;
+mod conformance;
 mod crash;
 mod features;
 mod guests;

@@ -1,0 +1,10 @@
+//! The checklist of the specification, sections 13.1 to 13.5, 13.7 and 13.8: each id has a test whose name carries it,
+//! or a reason why there is none.
+//!
+//! `conformance/*.md` list them, `check.rs` sees to it that the lists are right, and the other modules hold the tests
+//! that are not told elsewhere already. Stories are written in the words of `stage.rs`.
+
+mod lifecycle;
+mod restore;
+mod sequence;
+mod stage;
