@@ -4,7 +4,10 @@
 //! `conformance/*.md` list them, `check.rs` sees to it that the lists are right, and the other modules hold the tests
 //! that are not told elsewhere already. Stories are written in the words of `stage.rs`.
 
+mod check;
+mod hazards;
 mod lifecycle;
+mod patience;
 mod restore;
 mod sequence;
 mod stage;

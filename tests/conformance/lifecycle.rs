@@ -139,7 +139,7 @@ fn s_bt_02_s_bt_04_progress_goes_from_nothing_to_all_and_says_so_once() {
 
 #[test]
 fn s_bt_03_who_breaks_a_backtest_off_has_the_beginning_of_the_whole() {
-    let swings = vec!["100 * 2 | 102 | 100 * 1500"; 6].join(" | ");
+    let swings = ["100 * 2 | 102 | 100 * 1500"; 6].join(" | ");
     let scene = scene(&swings).trades("1..: long tp=102 sl=99");
     let (broken_off, ended) = scene.backtest_while(|done, _| done == 0);
     ended.unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sigbox::{
-    run::{Domain, RunError, Stop, Stores, pair_address},
+    run::{Domain, RunError, Stores, pair_address},
     store::{MemoryStore, Store},
 };
 use sigbox_engine::risk::Rule;

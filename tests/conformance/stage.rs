@@ -27,7 +27,11 @@ use sigbox_engine::{
     trader::Answer,
 };
 
-pub(super) use self::{told::Told, words::row, world::World};
+pub(super) use self::{
+    told::Told,
+    words::{answer, candles, row},
+    world::World,
+};
 use self::{
     told::{Entry, Log},
     words::Script,
@@ -81,7 +85,7 @@ pub(super) fn scene(prices: &str) -> Scene {
     Scene {
         settings: Settings { avg_price_candles_count: 1, ..Settings::default() },
         frame: Frame::default(),
-        markets: vec![(BTC, words::candles(prices))],
+        markets: vec![(BTC, candles(prices))],
         traders: Vec::new(),
         profiles: Vec::new(),
         stop: None,
@@ -92,7 +96,7 @@ pub(super) fn scene(prices: &str) -> Scene {
 impl Scene {
     /// Prices of one more symbol.
     pub(super) fn market(mut self, symbol: &'static str, prices: &str) -> Self {
-        self.markets.push((symbol, words::candles(prices)));
+        self.markets.push((symbol, candles(prices)));
         self
     }
 
@@ -197,9 +201,8 @@ impl Scene {
         let mut events = EventWriter::new(&mut written);
         let setup = self.setup(Market::new(self.series()), &log);
         let ended = Backtest::new(setup, &self.frame).and_then(|backtest| {
-            backtest.run(&mut events, |now| match progress(now.done, now.total) {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
+            backtest.run(&mut events, |now| {
+                if progress(now.done, now.total) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
         });
         events.finish().expect("memory takes events");

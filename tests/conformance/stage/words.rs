@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use sigbox_engine::{Candle, MINUTE_MS, Proposal, Side, trader::Answer};
+use sigbox_engine::{Candle, Proposal, Side, trader::Answer};
 
 use super::{BTC, EXCHANGE, at};
 
@@ -44,6 +44,11 @@ fn number(text: &str) -> f64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
 }
 
+/// `long tp=102 sl=99`
+pub(in super::super) fn answer(words: &str) -> Answer {
+    Answer::Trade(proposal(words))
+}
+
 fn proposal(words: &str) -> Proposal {
     let mut proposal = Proposal {
         id: None,
@@ -75,7 +80,7 @@ fn proposal(words: &str) -> Proposal {
 }
 
 /// `100 | 101 98 100 | 100 * 20`: a price, or high, low and close, and how many minutes in a row.
-pub(super) fn candles(prices: &str) -> Vec<Candle> {
+pub(in super::super) fn candles(prices: &str) -> Vec<Candle> {
     let mut candles = Vec::new();
     for segment in prices.split('|') {
         let (prices, minutes) = segment.split_once('*').map_or((segment, 1), |(prices, minutes)| {

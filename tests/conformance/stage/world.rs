@@ -84,13 +84,6 @@ impl World {
         Events::parse(&fs::read_to_string(self.events_file()).expect("a run wrote events"))
     }
 
-    /// Forgets what was announced, as on a new machine with the same stores.
-    pub(in super::super) fn forget_events(&self) {
-        for name in ["events.jsonl", "events.jsonl.reached"] {
-            fs::remove_file(self.dir.path().join(name)).expect("a run wrote events");
-        }
-    }
-
     /// One process, to the end of the candles: what it asked, read, wrote and announced.
     pub(in super::super) fn live(&self, scene: &Scene) -> Told {
         let (told, ended) = self.try_live(scene);
