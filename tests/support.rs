@@ -4,6 +4,7 @@ mod audit;
 mod binary;
 mod configuration;
 mod events;
+mod journal;
 mod plugins;
 mod workplace;
 
@@ -12,6 +13,7 @@ pub(crate) use self::{
     binary::{binary, repository},
     configuration::{Configuration, recipe},
     events::{Events, first_difference, pair_of},
+    journal::journal,
     plugins::plugin,
     workplace::{Running, Workplace},
 };

@@ -65,7 +65,7 @@ fn a_line_that_is_no_event_is_refused_with_its_number() {
 }
 
 #[test]
-fn a_row_nobody_can_read_is_set_aside_and_trading_goes_on_flat() {
+fn v_per_01_a_row_nobody_can_read_is_set_aside_and_trading_goes_on_flat() {
     let cases = [
         ("{\"id\":\"cut o", "EOF while parsing a string"),
         ("", "EOF while parsing a value"),
@@ -117,7 +117,7 @@ fn a_row_nobody_can_read_stops_a_run_that_is_to_halt() {
 }
 
 #[test]
-fn a_row_of_another_exchange_is_left_alone() {
+fn v_per_02_l_rec_19_a_row_of_another_exchange_is_left_alone() {
     let configuration = Configuration::sma_cross(2);
     let (disturbed, _) = killed(&configuration);
     let documents = disturbed.documents();

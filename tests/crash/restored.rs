@@ -63,7 +63,7 @@ fn shown(workplace: &Workplace) -> Value {
 }
 
 #[test]
-fn a_position_of_the_reference_is_traded_to_its_end() {
+fn v_per_03_a_position_of_the_reference_is_traded_to_its_end() {
     let workplace = workplace(&configuration());
     let opened = candle(300);
     let row = row(&opened, 11_949, false);
@@ -120,7 +120,7 @@ fn an_order_of_the_reference_waits_on() {
 }
 
 #[test]
-fn a_row_found_in_both_homes_is_the_open_position() {
+fn l_rec_15_a_row_found_in_both_homes_is_the_open_position() {
     for look_first in [false, true] {
         let workplace = workplace(&configuration());
         let candle = candle(300);
@@ -165,7 +165,7 @@ fn an_order_beside_the_position_of_another_signal_is_set_aside() {
 }
 
 #[test]
-fn a_slot_without_a_position_is_dropped_and_one_with_a_position_counts() {
+fn l_rec_22_a_slot_without_a_position_is_dropped_and_one_with_a_position_counts() {
     let strategy = |settings: &str| {
         Configuration::new()
             .generated("BTCUSDT", SEED, DAYS)

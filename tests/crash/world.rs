@@ -21,8 +21,7 @@ use sigbox::{
     feed::ReplayFeed,
     market::Market,
     run::{
-        Event, Journal, JournalError, Live, LiveOptions, Native, Notice, OnCorrupt, Profile, SeatSetup, Setup, Sink,
-        Stop, Stores,
+        Event, Journal, Live, LiveOptions, Native, Notice, OnCorrupt, Profile, SeatSetup, Setup, Sink, Stop, Stores,
     },
     store::{Address, MemoryStore, Store, StoreError},
 };
@@ -35,7 +34,7 @@ use sigbox_engine::{
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::support::{Events, Known, recipe};
+use crate::support::{Events, Known, journal, recipe};
 
 /// How long an order waits.
 const AWAIT_MINUTES: u32 = 20;
@@ -207,22 +206,10 @@ impl World {
         }
     }
 
-    /// The event file. A lock is shared with every process that is being started at the moment, until it has become
-    /// the program it is to be; other tests start processes, so it may take a moment.
-    async fn journal(&self) -> Journal<impl FnMut(&Event) + use<>> {
-        for _ in 0..100 {
-            match Journal::open(&self.events_file(), |_: &Event| {}) {
-                Err(JournalError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
-                opened => return opened.expect("the events can be continued"),
-            }
-        }
-        panic!("the events are in use for five seconds");
-    }
-
     async fn process(&self, fate: &Arc<Fate>) {
         let store: Arc<dyn Store> =
             Arc::new(FatefulStore { documents: Arc::clone(&self.documents), fate: Arc::clone(fate) });
-        let mut journal = self.journal().await;
+        let mut journal = journal(&self.events_file(), |_: &Event| {}).await;
         let since = self.pairs().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
         let candles = self.candles();
         let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));

@@ -96,17 +96,18 @@ impl Workplace {
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let output = tempfile::tempdir().expect("a temporary directory can be made");
         let file = |name: &str| File::create(output.path().join(name)).expect("a file can be written");
-        let child = Command::new(binary())
-            .args(arguments)
-            .current_dir(self.dir.path())
-            // What the person who runs the tests has set is not what is tested.
-            .env_remove("SIGBOX_LOG")
-            .env("COLUMNS", "100")
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
-            .spawn()
-            .expect("the command starts");
+        let mut command = self.command(arguments);
+        let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("the command starts");
         Running { child, output }
+    }
+
+    /// The command, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(self.dir.path());
+        // What the person who runs the tests has set is not what is tested.
+        command.env_remove("SIGBOX_LOG").env("COLUMNS", "100");
+        command
     }
 }
 

@@ -13,7 +13,7 @@ use sigbox::{
 };
 use tokio::sync::watch;
 
-use crate::{args, interrupts::Interrupts, plugins};
+use crate::{announce::Announcer, args, interrupts::Interrupts, plugins};
 
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
@@ -26,6 +26,18 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
 
 async fn trade(command: &args::Live, config: &Config) -> anyhow::Result<()> {
     let stop = stop_on_signals(command.drain)?;
+    let announcer = Announcer::start();
+    let done = trade_until(command, config, stop, announcer.listener()).await;
+    announcer.finish();
+    done
+}
+
+async fn trade_until(
+    command: &args::Live,
+    config: &Config,
+    stop: watch::Receiver<Stop>,
+    announce: impl FnMut(&Event),
+) -> anyhow::Result<()> {
     let events = command.events.clone().unwrap_or_else(|| events_file(config));
     match config.live.feed {
         FeedChoice::Replay => {
@@ -99,11 +111,6 @@ fn flat_since<L: FnMut(&Event)>(config: &Config, journal: &Journal<L>) -> Option
     let since = pairs.map(|(strategy, symbol)| journal.recall(&config.exchange_name, strategy, symbol).ask_from_ms);
     // None comes first: a trader that never did anything has to be asked from the start.
     since.min().flatten()
-}
-
-/// One line for each event, on standard output.
-fn announce(event: &Event) {
-    println!("{}", event.headline());
 }
 
 /// Watches for interrupts: the first one stops, at once or when flat; a second one stops at once.

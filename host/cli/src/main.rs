@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this crate is for")]
 
+mod announce;
 mod args;
 mod backtest;
 mod exit;
@@ -28,7 +29,13 @@ fn main() -> ExitCode {
         Command::Backtest(_) | Command::Walk(_) | Command::State(_) | Command::Init(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("SIGBOX_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // A line that nobody takes is lost; to say so where it could not be said would be a panic.
+        .log_internal_errors(false)
+        .init();
 
     let done = match args.command {
         Command::Backtest(command) => backtest::run(&command),

@@ -349,3 +349,16 @@ impl Position {
         Noted::Neither
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_a_percentage_wherever_the_level_lies() {
+        let cases = [(0.0, 4.0, 0.0), (1.0, 4.0, 25.0), (9.0, 4.0, 100.0), (1.0, 0.0, 100.0), (1.0, -2.0, 100.0)];
+        for (covered, distance, percent) in cases {
+            assert_eq!(progress_percent(covered, distance), percent, "{covered} of {distance}");
+        }
+    }
+}

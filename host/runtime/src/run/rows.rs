@@ -154,6 +154,10 @@ fn parse_row(document: &[u8], pair: &Pair) -> Result<Option<Row>, RowFault> {
 /// The position in a `signal` document; `None` when it says flat.
 pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Position>, RowFault> {
     let Some(row) = parse_row(document, pair)? else { return Ok(None) };
+    if row.is_scheduled {
+        // A backend that takes two domains for one hands out the order that waits (hazard H-51).
+        return Err(RowFault::Corrupt("it is an order that waits, where positions are kept".to_owned()));
+    }
     if row.pending_at == 0 {
         return Err(RowFault::Corrupt("pendingAt is 0, but the position is open".to_owned()));
     }
@@ -175,6 +179,9 @@ pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) 
 /// The order in a `schedule` document; `None` when it says that none waits.
 pub(crate) fn parse_order(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Order>, RowFault> {
     let Some(row) = parse_row(document, pair)? else { return Ok(None) };
+    if !row.is_scheduled {
+        return Err(RowFault::Corrupt("it is a position, where orders that wait are kept".to_owned()));
+    }
     Ok(Some(Order { signal: Arc::new(row.signal(pair, settings)?) }))
 }
 

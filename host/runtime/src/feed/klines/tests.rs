@@ -352,7 +352,7 @@ async fn after_a_pause_of_the_process_all_that_was_missed_is_added_at_once() {
 }
 
 #[tokio::test]
-async fn during_an_outage_boundaries_go_on_and_after_it_nothing_is_missing() {
+async fn l_liv_04_during_an_outage_boundaries_go_on_and_after_it_nothing_is_missing() {
     let mut bench = Bench::running(&[BTC], |_| {}).await;
     for minute in 1..=4 {
         for _ in 0..3 {

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
+    fn l_hrd_04_temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);
         documents.write(&at("BTCUSDT"), b"1").unwrap();
