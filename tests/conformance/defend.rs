@@ -106,15 +106,12 @@ fn s_def_14_s_oth_03_a_candle_that_crosses_both_levels_closes_at_the_stop() {
 #[test]
 fn s_def_15_a_backtest_without_its_candles_ends_with_an_error_that_names_the_first() {
     let scene = Scene::new("42000 | flat 10").trades("2 long tp=43000 sl=41000 life=3");
-    let mut written = Vec::new();
-    let mut writer = EventWriter::new(&mut written);
-    let error = scene.tell_until(Some(20), &mut writer).unwrap_err();
-    writer.finish().unwrap();
+    let (told, ended) = scene.run_until(Some(20));
+    let error = ended.unwrap_err();
     assert!(matches!(&error, RunError::MissingCandle { symbol, open_ms } if symbol == BTC && *open_ms == at(10)));
     let message =
         "there is no candle of BTCUSDT that opens at 2024-01-01T00:10:00Z; the candles end or have a gap there";
     assert_eq!(error.to_string(), message);
-    let told = Events::parse(&String::from_utf8(written).unwrap());
     assert_eq!(story(&told, false), ["2 opened 42000", "5 time_expired 42000 -0.40 %"], "what came before is told");
 }
 
@@ -154,12 +151,12 @@ impl Sink for Failing {
 fn s_def_16_who_listens_and_fails_stops_nothing_and_the_failure_is_not_lost() {
     let scene = Scene::new("42000 | to 44000 in 10 | flat 5").trades("long tp=43000 sl=41000");
     let mut failing = Failing::default();
-    scene.tell(&mut failing).unwrap();
+    scene.tell(None, &mut failing).unwrap();
     assert_eq!(failing.told, scene.events().lines().len(), "it is told all the rest as well");
 
     let mut disk = Full { taken: Vec::new() };
     let mut writer = EventWriter::new(&mut disk);
-    scene.tell(&mut writer).unwrap();
+    scene.tell(None, &mut writer).unwrap();
     assert_eq!(writer.finish().unwrap_err().to_string(), "no room");
     let told = Events::parse(&String::from_utf8(disk.taken).unwrap());
     assert_eq!(story(&told, false), ["0 opened 42000"]);

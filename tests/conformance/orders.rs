@@ -41,7 +41,7 @@ fn s_sch_06_orders_are_counted_with_how_they_ended() {
         let mut counted = Counted::default();
         let chart = "42000 | to 40800 in 6 | to 44000 in 10 | flat 20";
         let scene = Scene::new(chart).trades(script).settings(|settings| settings.schedule_await_minutes = 5);
-        scene.tell(&mut counted).unwrap();
+        scene.tell(None, &mut counted).unwrap();
         let orders = counted.0.orders;
         (orders.scheduled, orders.activated, orders.cancelled(), orders.cancellation_rate())
     };

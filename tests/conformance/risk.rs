@@ -157,7 +157,7 @@ fn s_rsk_09_every_profile_must_let_a_signal_pass_and_the_first_refusal_is_told()
 #[test]
 fn s_rsk_10_two_profiles_of_one_name_are_refused() {
     let scene = Scene::new(FLAT).profile("one", ONE).profile("other", ONE).profile("one", ONE).trades("");
-    let error = scene.tell(&mut Silence).unwrap_err();
+    let error = scene.tell(None, &mut Silence).unwrap_err();
     assert_eq!(error.to_string(), "there are two risk profiles \"one\"; give one another name");
 }
 

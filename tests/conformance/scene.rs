@@ -165,26 +165,28 @@ impl Scene {
         }
     }
 
-    /// The whole backtest, told to `sink`.
-    pub(super) fn tell(&self, sink: &mut dyn Sink) -> Result<(), RunError> {
-        self.tell_until(None, sink)
-    }
-
-    /// The backtest, with `end` as the last minute strategies are asked at.
-    pub(super) fn tell_until(&self, end: Option<i64>, sink: &mut dyn Sink) -> Result<(), RunError> {
+    /// The whole backtest, told to `sink`; strategies are asked until minute `end`, or as long as there are candles.
+    pub(super) fn tell(&self, end: Option<i64>, sink: &mut dyn Sink) -> Result<(), RunError> {
         let frame = Frame { end_ms: end.map(at), interval: self.ask_every, ..Frame::default() };
         let backtest = Backtest::new(self.setup(Market::new(self.series())), &frame)?;
         backtest.run(sink, |_| ControlFlow::Continue(()))
     }
 
-    /// Every event of the backtest.
-    pub(super) fn events(&self) -> Events {
+    /// Every event of a backtest, and how it ended.
+    pub(super) fn run_until(&self, end: Option<i64>) -> (Events, Result<(), RunError>) {
         let mut written = Vec::new();
         let mut writer = EventWriter::new(&mut written);
-        self.tell(&mut writer).unwrap_or_else(|error| panic!("{error}"));
+        let ended = self.tell(end, &mut writer);
         writer.finish().expect("memory takes everything");
         let events = Events::parse(&String::from_utf8(written).expect("events are text"));
         audit(&events);
+        (events, ended)
+    }
+
+    /// Every event of a backtest that must end well.
+    pub(super) fn events(&self) -> Events {
+        let (events, ended) = self.run_until(None);
+        ended.unwrap_or_else(|error| panic!("{error}"));
         events
     }
 

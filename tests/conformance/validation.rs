@@ -1,6 +1,8 @@
 //! Section 13.4: nonsense is refused, and what is merely unusual is traded.
 
-use super::scene::{Scene, at, check};
+use sigbox::run::RunError;
+
+use super::scene::{Scene, at, check, story};
 
 #[test]
 fn s_san_01_s_san_02_s_san_03_s_san_04_s_san_05_s_san_06_numbers_beyond_the_limits_are_refused() {
@@ -28,6 +30,18 @@ fn s_san_01_s_san_02_s_san_03_s_san_04_s_san_05_s_san_06_numbers_beyond_the_limi
         });
         assert_eq!(scene.story(), [format!("0 refused {rules}")], "{signal}");
     }
+}
+
+#[test]
+fn s_san_07_candles_out_of_this_world_are_not_traded_on() {
+    let scene = Scene::new("42000 | flat 30 | gap 0.1 | flat 19 | gap 42000 | flat 20")
+        .trades("2 long tp=43000 sl=41000 life=3 | 28 long tp=43000 sl=41000 | 40 long tp=0.2 sl=0.09");
+    let (told, ended) = scene.run_until(None);
+    let error = ended.unwrap_err();
+    assert!(matches!(&error, RunError::AnomalousCandle { candle, .. } if candle.open_ms == at(30)), "{error}");
+    // What is held when the first of them is reached is not stopped by it.
+    let expected = ["2 opened 42000", "5 time_expired 42000 -0.40 %", "28 opened 42000"];
+    assert_eq!(story(&told, false), expected);
 }
 
 #[test]

@@ -495,7 +495,7 @@ fn flat(open_time_ms: i64, price: f64) -> Candle {
 }
 
 #[tokio::test]
-async fn s_san_07_l_cch_15_an_answer_with_a_fault_is_refused_as_a_whole_and_asked_for_again() {
+async fn l_cch_15_an_answer_with_a_fault_is_refused_as_a_whole_and_asked_for_again() {
     for (change, expected) in UNUSABLE {
         let mut bench = Bench::running(&[BTC], |settings| settings.retry_count = 2).await;
         bench.clock.advance_ms(5 * MINUTE_MS);
