@@ -367,9 +367,12 @@ fn a_chosen_trade_is_shown_in_the_chart_of_its_symbol() {
         assert_eq!(symbol, "ETHUSDT");
         assert_eq!(browser.run("document.querySelector('#trade h3').textContent"), format!("Trade {}", index + 1));
         assert_eq!(browser.run("document.querySelector('#trade-list tr.chosen td').textContent"), number(index + 1));
-        let rect = browser.run("(({ top, bottom }) => [top, bottom, innerHeight])(document.querySelector('#price-chart').getBoundingClientRect())");
-        let in_view = rect[0].as_f64() >= Some(0.0) && rect[1].as_f64() <= rect[2].as_f64();
-        assert!(in_view, "{screen:?}: the chart is not in view: {rect}");
+        let edges = browser.run(
+            "(({ top, bottom }) => [top, bottom, innerHeight])(
+                document.querySelector('#price-chart').getBoundingClientRect())",
+        );
+        let in_view = edges[0].as_f64() >= Some(0.0) && edges[1].as_f64() <= edges[2].as_f64();
+        assert!(in_view, "{screen:?}: the chart is not in view: {edges}");
 
         click(&mut browser, "#trade .previous");
         assert_eq!(browser.run("document.querySelector('#trade h3').textContent"), format!("Trade {index}"));

@@ -32,5 +32,6 @@ pub(crate) fn not_run(what: &str, program: &str) {
     let ci = ["SIGBOX_CI", "CI"].iter().any(|name| env::var_os(name).is_some());
     assert!(!ci, "{what} was not tested: {program} is not on PATH");
     // Not `eprintln`, which is only shown of tests that fail.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}: {program} is not on PATH");
+    let said = format!("NOT TESTED: {what}: {program} is not on PATH\n");
+    let _ = std::io::stderr().write_all(said.as_bytes());
 }

@@ -115,7 +115,8 @@ function legend(id, chart, text, rest) {
 function distributionChart(id, { bins, unit }) {
   const values = bins.map(([from, , count]) => ({ time: from, value: count }));
   const digits = Math.max(0, ...bins.map(([from]) => (String(from).split(".")[1] ?? "").length));
-  const chart = newChart(id, { localization: { precision: Math.min(digits, 6) } }, LightweightCharts.createOptionsChart);
+  const localization = { precision: Math.min(digits, 6) };
+  const chart = newChart(id, { localization }, LightweightCharts.createOptionsChart);
   const series = chart.addSeries(LightweightCharts.HistogramSeries, {
     priceFormat: { type: "custom", minMove: 1, formatter: (value) => fixed(value, 0) },
     lastValueVisible: false,

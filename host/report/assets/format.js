@@ -19,7 +19,7 @@ function duration(seconds) {
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];
-  const parts = days ? [days && `${fixed(days, 0)} d`, hours && `${hours} h`] : [hours && `${hours} h`, rest && `${rest} min`];
+  const parts = [days && `${fixed(days, 0)} d`, hours && `${hours} h`, !days && rest && `${rest} min`];
   return parts.filter(Boolean).join(" ");
 }
 

@@ -6,10 +6,15 @@
 class Levels {
   #chart; #series; #update; #colour; #trades = []; #selected = null;
 
+  // Below the bars, and above them.
   #views = [
-    { zOrder: () => "bottom", renderer: () => ({ draw: (target) => this.#draw(target, this.#trades, this.#drawTrade) }) },
-    { zOrder: () => "top", renderer: () => ({ draw: (target) => this.#draw(target, [this.#selected], this.#drawNames) }) },
+    this.#view("bottom", (target) => this.#draw(target, this.#trades, this.#drawTrade)),
+    this.#view("top", (target) => this.#draw(target, [this.#selected], this.#drawNames)),
   ];
+
+  #view(order, draw) {
+    return { zOrder: () => order, renderer: () => ({ draw }) };
+  }
 
   attached({ chart, series, requestUpdate }) {
     [this.#chart, this.#series, this.#update] = [chart, series, requestUpdate];
@@ -45,8 +50,9 @@ class Levels {
         const [from, to] = [row.from, row.to].map((bar) => scale.logicalToCoordinate(bar));
         const [open, close, profit, loss] = [row.open, row.close, row.takeProfit, row.stopLoss].map((price) =>
           this.#series.priceToCoordinate(price));
+        const at = { from, to, left: from - half, right: to + half, open, close, profit, loss };
         context.save();
-        drawRow.call(this, context, row, { from, to, left: from - half, right: to + half, open, close, profit, loss }, mediaSize);
+        drawRow.call(this, context, row, at, mediaSize);
         context.restore();
       }
     });
@@ -98,22 +104,24 @@ function priceChart({ symbols }, rows) {
   const select = document.getElementById("price-of");
   const hint = document.getElementById("price-hint");
   const chart = newChart("price-chart", { rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.08 } } });
-  const candles = chart.addSeries(LightweightCharts.CandlestickSeries, { borderVisible: false, priceLineVisible: false });
-  const markers = LightweightCharts.createSeriesMarkers(candles, []);
+  const { CandlestickSeries, createSeriesMarkers } = LightweightCharts;
+  const candles = chart.addSeries(CandlestickSeries, { borderVisible: false, priceLineVisible: false });
+  const markers = createSeriesMarkers(candles, []);
   const levels = new Levels();
   candles.attachPrimitive(levels);
   let [symbol, trades, colour, selected] = [null, [], colours(), null];
 
   painted((now) => {
     colour = now;
-    candles.applyOptions({ upColor: colour.up, downColor: colour.down, wickUpColor: colour.up, wickDownColor: colour.down });
+    const [upColor, downColor] = [colour.up, colour.down];
+    candles.applyOptions({ upColor, downColor, wickUpColor: upColor, wickDownColor: downColor });
     levels.paint(colour);
     mark();
   });
   const write = legend("price-chart", chart, ({ seriesData }) => {
     const bar = seriesData.get(candles);
     if (!bar) return null;
-    const [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map((price) => fixed(price, symbol.decimals));
+    const [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(priceText);
     return `${minute(bar.time)}   open ${open}   high ${high}   low ${low}   close ${close}`;
   }, () => (symbol ? `${symbol.name}, ${symbol.bars.interval} bars` : ""));
   chart.timeScale().subscribeVisibleLogicalRangeChange(mark);
@@ -121,15 +129,19 @@ function priceChart({ symbols }, rows) {
   select?.addEventListener("change", () => draw(Number(select.value)));
   draw(Number(select?.value ?? symbols.findIndex(({ bars }) => bars)));
 
+  function priceText(price) {
+    return fixed(price, symbol.decimals);
+  }
+
   // Draws a symbol, by its place in the list.
   function draw(index) {
     symbol = symbols[index];
     const { time, open, high, low, close } = symbol.bars;
     trades = rows.filter((row) => row.symbol === symbol.name && row.from !== null);
-    candles.applyOptions({
-      priceFormat: { type: "custom", minMove: 10 ** -symbol.decimals, formatter: (price) => fixed(price, symbol.decimals) },
-    });
-    candles.setData(time.map((at, bar) => ({ time: at, open: open[bar], high: high[bar], low: low[bar], close: close[bar] })));
+    const bar = (at, index) =>
+      ({ time: at, open: open[index], high: high[index], low: low[index], close: close[index] });
+    candles.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -symbol.decimals, formatter: priceText } });
+    candles.setData(time.map(bar));
     chart.timeScale().fitContent();
     write();
     mark();
@@ -143,23 +155,23 @@ function priceChart({ symbols }, rows) {
     const isRoom = inView.length * MARKER_ROOM <= chart.timeScale().width();
     const few = isRoom ? inView : inView.filter((row) => row === selected);
     const size = few.length > 60 ? 0.7 : 1;
-    const marks = few.flatMap((row) => [
-      row.side === "long"
-        ? { time: symbol.bars.time[row.from], position: "belowBar", shape: "arrowUp", color: colour.accent, size }
-        : { time: symbol.bars.time[row.from], position: "aboveBar", shape: "arrowDown", color: colour.accent, size },
-      {
-        time: symbol.bars.time[row.to],
-        position: "atPriceMiddle",
-        price: row.close,
-        shape: row.result > 0 ? "circle" : "square",
-        color: row.result > 0 ? colour.up : colour.down,
-        size: size * 0.6,
-        text: row === selected ? written("gain", row.result, row) : "",
-      },
-    ]);
+    const marks = few.flatMap((row) => [entryMark(row, size), exitMark(row, size)]);
     markers.setMarkers(marks.sort((left, right) => left.time - right.time));
     levels.show(inView, selected);
-    hint.textContent = isRoom ? "" : `${fixed(inView.length, 0)} trades in view: zoom in or choose one below to see entries and exits`;
+    const hidden = `${fixed(inView.length, 0)} trades in view: zoom in or choose one below to see entries and exits`;
+    hint.textContent = isRoom ? "" : hidden;
+  }
+
+  function entryMark(row, size) {
+    const [position, shape] = row.side === "long" ? ["belowBar", "arrowUp"] : ["aboveBar", "arrowDown"];
+    return { time: symbol.bars.time[row.from], position, shape, color: colour.accent, size };
+  }
+
+  function exitMark(row, size) {
+    const [shape, color] = row.result > 0 ? ["circle", colour.up] : ["square", colour.down];
+    const text = row === selected ? written("gain", row.result) : "";
+    const at = { time: symbol.bars.time[row.to], position: "atPriceMiddle", price: row.close };
+    return { ...at, shape, color, text, size: size * 0.6 };
   }
 
   return {

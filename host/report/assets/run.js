@@ -5,7 +5,8 @@
 function tradeRows({ count, trades, pairs, symbols, notes, reasons }) {
   const columns = Object.entries(trades);
   return Array.from({ length: count }, (_, index) => {
-    const row = Object.fromEntries(columns.map(([key, column]) => [key, Array.isArray(column) ? column[index] : column]));
+    const cell = ([key, column]) => [key, Array.isArray(column) ? column[index] : column];
+    const row = Object.fromEntries(columns.map(cell));
     const [strategy, symbol] = pairs[row.pair];
     return {
       ...row,

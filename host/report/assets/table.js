@@ -1,6 +1,6 @@
 "use strict";
-// A list of thousands of rows: sorted by its headings, filtered by the form above it, a page of it at a time. Texts only
-// ever become text nodes, whatever is in them.
+// A list of thousands of rows: sorted by its headings, filtered by the form above it, a page of it at a time. Texts
+// only ever become text nodes, whatever is in them.
 
 // `root` holds a form, a table whose headings name a key and a kind, and the pager. `choose` is told of a row that
 // somebody wants to see; without it rows cannot be chosen.
@@ -72,7 +72,8 @@ function listRows(root, rows, choose) {
       // Numbers begin with the largest, texts with A.
       descending = sortedBy === key ? !descending : kind !== "text" && kind !== "side";
       [sortedBy, page] = [key, 0];
-      for (const other of headings) other.ariaSort = other === heading ? (descending ? "descending" : "ascending") : "none";
+      headings.forEach((other) => { other.ariaSort = "none"; });
+      heading.ariaSort = descending ? "descending" : "ascending";
       refresh();
     });
   }

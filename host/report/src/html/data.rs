@@ -1,16 +1,17 @@
 //! What the scripts of a run's page draw. Columns of numbers, rounded to what an eye can tell: thousands of trades stay
 //! small. The other reports have every digit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
-use sigbox_engine::{Side, outcome::CloseReason, signal::Pair};
+use sigbox_engine::{Candle, MINUTE_MS, Side, outcome::CloseReason, signal::Pair};
 
 use crate::{
     Bars, Report, TradeRow, clock,
     curve::Grid,
     histogram::{Bin, Histogram},
     parts::Part,
+    text,
 };
 
 /// All of it.
@@ -59,7 +60,7 @@ struct Symbol<'a> {
 /// Times in seconds.
 #[derive(Default, Serialize)]
 struct BarsData {
-    interval: &'static str,
+    interval: String,
     time: Vec<i64>,
     open: Vec<f64>,
     high: Vec<f64>,
@@ -103,43 +104,43 @@ struct Column<T>(Vec<T>);
 const MOST_POINTS: usize = 1000;
 const MOST_POINTS_IN_ALL: usize = 10_000;
 
+/// Bars of all symbols together: of more, some are drawn as one.
+const MOST_BARS: usize = 8000;
+
 /// Characters of a remark: strategies may write whole pages.
 const MOST_NOTE: usize = 200;
 
 impl<'a> Data<'a> {
     pub(super) fn of(report: &'a Report, parts: &[Part<'_>]) -> Self {
-        let mut symbols: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in report.bars.keys().chain(report.trades.iter().map(|row| &row.symbol)) {
-            symbols.insert(name, 0);
-        }
-        for (place, index) in symbols.values_mut().enumerate() {
-            *index = place;
-        }
-        let decimals: Vec<i32> = symbols.keys().map(|name| decimals(report, name)).collect();
-        let symbol = |(name, index): (&&'a str, &usize)| Symbol {
-            name,
-            decimals: decimals[*index],
-            bars: report.bars.get(*name).map(|bars| BarsData::of(bars, decimals[*index])),
-        };
+        let names = symbols(report);
+        let bars: usize = report.bars.values().map(|bars| bars.bars.len()).sum();
+        let together = bars.div_ceil(MOST_BARS).max(1);
+        let drawn = |name: &&str| report.bars.get(*name).map(|bars| Drawn::of(bars, together));
+        let drawn: Vec<Option<Drawn>> = names.iter().map(drawn).collect();
+        let decimals: Vec<i32> = names.iter().map(|name| decimals(report, name)).collect();
 
         let mut pairs: BTreeMap<(&str, usize), usize> = BTreeMap::new();
         let mut notes: BTreeMap<&str, usize> = BTreeMap::new();
         let mut trades = Trades::default();
         for row in &report.trades {
-            let symbol = symbols[row.symbol.as_str()];
+            let symbol = names.binary_search(&row.symbol.as_str()).expect("it is one of them");
             let next = pairs.len();
             let pair = *pairs.entry((&row.strategy, symbol)).or_insert(next);
             let next = notes.len();
             let note = *notes.entry(&row.note).or_insert(next);
-            trades.add(report, row, pair, note, decimals[symbol]);
+            trades.add(report, row, pair, note, drawn[symbol].as_ref(), decimals[symbol]);
         }
 
         let results = report.trades.iter().map(|row| row.trade.result_percent);
+        let symbol = |((name, drawn), decimals): ((&'a str, Option<Drawn>), i32)| {
+            let bars = drawn.map(|drawn| drawn.data(decimals));
+            Symbol { name, decimals, bars }
+        };
         let bin = |Bin { from, to, count }| (rounded(from, 9), rounded(to, 9), count);
         Self {
             curves: Curves::of(report, parts),
             distribution: Histogram::of(results).bins.into_iter().map(bin).collect(),
-            symbols: symbols.iter().map(symbol).collect(),
+            symbols: names.into_iter().zip(drawn).zip(decimals).map(symbol).collect(),
             pairs: in_order(pairs),
             reasons: CloseReason::ALL.map(super::reason),
             notes: in_order(notes).into_iter().map(shortened).collect(),
@@ -174,10 +175,38 @@ impl Curves {
     }
 }
 
-impl BarsData {
-    fn of(bars: &Bars, decimals: i32) -> Self {
-        let mut data = Self { interval: bars.interval.name(), ..Self::default() };
-        for bar in &bars.bars {
+/// Bars as they are drawn.
+struct Drawn {
+    step_ms: i64,
+    bars: Vec<Candle>,
+}
+
+impl Drawn {
+    /// Makes one of each `together` bars.
+    fn of(bars: &Bars, together: usize) -> Self {
+        let merge = |bars: &[Candle]| Candle {
+            high: bars.iter().map(|bar| bar.high).fold(f64::MIN, f64::max),
+            low: bars.iter().map(|bar| bar.low).fold(f64::MAX, f64::min),
+            close: bars[bars.len() - 1].close,
+            volume: bars.iter().map(|bar| bar.volume).sum(),
+            ..bars[0]
+        };
+        let step_ms = bars.interval.ms().saturating_mul(i64::try_from(together).unwrap_or(i64::MAX));
+        Self { step_ms, bars: bars.bars.chunks(together).map(merge).collect() }
+    }
+
+    /// The last bar that had opened by then; `None` before the first one and after the end of the last one.
+    fn place(&self, at_ms: i64) -> Option<usize> {
+        let end_ms = self.bars.last()?.open_time_ms.saturating_add(self.step_ms);
+        let opened = self.bars.partition_point(|bar| bar.open_time_ms <= at_ms);
+        opened.checked_sub(1).filter(|_| at_ms < end_ms)
+    }
+
+    fn data(&self, decimals: i32) -> BarsData {
+        #[expect(clippy::cast_precision_loss, reason = "a bar is short")]
+        let minutes = (self.step_ms / MINUTE_MS) as f64;
+        let mut data = BarsData { interval: text::duration(minutes), ..BarsData::default() };
+        for bar in &self.bars {
             data.time.push(seconds(bar.open_time_ms));
             data.open.push(rounded(bar.open, decimals));
             data.high.push(rounded(bar.high, decimals));
@@ -189,7 +218,15 @@ impl BarsData {
 }
 
 impl<'a> Trades<'a> {
-    fn add(&mut self, report: &'a Report, row: &'a TradeRow, pair: usize, note: usize, decimals: i32) {
+    fn add(
+        &mut self,
+        report: &'a Report,
+        row: &'a TradeRow,
+        pair: usize,
+        note: usize,
+        drawn: Option<&Drawn>,
+        decimals: i32,
+    ) {
         let TradeRow { trade, .. } = row;
         self.pair.push(pair);
         self.side.push(u8::from(row.side == Side::Short));
@@ -210,8 +247,8 @@ impl<'a> Trades<'a> {
         self.leverage.push(rounded(row.multiplier, 2));
         self.note.push(note);
         self.id.push(Some(row.id.as_str()).filter(|id| *id != usual_id(report, row)));
-        let bar = |at_ms| report.bars.get(&row.symbol).and_then(|bars| bar(bars, at_ms));
-        let (from, to) = bar(trade.opened_ms).zip(bar(trade.closed_ms)).unzip();
+        let place = |at_ms| drawn.and_then(|drawn| drawn.place(at_ms));
+        let (from, to) = place(trade.opened_ms).zip(place(trade.closed_ms)).unzip();
         self.from.push(from);
         self.to.push(to);
     }
@@ -238,6 +275,13 @@ impl<T: PartialEq + Serialize> Serialize for Column<T> {
     }
 }
 
+/// All symbols there is something of, by name.
+pub(super) fn symbols(report: &Report) -> Vec<&str> {
+    let of_trades = report.trades.iter().map(|row| row.symbol.as_str());
+    let names: BTreeSet<&str> = report.bars.keys().map(String::as_str).chain(of_trades).collect();
+    names.into_iter().collect()
+}
+
 /// The id of a signal that was given none.
 fn usual_id(report: &Report, row: &TradeRow) -> String {
     let TradeRow { symbol, strategy, .. } = row;
@@ -248,13 +292,6 @@ fn usual_id(report: &Report, row: &TradeRow) -> String {
         frame: report.run.frame.clone(),
     };
     pair.signal_id(row.scheduled_ms)
-}
-
-/// The last bar that had opened by then; `None` before the first one and after the end of the last one.
-fn bar(Bars { interval, bars }: &Bars, at_ms: i64) -> Option<usize> {
-    let end_ms = bars.last()?.open_time_ms.saturating_add(interval.ms());
-    let opened = bars.partition_point(|bar| bar.open_time_ms <= at_ms);
-    opened.checked_sub(1).filter(|_| at_ms < end_ms)
 }
 
 /// Keys by the number each was given.

@@ -53,8 +53,8 @@ fn footer() -> Markup {
     html! {
         footer {
             p {
-                "Made by sigbox " (env!("CARGO_PKG_VERSION")) ". All times are UTC. Results are after fees and slippage; "
-                "what was is no promise of what will be."
+                "Made by sigbox " (env!("CARGO_PKG_VERSION")) ". All times are UTC. Results are after fees and "
+                "slippage; what was is no promise of what will be."
             }
             p {
                 "Charts: TradingView Lightweight Charts™, Copyright © 2026 TradingView, Inc., "

@@ -8,7 +8,7 @@ use sigbox_engine::{
 };
 
 use super::{
-    data::Data,
+    data::{Data, symbols},
     list::{Choice, Column, list},
     number_cell, number_class,
     page::page,
@@ -53,7 +53,9 @@ pub fn html(report: &Report) -> String {
             @if report.trades.is_empty() {
                 section id="equity" {
                     h2 { "Equity" }
-                    p class="empty" { "No position was closed in this run, so there is no equity, no distribution and no list." }
+                    p class="empty" {
+                        "No position was closed in this run, so there is no equity, no distribution and no list."
+                    }
                 }
             } @else {
                 (equity(&parts))
@@ -85,7 +87,7 @@ fn title(Report { tally, .. }: &Report) -> String {
     if tally.pairs.is_empty() { "A run without an event".to_owned() } else { format!("{strategies} on {symbols}") }
 }
 
-fn header(Report { run, tally, trades, .. }: &Report, title: &str) -> Markup {
+fn header(Report { run, tally, trades, bars, .. }: &Report, title: &str) -> Markup {
     let statistics = tally.total.returns.statistics();
     let kind = match run.kind {
         Kind::Backtest => "Backtest",
@@ -113,9 +115,8 @@ fn header(Report { run, tally, trades, .. }: &Report, title: &str) -> Markup {
             }
             nav aria-label="Parts of this page" {
                 a href="#equity" { "Equity" }
-                @if !trades.is_empty() {
-                    a href="#trades" { "Trades" }
-                }
+                @if !bars.is_empty() { a href="#price" { "Price" } }
+                @if !trades.is_empty() { a href="#trades" { "Trades" } }
                 a href="#statistics" { "Statistics" }
                 a href="#happened" { "Orders" }
                 a href="#repeat" { "Repeat it" }
@@ -124,11 +125,14 @@ fn header(Report { run, tally, trades, .. }: &Report, title: &str) -> Markup {
     }
 }
 
+/// What the keyboard does to a chart.
+const KEYS: &str = ". Arrows move it, plus and minus zoom, 0 shows all of it.";
+
 /// A place for a chart. `says` is what it shows, for those who cannot see it.
 pub(super) fn chart(id: &str, says: &str) -> Markup {
     html! {
         p class="legend" id={ (id) "-legend" } aria-hidden="true" {}
-        div class="chart" id=(id) tabindex="0" role="figure" aria-label={ (says) ". Arrows move it, plus and minus zoom, 0 shows all of it." } {}
+        div class="chart" id=(id) tabindex="0" role="figure" aria-label={ (says) (KEYS) } {}
         noscript { p { "The chart needs JavaScript." } }
     }
 }
@@ -163,32 +167,28 @@ fn equity(parts: &[Part<'_>]) -> Markup {
             }
             (chart("equity-chart", &says))
             p class="remark" {
-                "What 1 became, all of it staked on every trade in turn, or the sum of the results. Below: how far the former "
-                "lay under its peak, falls inside trades included."
+                "What 1 became, all of it staked on every trade in turn, or the sum of the results. Below: how far the "
+                "former lay under its peak, falls inside trades included."
             }
         }
     }
 }
 
 fn price(report: &Report) -> Markup {
-    let symbols = report.bars.keys().map(String::as_str).collect::<Vec<_>>();
-    let says = format!("Price of {} with entries, exits and levels of trades", symbols.join(", "));
-    // The data has its symbols in this order, those without bars among them.
-    let mut all: Vec<&str> =
-        report.trades.iter().map(|row| row.symbol.as_str()).chain(symbols.iter().copied()).collect();
-    all.sort_unstable();
-    all.dedup();
+    // A choice is a place in the list of the data.
+    let drawn: Vec<(usize, &str)> =
+        symbols(report).into_iter().enumerate().filter(|(_, symbol)| report.bars.contains_key(*symbol)).collect();
+    let names: Vec<&str> = drawn.iter().map(|(_, symbol)| *symbol).collect();
+    let says = format!("Price of {} with entries, exits and levels of trades", names.join(", "));
     html! {
         section id="price" {
             h2 { "Price and trades" }
             form class="controls" {
-                @if symbols.len() > 1 {
+                @if drawn.len() > 1 {
                     label {
                         "Symbol "
                         select id="price-of" {
-                            @for (index, symbol) in all.iter().enumerate() {
-                                @if symbols.contains(symbol) { option value=(index) { (symbol) } }
-                            }
+                            @for (index, symbol) in &drawn { option value=(index) { (symbol) } }
                         }
                     }
                 }
@@ -367,8 +367,8 @@ fn statistics(parts: &[Part<'_>], left_out: usize) -> Markup {
             h2 { "Statistics" }
             (by_part("Statistics", parts, &rows))
             p class="remark" {
-                "Results are percent of what a trade staked, after fees and slippage. N/A: there are too few trades, or too "
-                "short a time, for this number to mean anything."
+                "Results are percent of what a trade staked, after fees and slippage. N/A: there are too few trades, "
+                "or too short a time, for this number to mean anything."
                 @if left_out > 0 { " " (text::count(left_out as u64)) " more parts are in the JSON report." }
             }
         }
@@ -461,6 +461,7 @@ fn happened(parts: &[Part<'_>]) -> Markup {
 }
 
 fn levels(total: &Summary) -> Markup {
+    let levels = Levels::ALL.iter().zip(total.profit_levels).zip(total.loss_levels);
     html! {
         section id="levels" {
             h2 { "Levels passed" }
@@ -474,7 +475,7 @@ fn levels(total: &Summary) -> Markup {
                         }
                     }
                     tbody {
-                        @for ((level, profit), loss) in Levels::ALL.iter().zip(total.profit_levels).zip(total.loss_levels) {
+                        @for ((level, profit), loss) in levels {
                             tr {
                                 th scope="row" { (level) " %" }
                                 td { (text::count(profit)) }
@@ -554,9 +555,13 @@ pub(super) fn repeat(run: &Run) -> Markup {
     html! {
         section id="repeat" {
             h2 { "To repeat this run" }
-            p {
-                "sigbox " b { (run.version) } ", with the configuration, the components and the candles below: the same "
-                "digests give the same trades. Every event of this run is in " code { (run.events) } "."
+            @if run.version.is_empty() {
+                p { "Nothing is known of the run but its events, " code { (run.events) } "." }
+            } @else {
+                p {
+                    "sigbox " b { (run.version) } ", with the configuration, the components and the candles below: the "
+                    "same digests give the same trades. Every event of this run is in " code { (run.events) } "."
+                }
             }
             @for Component { strategy, plugin, sha256, settings } in &run.components {
                 dl class="source" {
@@ -573,7 +578,10 @@ pub(super) fn repeat(run: &Run) -> Markup {
                     div { dt { "SHA-256" } dd { code { (sha256) } } }
                     div {
                         dt { "Period" }
-                        dd { (minute(span_ms.0)) " to " (minute(span_ms.1)) ", " (text::count(*candles as u64)) " candles" }
+                        dd {
+                            (minute(span_ms.0)) " to " (minute(span_ms.1)) ", "
+                            (text::count(*candles as u64)) " candles"
+                        }
                     }
                 }
             }
@@ -715,6 +723,31 @@ mod tests {
                 assert!(from.is_null() && to.is_null(), "{from} {to}");
             }
         }
+    }
+
+    #[test]
+    fn a_great_many_bars_are_drawn_as_fewer_and_trades_are_where_they_belong() {
+        let mut report = made_up::report(9, 30, &ONE);
+        report.bars = ["BTCUSDT", "X", "Y"].map(|symbol| (symbol.to_owned(), bars(5_001))).into();
+        report.bars.get_mut("BTCUSDT").unwrap().bars[1].high = 50_000.0;
+        let data = data(&html(&report));
+        let drawn = &data["symbols"][0]["bars"];
+        assert_eq!((drawn["interval"].as_str(), drawn["time"].as_array().unwrap().len()), (Some("30 min"), 2501));
+        assert_eq!((&drawn["high"][0], &drawn["high"][1]), (&50_000.0.into(), &41_000.5.into()));
+        for (index, row) in report.trades.iter().enumerate() {
+            let bar = (row.trade.opened_ms - made_up::START_MS) / (2 * 900_000);
+            assert_eq!(data["trades"]["from"][index], bar);
+        }
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_is_known_says_so() {
+        let mut report = made_up::report(10, 3, &ONE);
+        report.run.version.clear();
+        report.run.configuration.clear();
+        report.run.components.clear();
+        report.run.sources.clear();
+        assert!(html(&report).contains("Nothing is known of the run but its events"));
     }
 
     #[test]

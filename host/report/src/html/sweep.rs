@@ -54,7 +54,10 @@ pub fn sweep_html(sweep: &Sweep) -> String {
                     h2 { "Runs" }
                     (list("run-list", "Runs", &columns, &choices))
                     @if rows.len() > MOST_ROWS {
-                        p class="remark" { "These are the best " (text::count(MOST_ROWS as u64)) " of " (text::count(rows.len() as u64)) "." }
+                        p class="remark" {
+                            "These are the best " (text::count(MOST_ROWS as u64)) " of "
+                            (text::count(rows.len() as u64)) "."
+                        }
                     }
                 }
                 (heat_maps(metric, &sweep.heat_maps()))
@@ -81,7 +84,10 @@ fn header(sweep: &Sweep, title: &str) -> Markup {
             p class="kind" { "Sweep" }
             h1 { (title) }
             p class="facts" {
-                span { (text::count(rows.len() as u64)) " runs" @if failed > 0 { ", " (text::count(failed as u64)) " failed" } }
+                span {
+                    (text::count(rows.len() as u64)) " runs"
+                    @if failed > 0 { ", " (text::count(failed as u64)) " failed" }
+                }
                 @if let Some((from_ms, to_ms)) = run.period_ms {
                     span { (minute(from_ms)) " to " (minute(to_ms)) " UTC" }
                 }
@@ -212,9 +218,10 @@ fn heat_map(metric: &Metric, map: &HeatMap) -> Markup {
     };
     let (least, most) =
         numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), it| (least.min(it), most.max(it)));
+    let says = format!("{} of {of} by {down} and {across}", metric.label);
     html! {
         h3 { (of) }
-        div class="scroll" tabindex="0" role="region" aria-label={ (metric.label) " of " (of) " by " (down) " and " (across) } {
+        div class="scroll" tabindex="0" role="region" aria-label=(says) {
             table class="heat" {
                 thead {
                     tr { td {} th scope="colgroup" colspan=(map.values[1].len()) { (across) } }
