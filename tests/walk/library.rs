@@ -126,7 +126,8 @@ fn s_wlk_05_rows_come_in_the_order_of_the_configuration() {
         .unwrap()
         .iter()
         .map(|Row { case, .. }| {
-            format!("{} {} {} {}", case.settings["slow"], case.settings["fast"], case.symbol, case.frame)
+            let varying: serde_json::Value = serde_json::from_str(&case.varying).unwrap();
+            format!("{} {} {} {}", varying["slow"], varying["fast"], case.symbol, case.frame)
         })
         .collect();
     let mut expected = Vec::new();
@@ -187,23 +188,23 @@ fn s_shu_05_a_stopped_sweep_starts_fewer_runs_than_it_lists() {
 fn s_shu_06_of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
     // Both are under way when one is stopped.
     let together = Barrier::new(2);
-    let meet = |met: &mut bool, progress: Progress| {
-        if progress.done > 0 && !std::mem::replace(met, true) {
+    let wait_for_the_other = |waited: &mut bool, progress: Progress| {
+        if progress.done > 0 && !std::mem::replace(waited, true) {
             together.wait();
         }
     };
     let (stopped, other) = (place(), place());
     thread::scope(|scope| {
         let one = scope.spawn(|| {
-            let mut met = false;
+            let mut waited = false;
             walk(&sma_cross(&["BTCUSDT"], &grid_of(400)), &stopped, 1, |progress| {
-                meet(&mut met, progress);
-                if met { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                wait_for_the_other(&mut waited, progress);
+                if waited { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
-        let mut met = false;
+        let mut waited = false;
         let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(30)), &other, 1, |progress| {
-            meet(&mut met, progress);
+            wait_for_the_other(&mut waited, progress);
             ControlFlow::Continue(())
         });
         assert!(one.join().unwrap().is_none());

@@ -49,7 +49,7 @@ impl Sweep {
         struct CandidateJson<'r> {
             rank: Rank,
             strategy_name: &'r str,
-            settings: &'r Map<String, Value>,
+            settings: Value,
             runs: usize,
             measured: usize,
             median: Option<f64>,
@@ -70,7 +70,7 @@ impl Sweep {
             CandidateJson {
                 rank,
                 strategy_name: &case.strategy,
-                settings: &case.settings,
+                settings: Value::Object(object(&case.settings)),
                 runs,
                 measured,
                 median,
@@ -92,7 +92,8 @@ impl Sweep {
             fs::create_dir_all(folder)?;
         }
         let mut out = csv::Writer::from_path(path)?;
-        let settings: BTreeSet<&String> = self.rows.iter().flat_map(|row| row.case.varying.keys()).collect();
+        let settings = self.rows.iter().flat_map(|row| object(&row.case.varying)).map(|(key, _)| key);
+        let settings: BTreeSet<String> = settings.collect();
         let mut header: Vec<String> = ["rank", "strategyName", "symbol", "frameName"].map(str::to_owned).to_vec();
         header.extend(settings.iter().map(|key| format!("settings.{key}")));
         header.extend(METRICS.iter().map(|metric| metric.name.to_owned()));
@@ -100,10 +101,11 @@ impl Sweep {
         out.write_record(header)?;
         for (rank, row) in self.runs() {
             let Case { strategy, symbol, frame, varying, .. } = &row.case;
+            let varying = object(varying);
             let written = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
             let mut record = vec![rank.map(|rank| rank.to_string()).unwrap_or_default()];
             record.extend([strategy, symbol, frame].map(Clone::clone));
-            record.extend(settings.iter().map(|key| varying.get(*key).map(plain).unwrap_or_default()));
+            record.extend(settings.iter().map(|key| varying.get(key).map(plain).unwrap_or_default()));
             record.extend(METRICS.iter().map(|metric| written(row.value(metric))));
             record.extend(match &row.outcome {
                 Ok(measured) => {
@@ -233,7 +235,7 @@ impl Names {
         Self {
             symbol: differ(|case| &case.symbol),
             frame: differ(|case| &case.frame),
-            settings: rows.iter().any(|row| !row.case.varying.is_empty()),
+            settings: rows.iter().any(|row| row.case.varying != "{}"),
         }
     }
 
@@ -245,7 +247,8 @@ impl Names {
     }
 
     fn texts(&self, case: &Case, is_run: bool) -> impl Iterator<Item = String> {
-        let settings: Vec<_> = case.varying.iter().map(|(key, value)| format!("{key} = {}", plain(value))).collect();
+        let settings: Vec<_> =
+            object(&case.varying).into_iter().map(|(key, value)| format!("{key} = {}", plain(&value))).collect();
         let names = [
             (true, case.strategy.clone()),
             (self.symbol && is_run, case.symbol.clone()),
@@ -286,6 +289,11 @@ pub(crate) fn shown(metric: &Metric, value: Option<f64>) -> String {
         Unit::Ratio => format!("{value:.3}"),
         Unit::Minutes => format!("{value:.1} min"),
     }
+}
+
+/// The settings of a case.
+fn object(settings: &str) -> Map<String, Value> {
+    serde_json::from_str(settings).expect("settings are a JSON object")
 }
 
 /// A setting without the quotes of a text.

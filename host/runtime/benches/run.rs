@@ -1,4 +1,4 @@
-//! What a call through the sandbox costs, what a backtest makes of it, and what a durable write costs.
+//! What a call through the sandbox costs, what a backtest and a sweep make of it, and what a durable write costs.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
@@ -7,6 +7,7 @@ use std::{
     fs::{self, File},
     hint::black_box,
     io::Write as _,
+    num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -15,11 +16,13 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use futures_util::FutureExt as _;
 use sigbox::{
     candles::{Recipe, Series, generate},
+    config::Config,
     market::Market,
     plugin::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
     plugin_source,
     run::{Backtest, Frame, Native, SeatSetup, Setup, Silence, Strategy},
     store::{Address, FileStore, Store as _},
+    walk::Walk,
 };
 use sigbox_engine::{Interval, Settings, trader::Answer};
 
@@ -33,11 +36,17 @@ fn market() -> Market {
     Market::new([("BTCUSDT".to_owned(), Series::new(candles).expect("generated candles have no gap"))])
 }
 
-fn plugin() -> StrategyPlugin {
+fn component() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/strategies/sma-cross");
-    let file: PathBuf = plugin_source::resolve(&folder, OsStr::new("cargo"), &mut |_| {}).expect("it builds");
-    let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), None).expect("the sandbox starts");
-    StrategyPlugin::load(&sandbox, &file).expect("it is a strategy")
+    plugin_source::resolve(&folder, OsStr::new("cargo"), &mut |_| {}).expect("it builds")
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(Mode::Deterministic, Limits::default(), None).expect("the sandbox starts")
+}
+
+fn plugin() -> StrategyPlugin {
+    StrategyPlugin::load(&sandbox(), &component()).expect("it is a strategy")
 }
 
 fn instance(plugin: &StrategyPlugin, market: &Market) -> StrategyInstance {
@@ -109,6 +118,34 @@ fn backtests(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A sweep of twenty runs, one and two at a time, and what each of its runs begins with.
+fn sweeps(criterion: &mut Criterion) {
+    let (plugin, market, component) = (plugin(), market(), component());
+    let text = format!(
+        "[candles.files]\nBTCUSDT = \"not read\"\n[[strategies]]\nname = \"s\"\nplugin = '{}'\nsymbols = [\"BTCUSDT\"]\n\
+         [walk.grid.s]\nfast = {{ from = 5, to = 50, step = 5 }}\nslow = [60, 120]\n",
+        component.display()
+    );
+    let config = Config::parse(&text, "sigbox.toml").expect("the text is a configuration");
+    let sandbox = sandbox();
+    let walk = Walk::new(&config, &sandbox, market.clone(), &mut |_| Ok(component.clone())).expect("it can be planned");
+
+    let mut group = criterion.benchmark_group("sweep");
+    group.bench_function("a fresh instance", |bencher| bencher.iter(|| instance(&plugin, &market)));
+    group.throughput(Throughput::Elements(20 * u64::from(MINUTES))).sample_size(10);
+    for jobs in [1, 2] {
+        let jobs = NonZeroUsize::new(jobs).expect("it is not zero");
+        group.bench_function(format!("20 runs of a week, {jobs} at a time"), |bencher| {
+            bencher.iter_batched(
+                || tempfile::tempdir().expect("a temp directory"),
+                |dir| walk.run(&dir.path().join("results.jsonl"), jobs, |_| ControlFlow::Continue(())),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 /// A durable write through the store, beside the bare file operations it consists of.
 fn write(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
@@ -138,5 +175,5 @@ fn write(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, call, backtests, write);
+criterion_group!(benches, call, backtests, sweeps, write);
 criterion_main!(benches);

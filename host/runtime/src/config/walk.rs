@@ -43,7 +43,7 @@ pub struct Axis {
     pub values: Vec<Value>,
 }
 
-/// Each is a kilobyte of memory and of disk, and most of an hour of a core. Whoever wants more has a step too small.
+/// Each is some two kilobytes of memory and one of disk, and a hundred thousand runs of a month are most of an hour.
 const RUNS_MAX: usize = 100_000;
 
 /// What most people compare strategies by.

@@ -1,8 +1,6 @@
 //! What a sweep runs.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -11,7 +9,9 @@ use crate::{
 };
 
 /// One run of a sweep: a candidate, which is a strategy with settings, on a symbol in a frame.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// Settings are text, because there may be a hundred thousand of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Case {
     /// The strategy's name.
@@ -22,11 +22,12 @@ pub struct Case {
     /// The frame's name; may be empty.
     #[serde(rename = "frameName")]
     pub frame: String,
-    /// What the strategy is given.
-    pub settings: Map<String, Value>,
-    /// Those of the settings that the sweep tries several values of. Keys of tables within are joined with dots.
+    /// What the strategy is given, a JSON object.
+    #[serde(serialize_with = "as_object")]
+    pub settings: String,
+    /// Those of the settings that the sweep tries several values of, a JSON object. Keys in tables are joined with dots.
     #[serde(skip)]
-    pub varying: BTreeMap<String, Value>,
+    pub varying: String,
 }
 
 impl Case {
@@ -36,18 +37,23 @@ impl Case {
         self.strategy == other.strategy && self.settings == other.settings
     }
 
-    /// The settings as the strategy gets them.
-    pub(super) fn settings_json(&self) -> String {
-        serde_json::to_string(&self.settings).expect("its keys are texts")
-    }
-
     /// The settings as a line of `sigbox.toml`.
     #[must_use]
     pub fn settings_line(&self) -> String {
         // What came from TOML has no null, the one thing TOML cannot write.
-        let settings = toml::Value::try_from(&self.settings).expect("the settings are from TOML");
+        let settings = toml::Value::try_from(object(&self.settings)).expect("the settings are from TOML");
         format!("settings = {settings}")
     }
+}
+
+fn as_object<S: Serializer>(settings: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    object(settings).serialize(serializer)
+}
+
+type Settings = Map<String, Value>;
+
+fn object(text: &str) -> Settings {
+    serde_json::from_str(text).expect("settings are written as a JSON object")
 }
 
 /// A run with all it takes.
@@ -60,7 +66,7 @@ pub(super) struct Planned<'c> {
 }
 
 /// Every run of the sweep, candidate by candidate: the last axis of a grid turns fastest, then symbols, then frames.
-pub(super) fn plan<'c>(config: &'c Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'c>> {
+pub(super) fn plan(config: &Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'_>> {
     let walk = &config.walk;
     let mut runs = Vec::new();
     for strategy in &config.strategies {
@@ -84,24 +90,23 @@ pub(super) fn plan<'c>(config: &'c Config, key: impl Fn(&Strategy, &Case, &Frame
     runs
 }
 
-type Settings = Map<String, Value>;
-
 /// The settings with every combination of values in their places, and which values those are.
-fn combinations(settings: &str, axes: &[Axis]) -> Vec<(Settings, BTreeMap<String, Value>)> {
-    let settings: Settings = serde_json::from_str(settings).expect("settings are written as a JSON object");
-    let mut all = vec![(settings, BTreeMap::new())];
-    for Axis { path, values } in axes {
-        let with = |(settings, varying): &(Settings, BTreeMap<String, Value>), value: &Value| {
-            let (mut settings, mut varying) = (settings.clone(), varying.clone());
+fn combinations(settings: &str, axes: &[Axis]) -> impl Iterator<Item = (String, String)> {
+    let settings = object(settings);
+    let count: usize = axes.iter().map(|axis| axis.values.len()).product();
+    (0..count).map(move |number| {
+        let (mut settings, mut varying, mut rest) = (settings.clone(), Settings::new(), number);
+        // The axes are the digits of the number.
+        for Axis { path, values } in axes.iter().rev() {
+            let value = &values[rest % values.len()];
+            rest /= values.len();
             put(&mut settings, path, value);
             if values.len() > 1 {
                 varying.insert(path.join("."), value.clone());
             }
-            (settings, varying)
-        };
-        all = all.iter().flat_map(|before| values.iter().map(move |value| with(before, value))).collect();
-    }
-    all
+        }
+        (Value::Object(settings).to_string(), Value::Object(varying).to_string())
+    })
 }
 
 /// Puts `value` at `path`, making the tables on the way.
@@ -133,35 +138,32 @@ mod tests {
     #[test]
     fn the_last_axis_turns_fastest_and_everything_else_stays() {
         let axes = [axis(&["a"], &[json!(1), json!(2)]), axis(&["t", "deep", "b"], &[json!("x"), json!(true)])];
-        let all = combinations(r#"{"a":0,"kept":[1],"t":{"kept":2}}"#, &axes);
-        let settings: Vec<String> = all.iter().map(|(settings, _)| Value::from(settings.clone()).to_string()).collect();
+        let all: Vec<_> = combinations(r#"{"a":0,"kept":[1],"t":{"kept":2}}"#, &axes).collect();
         let expected = [
-            r#"{"a":1,"kept":[1],"t":{"deep":{"b":"x"},"kept":2}}"#,
-            r#"{"a":1,"kept":[1],"t":{"deep":{"b":true},"kept":2}}"#,
-            r#"{"a":2,"kept":[1],"t":{"deep":{"b":"x"},"kept":2}}"#,
-            r#"{"a":2,"kept":[1],"t":{"deep":{"b":true},"kept":2}}"#,
+            (r#"{"a":1,"kept":[1],"t":{"deep":{"b":"x"},"kept":2}}"#, r#"{"a":1,"t.deep.b":"x"}"#),
+            (r#"{"a":1,"kept":[1],"t":{"deep":{"b":true},"kept":2}}"#, r#"{"a":1,"t.deep.b":true}"#),
+            (r#"{"a":2,"kept":[1],"t":{"deep":{"b":"x"},"kept":2}}"#, r#"{"a":2,"t.deep.b":"x"}"#),
+            (r#"{"a":2,"kept":[1],"t":{"deep":{"b":true},"kept":2}}"#, r#"{"a":2,"t.deep.b":true}"#),
         ];
-        assert_eq!(settings, expected);
-        let varying: Vec<String> = all.iter().map(|(_, varying)| json!(varying).to_string()).collect();
-        assert_eq!(varying[1], r#"{"a":1,"t.deep.b":true}"#);
+        assert_eq!(all, expected.map(|(settings, varying)| (settings.to_owned(), varying.to_owned())));
     }
 
     #[test]
     fn without_a_grid_there_is_one_combination_and_one_value_does_not_vary() {
-        assert_eq!(combinations("{}", &[]).len(), 1);
-        let (settings, varying) = combinations(r#"{"a":0}"#, &[axis(&["a"], &[json!(1)])]).remove(0);
-        assert_eq!((Value::from(settings), varying.len()), (json!({ "a": 1 }), 0));
+        let only = |axes: &[Axis]| combinations(r#"{"a":0}"#, axes).collect::<Vec<_>>();
+        assert_eq!(only(&[]), [(r#"{"a":0}"#.to_owned(), "{}".to_owned())]);
+        assert_eq!(only(&[axis(&["a"], &[json!(1)])]), [(r#"{"a":1}"#.to_owned(), "{}".to_owned())]);
     }
 
     #[test]
     fn the_settings_can_be_pasted() {
         let settings = json!({ "fast": 10, "far": 0.5, "on": true, "t": { "x": ["a"] }, "a b": "\"" });
-        let Value::Object(settings) = settings else { unreachable!("it is an object") };
         let [strategy, symbol, frame] = ["s", "b", ""].map(str::to_owned);
-        let case = Case { strategy, symbol, frame, settings, varying: BTreeMap::new() };
+        let case = Case { strategy, symbol, frame, settings: settings.to_string(), varying: "{}".to_owned() };
         let line = case.settings_line();
         assert_eq!(line, r#"settings = { "a b" = '"', far = 0.5, fast = 10, on = true, t = { x = ["a"] } }"#);
         let read: toml::Table = line.parse().unwrap();
-        assert_eq!(serde_json::to_value(&read["settings"]).unwrap(), Value::Object(case.settings));
+        assert_eq!(serde_json::to_value(&read["settings"]).unwrap(), settings);
+        assert_eq!(serde_json::to_value(&case).unwrap()["settings"], settings);
     }
 }

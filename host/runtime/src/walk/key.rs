@@ -47,7 +47,7 @@ struct Own<'a> {
     strategy: &'a str,
     interval: Option<Interval>,
     risk: Vec<Option<&'a RiskProfile>>,
-    settings: String,
+    settings: &'a str,
     symbol: &'a str,
     frame: &'a Frame,
 }
@@ -77,7 +77,7 @@ impl<'c> Keys<'c> {
             strategy: &strategy.name,
             interval: strategy.interval,
             risk: strategy.risk.iter().map(profile).collect(),
-            settings: case.settings_json(),
+            settings: &case.settings,
             symbol: &case.symbol,
             frame,
         };

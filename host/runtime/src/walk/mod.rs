@@ -197,7 +197,7 @@ impl<'c> Walk<'c> {
 
     fn backtest(&self, run: &Planned<'c>, totals: &mut Totals, stop: &AtomicBool) -> Result<(), Failure> {
         let Planned { strategy, frame, case, .. } = run;
-        let strategy = Strategy { settings: case.settings_json(), ..(*strategy).clone() };
+        let strategy = Strategy { settings: case.settings.clone(), ..(*strategy).clone() };
         let plugin = &self.plugins[run.strategy.plugin.as_path()];
         let market = self.market.fork();
         let frame_name = Some(frame.name.as_str()).filter(|name| !name.is_empty());

@@ -69,9 +69,6 @@ fn candidate<'r>(metric: &Metric, runs: &'r [Row]) -> Candidate<'r> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::Map;
     use sigbox_engine::stats::Statistics;
 
     use super::*;
@@ -91,10 +88,10 @@ mod tests {
     /// Runs of candidates, each with its runs. A run's symbol is its place among all.
     fn rows(candidates: &[&[Is]]) -> Vec<Row> {
         let runs = (0..).zip(candidates).flat_map(|(candidate, runs)| runs.iter().map(move |is| (candidate, *is)));
-        let row = |(place, (candidate, is)): (usize, (i64, Is))| {
-            let settings: Map<_, _> = [("candidate".to_owned(), candidate.into())].into_iter().collect();
-            let [strategy, frame] = ["s", ""].map(str::to_owned);
-            let case = Case { strategy, symbol: place.to_string(), frame, settings, varying: BTreeMap::new() };
+        let row = |(place, (candidate, is)): (usize, (usize, Is))| {
+            let [strategy, frame, varying] = ["s", "", "{}"].map(str::to_owned);
+            let (symbol, settings) = (place.to_string(), candidate.to_string());
+            let case = Case { strategy, symbol, frame, settings, varying };
             let measured = |number: Option<f64>| Measured {
                 statistics: Statistics { sharpe: number, max_drawdown: number, ..Statistics::default() },
                 risk_rejections: 0,
@@ -168,10 +165,10 @@ mod tests {
             &[Is::Some(5.0), Is::Some(0.0)],
             &[Is::Failed, Is::Failed],
         ];
-        let order = |name| -> Vec<i64> {
+        let order = |name| -> Vec<usize> {
             let rows = rows(&runs);
             let candidates = candidates(metric(name), &rows);
-            candidates.iter().map(|candidate| candidate.case.settings["candidate"].as_i64().unwrap()).collect()
+            candidates.iter().map(|candidate| candidate.case.settings.parse().unwrap()).collect()
         };
         assert_eq!(order("sharpeRatio"), [4, 2, 3, 1, 0, 5]);
         assert_eq!(order("maxDrawdown"), [2, 3, 1, 4, 0, 5]);

@@ -252,9 +252,8 @@ mod tests {
     use super::*;
 
     fn case() -> Case {
-        let [strategy, symbol, frame] = ["s", "b", "f"].map(str::to_owned);
-        let settings = [("x".to_owned(), Value::from(1))].into_iter().collect();
-        Case { strategy, symbol, frame, settings, varying: BTreeMap::new() }
+        let [strategy, symbol, frame, settings, varying] = ["s", "b", "f", r#"{"x":1}"#, "{}"].map(str::to_owned);
+        Case { strategy, symbol, frame, settings, varying }
     }
 
     /// Numbers that are lost when they are written with too few digits, and a zero that has a sign.
