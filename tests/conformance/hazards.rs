@@ -189,11 +189,17 @@ fn on_a_coarse_frame_no_tick_is_lost_after_a_close() {
 
 #[test]
 fn an_order_that_waits_when_a_run_stops_waits_on() {
-    let scene = scene("100 * 4 | 99 98 99 | 102 | 100").trades("1: long open=98 tp=101 sl=97");
+    // Its price comes while the run only waits for the position of the other to close.
+    let scene = scene("100 * 4 | 99 98 99 | 100 * 2 | 102 | 100")
+        .market(ETH, "100 * 6 | 102 | 100 * 2")
+        .trader("a", BTC, "1: long open=98 tp=101 sl=97")
+        .trader("b", ETH, "1: long tp=102 sl=99");
     let world = World::new();
     let told = world.live(&scene.clone().stopped(3, Stop::WhenFlat));
-    assert_eq!(told.lines(), ["schedule long 98", "1 scheduled 98"]);
-    assert_eq!(world.live(&scene).story(), ["4 opened 98", "5 take_profit 101"]);
+    assert_eq!(told.story_of("a", BTC), ["1 scheduled 98"]);
+    assert_eq!(told.story_of("b", ETH), ["1 opened 100", "6 take_profit 102"]);
+    assert_eq!(told.asked("b", ETH), [1], "nor is anybody asked");
+    assert_eq!(world.live(&scene).story_of("a", BTC), ["4 opened 98", "7 take_profit 101"]);
 }
 
 #[test]
