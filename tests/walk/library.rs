@@ -187,7 +187,7 @@ fn s_shu_05_a_stopped_sweep_starts_fewer_runs_than_it_lists() {
 fn s_shu_06_of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
     // Both are under way when one is stopped.
     let together = Barrier::new(2);
-    let meet = |met: &mut bool, progress: Progress| {
+    let wait_once = |met: &mut bool, progress: Progress| {
         if progress.done > 0 && !std::mem::replace(met, true) {
             together.wait();
         }
@@ -197,13 +197,13 @@ fn s_shu_06_of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
         let one = scope.spawn(|| {
             let mut met = false;
             walk(&sma_cross(&["BTCUSDT"], &grid_of(400)), &stopped, 1, |progress| {
-                meet(&mut met, progress);
+                wait_once(&mut met, progress);
                 if met { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
         let mut met = false;
         let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(30)), &other, 1, |progress| {
-            meet(&mut met, progress);
+            wait_once(&mut met, progress);
             ControlFlow::Continue(())
         });
         assert!(one.join().unwrap().is_none());

@@ -60,7 +60,7 @@ pub(super) struct Planned<'c> {
 }
 
 /// Every run of the sweep, candidate by candidate: the last axis of a grid turns fastest, then symbols, then frames.
-pub(super) fn plan<'c>(config: &'c Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'c>> {
+pub(super) fn plan(config: &Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'_>> {
     let walk = &config.walk;
     let mut runs = Vec::new();
     for strategy in &config.strategies {
