@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod features;
 mod guests;
+mod report;
 #[cfg(unix)]
 mod report_page;
 #[cfg(unix)]

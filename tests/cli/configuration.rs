@@ -5,7 +5,7 @@ use crate::support::{Configuration, Workplace};
 
 #[test]
 fn without_a_configuration_it_says_how_to_get_one() {
-    for arguments in [&["backtest"][..], &["live"], &["state", "show"], &["state", "path"]] {
+    for arguments in [&["backtest"][..], &["live"], &["report"], &["state", "show"], &["state", "path"]] {
         let message = "error: there is no sigbox.toml; `sigbox init` writes one, with every setting explained";
         assert_refused(&Workplace::empty(), arguments, 2, message);
     }

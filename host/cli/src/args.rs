@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args as Arguments, Parser, Subcommand};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use sigbox_engine::stats::Metric;
 
 const EXIT_CODES: &str = "\
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Walk(Walk),
     /// Trade candles as they close, keeping state that survives every crash.
     Live(Live),
+    /// Show what a run was worth, from its events.
+    Report(Report),
     /// Look at the state a live run keeps.
     State(State),
     /// Write a commented configuration that runs as it is.
@@ -50,6 +52,9 @@ pub(crate) struct Backtest {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Reports to write beside the events when the run is done, separated by commas.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub(crate) report: Vec<Format>,
 }
 
 #[derive(Debug, Arguments)]
@@ -95,6 +100,35 @@ pub(crate) struct Live {
     /// once. Without it, the first one does.
     #[arg(long)]
     pub(crate) drain: bool,
+    /// Reports to write beside the events when the run ends, separated by commas.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub(crate) report: Vec<Format>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The events of a backtest or of live runs, even while one is under way. Default: events.jsonl in the data
+    /// directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// Reports to write, separated by commas. Without it, a table is printed.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub(crate) format: Vec<Format>,
+    /// Where to write the report, - for standard output. Default: beside the events, as report.html, report.md,
+    /// report.json or report.csv.
+    #[arg(long, value_name = "FILE", requires = "format")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What a report can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Html,
+    Markdown,
+    Json,
+    Csv,
 }
 
 #[derive(Debug, Arguments)]

@@ -10,6 +10,9 @@ use sigbox::{
     run::{JournalError, RunError},
     walk::{Failure, ResultsError},
 };
+use sigbox_report::LedgerError;
+
+use crate::record::RecordError;
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
@@ -64,7 +67,11 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<PluginSourceError>() || error.is::<PluginError>() {
         return Some(PLUGIN);
     }
-    if error.is::<JournalError>() || error.is::<ResultsError>() {
+    if error.is::<JournalError>()
+        || error.is::<ResultsError>()
+        || error.is::<LedgerError>()
+        || error.is::<RecordError>()
+    {
         return Some(STATE);
     }
     if let Some(error) = error.downcast_ref::<AssembleError>() {

@@ -1,7 +1,12 @@
 //! `sigbox live`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::Context as _;
 use sigbox::{
     assemble::{self, Access},
     candles::Series,
@@ -9,51 +14,66 @@ use sigbox::{
     feed::{Feed, KlinesFeed, KlinesSettings, ReplayFeed},
     market::Market,
     plugin::Mode,
-    run::{Event, Journal, Live, LiveOptions, Stop},
+    run::{Event, Journal, Live, LiveOptions, Sink, Stop, Stopwatch},
 };
+use sigbox_engine::{Outcome, signal::Pair};
+use sigbox_report::{Kind, Report, Source, Timing, text};
 use tokio::sync::watch;
 
-use crate::{announce::Announcer, args, interrupts::Interrupts, plugins};
+use crate::{announce::Announcer, args, bars, interrupts::Interrupts, plugins, record, report};
 
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
+    let events = command.events.clone().unwrap_or_else(|| events_file(&config));
     let runtime = tokio::runtime::Runtime::new()?;
-    let done = runtime.block_on(trade(command, &config));
+    let done = runtime.block_on(trade(&config, &events, command.drain));
     // A request to an exchange may be under way; nobody waits for its answer any more.
     runtime.shutdown_timeout(Duration::ZERO);
-    done
+    let timings = done?;
+    for Timing { of, milliseconds } in &timings {
+        if let Some([median, p99, most]) = milliseconds.percentiles([50.0, 99.0, 100.0]) {
+            let [median, p99, most] = [median, p99, most].map(|time| text::short_time(Some(time)));
+            tracing::info!("{of}: {} times, median {median}, 99 % within {p99}, at most {most}", milliseconds.len());
+        }
+    }
+    let market = |report: &Report| bars::market(report, || Ok(assemble::candles(&config)?));
+    for file in report::after(&events, &command.report, timings, market)? {
+        println!("Report: {}", file.display());
+    }
+    Ok(())
 }
 
-async fn trade(command: &args::Live, config: &Config) -> anyhow::Result<()> {
-    let stop = stop_on_signals(command.drain)?;
+/// Trades until the run ends, and tells how long things took.
+async fn trade(config: &Config, events: &Path, drain: bool) -> anyhow::Result<Vec<Timing>> {
+    let stop = stop_on_signals(drain)?;
     let announcer = Announcer::start();
-    let done = trade_until(command, config, stop, announcer.listener()).await;
+    let done = trade_until(config, events, stop, announcer.listener()).await;
     announcer.finish();
     done
 }
 
 async fn trade_until(
-    command: &args::Live,
     config: &Config,
+    events: &Path,
     stop: watch::Receiver<Stop>,
     announce: impl FnMut(&Event),
-) -> anyhow::Result<()> {
-    let events = command.events.clone().unwrap_or_else(|| events_file(config));
+) -> anyhow::Result<Vec<Timing>> {
     match config.live.feed {
         FeedChoice::Replay => {
             let candles = assemble::candles(config)?;
+            let sources = record::sources(config, &candles);
             let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
-            let journal = Journal::open(&events, announce)?;
+            let journal = Journal::open(events, announce)?;
             let ask_from = flat_since(config, &journal);
             let feed = ReplayFeed::new(candles, config.live.speed, ask_from, config.engine.clone());
-            start(config, market, feed, journal, stop).await
+            start(config, market, feed, (events, journal), sources, stop).await
         }
         FeedChoice::Klines => {
             let symbols = symbols(config);
             let market = Market::new(symbols.iter().map(|symbol| (symbol.clone(), Series::empty())));
-            let journal = Journal::open(&events, announce)?;
+            let journal = Journal::open(events, announce)?;
             let feed = KlinesFeed::new(klines(config), symbols);
-            start(config, market, feed, journal, stop).await
+            start(config, market, feed, (events, journal), Vec::new(), stop).await
         }
     }
 }
@@ -62,17 +82,38 @@ async fn start<F: Feed, L: FnMut(&Event)>(
     config: &Config,
     market: Market,
     feed: F,
-    mut journal: Journal<L>,
+    (events, mut journal): (&Path, Journal<L>),
+    sources: Vec<Source>,
     stop: watch::Receiver<Stop>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Timing>> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
     let stores = assemble::stores(config, Access::Own, &sandbox, &mut resolve).await?;
     let setup = assemble::setup(config, &sandbox, market, None, &mut resolve).await?;
     let options =
         LiveOptions { on_corrupt: config.persistence.on_corrupt, max_entry_delay: config.live.max_entry_delay };
+    // Everything here is this process's own now, the events too.
+    let run = record::describe(config, Kind::Live, None, record::components(config, &setup), sources, events);
+    record::keep(events, &run).with_context(|| format!("events {}", events.display()))?;
+    let (setup, answers) = setup.timed();
     let live = Live::start(setup, stores, feed, options, &mut journal).await?;
-    Ok(live.run(&mut journal, stop).await?)
+    let boundaries = Stopwatch::default();
+    live.run(&mut (journal, Boundaries(boundaries.clone())), stop).await?;
+    let boundaries = Timing { of: "a boundary until its last decision".to_owned(), milliseconds: boundaries.sample() };
+    Ok([boundaries].into_iter().chain(report::answer_timings(&answers)).collect())
+}
+
+/// Times boundaries.
+struct Boundaries(Stopwatch);
+
+impl Sink for Boundaries {
+    fn tell(&mut self, _: &Pair, _: &Outcome) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn decided(&mut self, _: i64, took: Duration) {
+        self.0.add(took);
+    }
 }
 
 fn klines(config: &Config) -> KlinesSettings {
@@ -93,7 +134,7 @@ fn klines(config: &Config) -> KlinesSettings {
 }
 
 /// The default event file: beside the state it belongs to.
-fn events_file(config: &Config) -> PathBuf {
+pub(crate) fn events_file(config: &Config) -> PathBuf {
     config.persistence.data_dir.join("events.jsonl")
 }
 

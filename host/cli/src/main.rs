@@ -5,14 +5,17 @@
 mod announce;
 mod args;
 mod backtest;
+mod bars;
 mod exit;
 mod init;
 mod interrupts;
 mod live;
 mod plugins;
+mod record;
 mod report;
 mod state;
 mod sweep;
+mod table;
 mod walk;
 
 use std::process::ExitCode;
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let quiet = match args.command {
         Command::Live(_) => "info",
-        Command::Backtest(_) | Command::Walk(_) | Command::State(_) | Command::Init(_) => "warn",
+        Command::Backtest(_) | Command::Walk(_) | Command::Report(_) | Command::State(_) | Command::Init(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("SIGBOX_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Backtest(command) => backtest::run(&command),
         Command::Walk(command) => walk::run(&command),
         Command::Live(command) => live::run(&command),
+        Command::Report(command) => report::run(&command),
         Command::State(command) => state::run(&command),
         Command::Init(command) => init::run(&command),
     };

@@ -1,206 +1,176 @@
-//! The result of a backtest, for people and for programs.
+//! `sigbox report`, and the reports `sigbox backtest` and `sigbox live` write when they are done.
+//!
+//! All of them are made from the event file and what was kept beside it, so it makes no difference when one is made, or
+//! by which command. Only how long things took is known to nobody but the run.
 
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
-
-use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use jiff::Timestamp;
-use serde::Serialize;
-use sigbox::run::Sink;
-use sigbox_engine::{
-    Outcome,
-    outcome::CloseReason,
-    signal::Pair,
-    stats::{Part, Summary, Tally},
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufReader, Write as _},
+    path::{Path, PathBuf},
 };
 
-/// Adds up what it is told.
-#[derive(Default)]
-pub(crate) struct Counting(pub(crate) Tally);
+use anyhow::Context as _;
+use sigbox::{assemble, config::Config, market::Market, run::Stopwatch};
+use sigbox_report::{Kind, Ledger, LedgerError, Report, Run, Timing, csv, html, json, markdown, text};
 
-impl Sink for Counting {
-    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
-        self.0.add(pair, outcome);
-        Ok(())
-    }
-}
+use crate::{
+    args::{self, Format},
+    bars,
+    exit::Usage,
+    live, record, table,
+};
 
-/// Everything a finished backtest has to show.
-pub(crate) struct Report {
-    pub(crate) tally: Tally,
-    /// First and last boundary.
-    pub(crate) period_ms: (i64, i64),
-    /// Time in the run itself, without reading, building and compiling.
-    pub(crate) took: Duration,
-    pub(crate) events: PathBuf,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strategy_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    symbol: Option<&'a str>,
-    trades: u64,
-    wins: u64,
-    losses: u64,
-    win_rate: Option<f64>,
-    total_pnl: f64,
-    average_pnl: Option<f64>,
-    best_pnl: Option<f64>,
-    worst_pnl: Option<f64>,
-    max_drawdown: Option<f64>,
-    closed_by: BTreeMap<&'static str, u64>,
-    scheduled: u64,
-    cancelled: u64,
-    risk_rejections: u64,
-    invalid_signals: u64,
-    strategy_failures: u64,
-}
-
-impl<'a> Row<'a> {
-    fn new(strategy_name: Option<&'a str>, symbol: Option<&'a str>, summary: &Summary) -> Self {
-        let statistics = summary.returns.statistics();
-        Self {
-            strategy_name,
-            symbol,
-            trades: statistics.trades,
-            wins: statistics.wins,
-            losses: statistics.losses,
-            win_rate: statistics.win_rate,
-            total_pnl: statistics.total_pnl.unwrap_or(0.0),
-            average_pnl: statistics.average_pnl,
-            best_pnl: statistics.best_pnl,
-            worst_pnl: statistics.worst_pnl,
-            max_drawdown: statistics.max_drawdown,
-            closed_by: CloseReason::ALL.into_iter().map(CloseReason::name).zip(summary.closed_by).collect(),
-            scheduled: summary.orders.scheduled,
-            cancelled: summary.orders.cancelled(),
-            risk_rejections: summary.rejections(),
-            invalid_signals: summary.invalid,
-            strategy_failures: summary.failed,
+pub(crate) fn run(command: &args::Report) -> anyhow::Result<()> {
+    let config = || Config::load(&command.config.path);
+    let events = match &command.events {
+        Some(events) => events.clone(),
+        None => live::events_file(&config()?),
+    };
+    let market = |report: &Report| bars::market(report, || Ok(assemble::candles(&config()?)?));
+    let formats = &command.format;
+    match &command.out {
+        None if formats.is_empty() => {
+            let report = read(&events)?;
+            print_table(&report);
         }
-    }
-}
-
-impl Report {
-    fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows = Vec::new();
-        for (strategy, symbols) in &self.tally.pairs {
-            for (symbol, Part { summary, .. }) in symbols {
-                rows.push(Row::new(Some(strategy), Some(symbol), summary));
+        None => {
+            let report = full(&events, formats, Vec::new(), market)?;
+            for file in write(&report, formats, &events)? {
+                println!("Report: {}", file.display());
             }
         }
-        rows
-    }
-
-    fn candles(&self) -> i64 {
-        (self.period_ms.1 - self.period_ms.0) / 60_000 + 1
-    }
-
-    pub(crate) fn print_json(&self, out: &mut impl io::Write) -> anyhow::Result<()> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Json<'a> {
-            start_timestamp: i64,
-            end_timestamp: i64,
-            minutes: i64,
-            run_seconds: f64,
-            events: String,
-            total: Row<'a>,
-            pairs: Vec<Row<'a>>,
-        }
-        let json = Json {
-            start_timestamp: self.period_ms.0,
-            end_timestamp: self.period_ms.1,
-            minutes: self.candles(),
-            run_seconds: self.took.as_secs_f64(),
-            events: self.events.display().to_string(),
-            total: Row::new(None, None, &self.tally.total),
-            pairs: self.rows(),
-        };
-        serde_json::to_writer_pretty(&mut *out, &json)?;
-        Ok(writeln!(out)?)
-    }
-
-    pub(crate) fn print_table(&self) {
-        let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header([
-            "strategy",
-            "symbol",
-            "trades",
-            "win rate",
-            "PnL",
-            "average",
-            "best",
-            "worst",
-            "drawdown",
-            "take profit",
-            "stop loss",
-            "expired",
-            "liquidated",
-        ]);
-        let mut rows = self.rows();
-        if rows.len() != 1 {
-            rows.push(Row::new(Some("all"), None, &self.tally.total));
-        }
-        for row in &rows {
-            let closed = CloseReason::ALL.map(|reason| row.closed_by[reason.name()].to_string());
-            let numbers = [
-                row.trades.to_string(),
-                percent(row.win_rate, false),
-                percent(Some(row.total_pnl), true),
-                percent(row.average_pnl, true),
-                percent(row.best_pnl, true),
-                percent(row.worst_pnl, true),
-                percent(row.max_drawdown, false),
-            ];
-            let names = [row.strategy_name.unwrap_or_default(), row.symbol.unwrap_or_default()].map(Cell::new);
-            let numbers =
-                numbers.into_iter().chain(closed).map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
-            table.add_row(names.into_iter().chain(numbers));
-        }
-        let (start, end) = (iso(self.period_ms.0), iso(self.period_ms.1));
-        println!("{start} to {end}, {} minutes\n{table}", grouped(self.candles().unsigned_abs()));
-        println!("PnL is the sum of the trades' results after fees and slippage, each in percent of what it staked.");
-        let total = &self.tally.total;
-        for (count, what) in [
-            (total.orders.scheduled, "limit orders accepted"),
-            (total.orders.cancelled(), "limit orders cancelled"),
-            (total.rejections(), "signals refused by risk rules"),
-            (total.invalid, "invalid signals"),
-            (total.failed, "answers that failed"),
-        ] {
-            if count > 0 {
-                println!("{} {what}", grouped(count));
+        Some(out) => {
+            let [format] = formats[..] else {
+                let message = "--out takes one report; name one --format, or leave --out away to write each beside the \
+                               events";
+                return Err(Usage(message.to_owned()).into());
+            };
+            let report = full(&events, formats, Vec::new(), market)?;
+            let text = render(&report, format);
+            if out.as_os_str() == "-" {
+                io::stdout().lock().write_all(text.as_bytes())?;
+            } else {
+                fs::write(out, text).with_context(|| format!("report {}", out.display()))?;
+                println!("Report: {}", out.display());
             }
         }
-        let seconds = self.took.as_secs_f64();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rate"
-        )]
-        let rate = (self.candles() as f64 / seconds.max(1e-9)) as u64;
-        println!("Ran in {seconds:.3} s, {} candles a second.", grouped(rate));
-        println!("Every event: {}", self.events.display());
+    }
+    Ok(())
+}
+
+/// Writes reports beside the events of a run that has just ended. `market` is asked for its candles if any are drawn.
+pub(crate) fn after(
+    events: &Path,
+    formats: &[Format],
+    timings: Vec<Timing>,
+    market: impl FnOnce(&Report) -> Market,
+) -> anyhow::Result<Vec<PathBuf>> {
+    if formats.is_empty() {
+        return Ok(Vec::new());
+    }
+    write(&full(events, formats, timings, market)?, formats, events)
+}
+
+/// How long the answers of each strategy took.
+pub(crate) fn answer_timings(answers: &BTreeMap<String, Stopwatch>) -> impl Iterator<Item = Timing> {
+    answers.iter().map(|(strategy, stopwatch)| Timing {
+        of: format!("get-signal of {strategy}"),
+        milliseconds: stopwatch.sample(),
+    })
+}
+
+/// The whole report, as far as `formats` show it.
+fn full(
+    events: &Path,
+    formats: &[Format],
+    timings: Vec<Timing>,
+    market: impl FnOnce(&Report) -> Market,
+) -> anyhow::Result<Report> {
+    let mut report = Report { timings, ..read(events)? };
+    if formats.contains(&Format::Html) {
+        report.bars = bars::of(&report, &market(&report));
+    }
+    Ok(report)
+}
+
+/// What the events amount to and which run they are of.
+fn read(events: &Path) -> anyhow::Result<Report> {
+    let named = || format!("events {}", events.display());
+    let file = match File::open(events) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let message = "run `sigbox live`, or name the events of a backtest with --events";
+            return Err(Usage(format!("there is no {}; {message}", events.display())).into());
+        }
+        Err(error) => return Err(LedgerError::from(error)).with_context(named),
+    };
+    let ledger = Ledger::read(BufReader::new(file)).with_context(named)?;
+    if ledger.torn {
+        tracing::warn!("{}: the last line is half an event and is not counted", events.display());
+    }
+    let run = record::read(events)?.unwrap_or_else(|| {
+        tracing::warn!("{}: nothing is known of the run but its events", events.display());
+        unknown(events, &ledger)
+    });
+    let run = Run { period_ms: run.period_ms.or(ledger.span_ms), ..run };
+    let (tally, trades) = (ledger.tally, ledger.trades);
+    Ok(Report { run, tally, trades, bars: BTreeMap::new(), timings: Vec::new() })
+}
+
+/// A run that left nothing but events.
+fn unknown(events: &Path, ledger: &Ledger) -> Run {
+    let mut reached = events.as_os_str().to_owned();
+    reached.push(".reached");
+    Run {
+        // Only live runs note how far they are.
+        kind: if Path::new(&reached).exists() { Kind::Live } else { Kind::Backtest },
+        exchange: ledger.exchange.clone(),
+        frame: ledger.frame.clone(),
+        period_ms: None,
+        version: String::new(),
+        configuration: String::new(),
+        components: Vec::new(),
+        sources: Vec::new(),
+        events: events.display().to_string(),
     }
 }
 
-fn percent(value: Option<f64>, signed: bool) -> String {
-    match value {
-        None => "N/A".to_owned(),
-        Some(value) if signed => format!("{value:+.2} %"),
-        Some(value) => format!("{value:.2} %"),
+fn write(report: &Report, formats: &[Format], events: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    for format in [Format::Html, Format::Markdown, Format::Json, Format::Csv] {
+        if formats.contains(&format) {
+            let file = events.with_file_name(match format {
+                Format::Html => "report.html",
+                Format::Markdown => "report.md",
+                Format::Json => "report.json",
+                Format::Csv => "report.csv",
+            });
+            fs::write(&file, render(report, format)).with_context(|| format!("report {}", file.display()))?;
+            written.push(file);
+        }
+    }
+    Ok(written)
+}
+
+fn render(report: &Report, format: Format) -> String {
+    match format {
+        Format::Html => html(report),
+        Format::Markdown => markdown(report),
+        Format::Json => json(report),
+        Format::Csv => csv(report),
     }
 }
 
-fn grouped(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
-}
-
-fn iso(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+fn print_table(report: &Report) {
+    let Run { kind, period_ms, .. } = report.run;
+    let kind = match kind {
+        Kind::Backtest => "Backtest",
+        Kind::Live => "Live",
+    };
+    match period_ms {
+        Some((from_ms, to_ms)) => println!("{kind}, {} to {}", text::time(from_ms), text::time(to_ms)),
+        None => println!("{kind}, nothing happened yet"),
+    }
+    print!("{}", table::of(&report.tally));
 }

@@ -8,7 +8,9 @@ use indicatif::HumanCount;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sigbox::walk::{Candidate, Case, Measured, Row, best_first, candidates};
-use sigbox_engine::stats::{METRICS, Metric, Unit};
+use sigbox_engine::stats::{METRICS, Metric};
+
+use crate::table::shown;
 
 /// Everything a finished sweep has to show.
 pub(crate) struct Sweep {
@@ -276,19 +278,6 @@ fn place(rank: Rank) -> Cell {
 
 fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
-}
-
-/// A number for people.
-pub(crate) fn shown(metric: &Metric, value: Option<f64>) -> String {
-    let Some(value) = value else { return "N/A".to_owned() };
-    match metric.unit {
-        Unit::Count => format!("{value:.0}"),
-        Unit::Percent => format!("{value:.2} %"),
-        Unit::Gain => format!("{value:+.2} %"),
-        Unit::Money => format!("{value:+.2}"),
-        Unit::Ratio => format!("{value:.3}"),
-        Unit::Minutes => format!("{value:.1} min"),
-    }
 }
 
 /// The settings of a case.

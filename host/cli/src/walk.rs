@@ -19,12 +19,7 @@ use sigbox::{
     walk::{Progress, Walk},
 };
 
-use crate::{
-    args,
-    exit::Interrupted,
-    interrupts, plugins,
-    sweep::{Sweep, shown},
-};
+use crate::{args, exit::Interrupted, interrupts, plugins, sweep::Sweep, table::shown};
 
 pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     let mut config = Config::load(&command.config.path)?;

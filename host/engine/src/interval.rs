@@ -33,6 +33,11 @@ impl Interval {
     /// Intervals a strategy may be asked at.
     pub const SIGNAL: [&str; 6] = ["1m", "3m", "5m", "15m", "30m", "1h"];
 
+    /// Every interval there is, ascending.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter().map(|(_, minutes)| Self { minutes })
+    }
+
     /// Length, minutes.
     #[must_use]
     pub const fn minutes(self) -> u16 {
@@ -100,6 +105,7 @@ mod tests {
         for (name, _) in ALL {
             assert_eq!(name.parse::<Interval>().unwrap().name(), name);
         }
+        assert!(Interval::all().map(Interval::name).eq(ALL.map(|(name, _)| name)));
         assert_eq!("5M".parse::<Interval>(), Err(UnknownInterval));
         let five: Interval = "5m".parse().unwrap();
         assert_eq!(five.slot(21 * MINUTE_MS), 20 * MINUTE_MS);

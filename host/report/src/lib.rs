@@ -11,19 +11,30 @@
 #![warn(missing_docs)]
 
 mod clock;
+mod csv;
 mod curve;
 mod histogram;
 mod html;
+mod json;
+mod ledger;
 #[cfg(test)]
 mod made_up;
+mod markdown;
 mod model;
 mod months;
 mod parts;
+mod rows;
 mod sweep;
-mod text;
+
+pub mod text;
 
 pub use self::{
+    csv::csv,
     html::{html, sweep_html},
+    json::json,
+    ledger::{Ledger, LedgerError},
+    markdown::markdown,
     model::{Bars, Component, Kind, Report, Run, Source, Timing, TradeRow},
+    rows::{KEY_METRICS, Row, Rows},
     sweep::{Sweep, SweepRow, sweep_markdown},
 };

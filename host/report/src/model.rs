@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sigbox_engine::{
     Candle, Interval, Side,
     stats::{Sample, Tally, Trade},
@@ -22,14 +23,18 @@ pub struct Report {
     pub timings: Vec<Timing>,
 }
 
-/// Which run it was, and what it takes to repeat it.
-#[derive(Clone, Debug)]
+/// Which run it was, and what it takes to repeat it. As JSON it is kept beside the events: what a run was is known to
+/// that run, not to whoever makes a report of it later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Run {
     /// Recorded candles, or candles as they closed.
     pub kind: Kind,
     /// `exchangeName` of its events.
+    #[serde(rename = "exchangeName")]
     pub exchange: String,
     /// `frameName` of its events; may be empty.
+    #[serde(rename = "frameName")]
     pub frame: String,
     /// First and last boundary, milliseconds. Of a live run: its first and its last event.
     pub period_ms: Option<(i64, i64)>,
@@ -46,7 +51,8 @@ pub struct Run {
 }
 
 /// What kind of run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Over recorded candles.
     Backtest,
@@ -55,9 +61,10 @@ pub enum Kind {
 }
 
 /// A component that decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// The strategy's name.
+    #[serde(rename = "strategyName")]
     pub strategy: String,
     /// What the configuration calls it.
     pub plugin: String,
@@ -68,7 +75,8 @@ pub struct Component {
 }
 
 /// Where the candles of a symbol came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The symbol.
     pub symbol: String,

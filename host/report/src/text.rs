@@ -1,5 +1,8 @@
-//! Numbers as people read them.
+//! Numbers and texts as people read them (specification 11.5, at the end).
 
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
 use sigbox_engine::stats::Unit;
 
 /// What stands where a number is not there.
@@ -64,6 +67,51 @@ pub(crate) fn duration(minutes: f64) -> String {
     }
 }
 
+/// A short time span, given in milliseconds: `1.234 s`, `0.850 ms`, `0.49 µs`.
+#[must_use]
+pub fn short_time(milliseconds: Option<f64>) -> String {
+    match milliseconds {
+        None => NOT_THERE.to_owned(),
+        Some(time) if time >= 1000.0 => format!("{:.3} s", time / 1000.0),
+        Some(time) if time >= 0.1 => format!("{time:.3} ms"),
+        Some(time) => format!("{:.2} µs", time * 1000.0),
+    }
+}
+
+/// `2024-01-01T00:00:00Z`; what no calendar has as a number.
+#[must_use]
+pub fn time(at_ms: i64) -> String {
+    Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |time| time.to_string())
+}
+
+/// Text of a guest or of a file as one printable line: what ends lines, controls terminals or turns the direction of
+/// writing is escaped.
+#[must_use]
+pub fn line(text: &str) -> String {
+    printable(text, |_| false)
+}
+
+/// Escapes what moves something else than itself, but for what is `allowed`.
+pub(crate) fn printable(text: &str, allowed: impl Fn(char) -> bool) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_treacherous(character) && !allowed(character) {
+            write!(printable, "{}", character.escape_default()).expect("a string takes text");
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+fn is_treacherous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// Thousands apart by narrow spaces, which neither break nor are taken for a decimal point anywhere.
 fn grouped(digits: &str) -> String {
     let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
@@ -101,5 +149,15 @@ mod tests {
         for (unit, value, expected) in cases {
             assert_eq!(number(unit, value), expected, "{unit:?} {value:?}");
         }
+        for (milliseconds, expected) in
+            [(0.000_49, "0.49 µs"), (0.25, "0.250 ms"), (12.0, "12.000 ms"), (61_000.0, "61.000 s")]
+        {
+            assert_eq!(short_time(Some(milliseconds)), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line_that_moves_nothing_else() {
+        assert_eq!(line("ü 中 \"a\"\r\nb\u{1b}[31m\u{202e}"), "ü 中 \"a\"\\r\\nb\\u{1b}[31m\\u{202e}");
     }
 }

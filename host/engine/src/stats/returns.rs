@@ -124,7 +124,7 @@ impl Returns {
     /// Closed trades.
     #[must_use]
     pub const fn trades(&self) -> u64 {
-        self.results.len() as u64
+        self.results.len()
     }
 
     /// The equity curve's present.

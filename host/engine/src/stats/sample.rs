@@ -2,36 +2,63 @@
 
 use alloc::vec::Vec;
 
-/// Numbers, all of which are kept: for medians and percentiles.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A sample of numbers. All of them count towards all but the percentiles, which are of the newest ones there is
+/// [room](Sample::with_room) for: without a word of it, of all.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    /// The newest numbers, in no order.
     numbers: Vec<f64>,
+    /// The oldest of them, once there is no more room.
+    oldest: usize,
+    room: usize,
+    len: u64,
     sum: f64,
     mean: f64,
     /// Sum of the squared distances to the mean (Welford).
     squares: f64,
+    extremes: Option<(f64, f64)>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self::with_room(usize::MAX)
+    }
 }
 
 impl Sample {
+    /// One whose percentiles are of the newest `room` numbers: for what goes on for years.
+    #[must_use]
+    pub const fn with_room(room: usize) -> Self {
+        Self { numbers: Vec::new(), oldest: 0, room, len: 0, sum: 0.0, mean: 0.0, squares: 0.0, extremes: None }
+    }
+
     /// Adds one.
     pub fn add(&mut self, number: f64) {
-        self.numbers.push(number);
+        if self.numbers.len() < self.room {
+            self.numbers.push(number);
+        } else if let Some(oldest) = self.numbers.get_mut(self.oldest) {
+            *oldest = number;
+            self.oldest = (self.oldest + 1) % self.room;
+        }
+        self.len += 1;
         self.sum += number;
         let distance = number - self.mean;
-        self.mean += distance / self.len_f64();
+        self.mean += distance / super::count(self.len);
         self.squares += distance * (number - self.mean);
+        let (least, most) = self.extremes.unwrap_or((number, number));
+        self.extremes = Some((least.min(number), most.max(number)));
     }
 
-    /// How many there are.
+    /// How many were added.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.numbers.len()
+    pub const fn len(&self) -> u64 {
+        self.len
     }
 
-    /// Whether there are none.
+    /// Whether none was.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.len == 0
     }
 
     /// Their sum; 0 for none.
@@ -43,26 +70,25 @@ impl Sample {
     /// Their mean; `None` for none.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.sum / self.len_f64())
+        (!self.is_empty()).then(|| self.sum / super::count(self.len))
     }
 
     /// Their standard deviation, as that of a sample: `None` for fewer than two.
     #[must_use]
     pub fn deviation(&self) -> Option<f64> {
-        (self.len() > 1).then(|| libm::sqrt(self.squares / (self.len_f64() - 1.0)))
+        (self.len > 1).then(|| libm::sqrt(self.squares / super::count(self.len - 1)))
     }
 
     /// The smallest and the largest; `None` for none.
     #[must_use]
-    pub fn extremes(&self) -> Option<(f64, f64)> {
-        let (&first, rest) = self.numbers.split_first()?;
-        Some(rest.iter().fold((first, first), |(least, most), number| (least.min(*number), most.max(*number))))
+    pub const fn extremes(&self) -> Option<(f64, f64)> {
+        self.extremes
     }
 
     /// The numbers that so many `percent` of them do not exceed, in proportion between neighbours; `None` for none.
     #[must_use]
     pub fn percentiles<const N: usize>(&self, percent: [f64; N]) -> Option<[f64; N]> {
-        let last = self.len().checked_sub(1)?;
+        let last = self.numbers.len().checked_sub(1)?;
         let mut sorted = self.numbers.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         #[expect(clippy::cast_precision_loss, reason = "the length of a list stays far below 2^52")]
@@ -81,10 +107,6 @@ impl Sample {
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         self.percentiles([50.0]).map(|[median]| median)
-    }
-
-    fn len_f64(&self) -> f64 {
-        super::count(self.numbers.len() as u64)
     }
 }
 
@@ -109,6 +131,19 @@ mod tests {
         assert_eq!(sample(&[7.0]).percentiles([50.0, 99.0]), Some([7.0, 7.0]));
         assert_eq!(sample(&[0.0, 0.0]).percentiles([95.0]), Some([0.0]));
         assert_eq!(sample(&[]).median(), None);
+    }
+
+    #[test]
+    fn without_room_for_all_only_percentiles_are_of_the_newest() {
+        let mut sample = Sample::with_room(3);
+        for number in [100.0, 1.0, 2.0, 3.0, 4.0] {
+            sample.add(number);
+        }
+        assert_eq!((sample.len(), sample.sum(), sample.extremes()), (5, 110.0, Some((1.0, 100.0))));
+        assert_eq!(sample.percentiles([0.0, 50.0, 100.0]), Some([2.0, 3.0, 4.0]));
+        let mut none = Sample::with_room(0);
+        none.add(1.0);
+        assert_eq!((none.len(), none.median()), (1, None));
     }
 
     #[test]

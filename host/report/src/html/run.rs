@@ -537,7 +537,7 @@ fn timings(timings: &[Timing]) -> Markup {
                                 @let percentiles = milliseconds.percentiles([50.0, 95.0, 99.0, 100.0]);
                                 tr {
                                     th scope="row" { (of) }
-                                    td { (text::count(milliseconds.len() as u64)) }
+                                    td { (text::count(milliseconds.len())) }
                                     (cell(milliseconds.mean()))
                                     @for index in 0..4 { (cell(percentiles.map(|of| of[index]))) }
                                 }

@@ -16,6 +16,7 @@ mod live;
 mod persistence;
 mod reader;
 mod risk;
+mod secrets;
 mod strategies;
 mod template;
 mod value;
@@ -44,6 +45,7 @@ pub use self::{
     live::{Feed, Live},
     persistence::{Persistence, StoreChoice, StorePlugin},
     risk::RiskProfile,
+    secrets::{settings_without_secrets, text_without_secrets},
     strategies::Strategy,
     template::template,
     walk::{Axis, Walk},
@@ -80,6 +82,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where compiled plugins are kept; none: they are compiled at every start.
     pub cache_dir: Option<PathBuf>,
+    /// The file, as it was written.
+    pub text: String,
 }
 
 /// The exchange most candle files come from.
@@ -111,7 +115,7 @@ impl Config {
         let config = reader.read(|root| Self::read(file, root));
         let problems = reader.into_problems();
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(config) if problems.is_empty() => Ok(Self { text: text.to_owned(), ..config }),
             _ => Err(ConfigError::Invalid(problems)),
         }
     }
@@ -141,6 +145,7 @@ impl Config {
             engine,
             limits,
             cache_dir,
+            text: String::new(),
         }
     }
 

@@ -178,6 +178,12 @@ impl StrategyInstance {
         self.interval
     }
 
+    /// SHA-256 of its component, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        self.plugin.sha256()
+    }
+
     /// Asks the strategy at `now_ms`, when the average price was `price`. Whatever it does, there is an answer.
     pub async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
         if self.retired {

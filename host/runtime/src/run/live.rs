@@ -1,6 +1,9 @@
 //! A run over candles as they close.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use sigbox_engine::{Interval, Outcome, Settings, State, signal::Pair, trader::Memory};
 use tokio::sync::watch;
@@ -183,7 +186,9 @@ impl<S: Strategy, F: Feed> Live<S, F> {
                 Stop::No => Entries::Late,
                 Stop::Now | Stop::WhenFlat => Entries::Stopped,
             };
+            let begun = Instant::now();
             self.desk.boundary(now_ms, entries, sink).await;
+            sink.decided(now_ms, begun.elapsed());
             if entries == Entries::Open {
                 sink.reached(now_ms);
             }

@@ -15,6 +15,7 @@ mod risk;
 mod rows;
 mod sink;
 mod strategy;
+mod timed;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use self::{
     risk::Profile,
     sink::{Notice, Silence, Sink},
     strategy::{Native, Strategy},
+    timed::{Stopwatch, Timed},
 };
 pub use crate::store::OnCorrupt;
 use crate::{

@@ -1,8 +1,8 @@
 //! Who is told what happened.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 
-use sigbox_engine::{Outcome, signal::Pair};
+use sigbox_engine::{Outcome, signal::Pair, stats::Tally};
 
 /// Something the host did or met, besides what traders do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,12 @@ pub trait Sink {
         let _ = now_ms;
     }
 
+    /// A live run is done with `now_ms`: from when its candles were there to its last decision it `took` so long. Answers
+    /// that were not waited for are decided later.
+    fn decided(&mut self, now_ms: i64, took: Duration) {
+        let _ = (now_ms, took);
+    }
+
     /// Something the host did or met at `at_ms`; `pair` when it concerns one trader.
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         let _ = (at_ms, pair, notice);
@@ -108,6 +114,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.1.reached(now_ms);
     }
 
+    fn decided(&mut self, now_ms: i64, took: Duration) {
+        self.0.decided(now_ms, took);
+        self.1.decided(now_ms, took);
+    }
+
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         self.0.notice(at_ms, pair, notice);
         self.1.notice(at_ms, pair, notice);
@@ -127,8 +138,20 @@ impl<S: Sink + ?Sized> Sink for &mut S {
         (**self).reached(now_ms);
     }
 
+    fn decided(&mut self, now_ms: i64, took: Duration) {
+        (**self).decided(now_ms, took);
+    }
+
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         (**self).notice(at_ms, pair, notice);
+    }
+}
+
+/// Adds up what it is told.
+impl Sink for Tally {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        self.add(pair, outcome);
+        Ok(())
     }
 }
 

@@ -1,0 +1,82 @@
+//! The parts a run is looked at by, and the few numbers that every table of them shows.
+
+use sigbox_engine::stats::{Part, Statistics, Summary, Tally, Trend};
+
+/// What is shown where there is no room for every metric: its name, and a heading short enough for a table.
+pub const KEY_METRICS: [(&str, &str); 9] = [
+    ("totalSignals", "trades"),
+    ("winRate", "win rate"),
+    ("totalPnl", "PnL"),
+    ("avgPnl", "average"),
+    ("bestPnl", "best"),
+    ("worstPnl", "worst"),
+    ("maxDrawdown", "drawdown"),
+    ("sharpeRatio", "Sharpe"),
+    ("profitFactor", "profit factor"),
+];
+
+/// One part of a run and what it amounts to.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// Of this strategy alone; `None`: of all.
+    pub strategy: Option<&'a str>,
+    /// Of this symbol alone; `None`: of all.
+    pub symbol: Option<&'a str>,
+    /// The totals.
+    pub summary: &'a Summary,
+    /// What they are in numbers.
+    pub statistics: Statistics,
+    /// The prices at its closes, where they are all of one symbol.
+    pub trend: Option<&'a Trend>,
+}
+
+/// Every part of a run.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    /// Everything.
+    pub total: Row<'a>,
+    /// Each strategy on all its symbols, by name.
+    pub strategies: Vec<Row<'a>>,
+    /// Each symbol by all its strategies, by name.
+    pub symbols: Vec<Row<'a>>,
+    /// Each strategy on each symbol: by strategy, then by symbol.
+    pub pairs: Vec<Row<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    /// The parts of what was counted.
+    #[must_use]
+    pub fn of(tally: &'a Tally) -> Self {
+        let row = |strategy, symbol, summary: &'a Summary, trend| Row {
+            strategy,
+            symbol,
+            summary,
+            statistics: summary.returns.statistics(),
+            trend,
+        };
+        let on_one_symbol = |strategy: Option<&'a String>,
+                             (symbol, Part { summary, trend }): (&'a String, &'a Part)| {
+            row(strategy.map(String::as_str), Some(symbol.as_str()), summary, Some(trend))
+        };
+        let pairs = tally
+            .pairs
+            .iter()
+            .flat_map(|(strategy, symbols)| symbols.iter().map(move |symbol| on_one_symbol(Some(strategy), symbol)));
+        Self {
+            total: row(None, None, &tally.total, None),
+            strategies: tally
+                .strategies
+                .iter()
+                .map(|(strategy, summary)| row(Some(strategy.as_str()), None, summary, None))
+                .collect(),
+            symbols: tally.symbols.iter().map(|symbol| on_one_symbol(None, symbol)).collect(),
+            pairs: pairs.collect(),
+        }
+    }
+
+    /// Each strategy on each symbol, and everything at the end, unless that is the same.
+    pub fn table(&self) -> impl Iterator<Item = &Row<'a>> {
+        let total = (self.pairs.len() != 1).then_some(&self.total);
+        self.pairs.iter().chain(total)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a configuration says, without what only its owner should know: reports are shown to others.
+
+use std::ops::Range;
+
+use serde_json::Value;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// What stands for a value that is left out.
+const LEFT_OUT: &str = "(left out)";
+
+/// What names of secrets have in them.
+const SECRET_NAMES: [&str; 7] = ["secret", "password", "passphrase", "token", "credential", "apikey", "privatekey"];
+
+/// The text of a configuration file with `"(left out)"` for every value whose name, or whose table's name, looks like
+/// that of a secret, and for every text that is an address with a password in it. All else is as it was written, comments
+/// included; what is not TOML is left out as a whole.
+#[must_use]
+pub fn text_without_secrets(text: &str) -> String {
+    let Ok(root) = DeTable::parse(text) else { return String::new() };
+    let mut spans = Vec::new();
+    find_in_table(root.get_ref(), false, &mut spans);
+    spans.sort_by_key(|span| span.start);
+    let (mut shown, mut end) = (String::with_capacity(text.len()), 0);
+    for span in spans {
+        shown.push_str(&text[end..span.start]);
+        shown.push_str(&Value::from(LEFT_OUT).to_string());
+        end = span.end;
+    }
+    shown.push_str(&text[end..]);
+    shown
+}
+
+/// The settings of a strategy, a JSON object, without the same values.
+#[must_use]
+pub fn settings_without_secrets(settings: &str) -> String {
+    let Ok(mut value) = serde_json::from_str(settings) else { return String::new() };
+    leave_out(&mut value, false);
+    value.to_string()
+}
+
+fn find_in_table(table: &DeTable<'_>, secret: bool, spans: &mut Vec<Range<usize>>) {
+    for (name, value) in table {
+        find(value, secret || is_secret_name(name.get_ref()), spans);
+    }
+}
+
+fn find(value: &Spanned<DeValue<'_>>, secret: bool, spans: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::Table(table) => find_in_table(table, secret, spans),
+        DeValue::Array(items) => items.iter().for_each(|item| find(item, secret, spans)),
+        DeValue::String(text) if !secret && !has_password(text) => {}
+        DeValue::String(_) => spans.push(value.span()),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) if secret => {
+            spans.push(value.span());
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+}
+
+fn leave_out(value: &mut Value, secret: bool) {
+    match value {
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                leave_out(value, secret || is_secret_name(name));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| leave_out(item, secret)),
+        Value::String(text) if !secret && !has_password(text) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) if !secret => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => *value = LEFT_OUT.into(),
+    }
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let letters: String = name.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
+    SECRET_NAMES.iter().any(|secret| letters.contains(secret))
+}
+
+/// Whether it is something like `redis://user:password@host`.
+fn has_password(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(who, _)| who.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_left_out_and_all_else_is_as_it_was() {
+        let text = "\
+# a comment
+[[strategies]]
+settings = { fast = 20, api-key = \"k\", deep = { Pass = 1, PASSWORD = '''a
+b''', list = [1, { token = 2 }] } }
+[stores.redis.settings] # secret
+url = \"redis://user:pw@host/0\"
+other = 'https://host/a:b@c'
+[secrets]
+a = 1
+[secrets.b]
+c = [2024-01-01, true]
+";
+        let shown = "\
+# a comment
+[[strategies]]
+settings = { fast = 20, api-key = \"(left out)\", deep = { Pass = 1, PASSWORD = \"(left out)\", list = [1, { token = \"(left out)\" }] } }
+[stores.redis.settings] # secret
+url = \"(left out)\"
+other = 'https://host/a:b@c'
+[secrets]
+a = \"(left out)\"
+[secrets.b]
+c = [\"(left out)\", \"(left out)\"]
+";
+        assert_eq!(text_without_secrets(text), shown);
+        assert!(DeTable::parse(shown).is_ok());
+        assert_eq!(text_without_secrets("password = "), "");
+    }
+
+    #[test]
+    fn the_same_holds_of_settings() {
+        let settings = r#"{"a":[{"myToken":null}],"fast":20,"secrets":{"b":true},"url":"x://u:p@h"}"#;
+        let shown = r#"{"a":[{"myToken":"(left out)"}],"fast":20,"secrets":{"b":"(left out)"},"url":"(left out)"}"#;
+        assert_eq!(settings_without_secrets(settings), shown);
+        assert_eq!(settings_without_secrets("{"), "");
+    }
+}
