@@ -70,7 +70,7 @@ fn the_number_of_jobs_and_the_order_of_runs_cannot_be_seen() {
         let workplace = Workplace::new(&configuration);
         let results_of =
             |arguments: &[&str]| workplace.succeed(&[&["walk", "--jobs", jobs], arguments].concat()).stdout;
-        let said = [results_of(&["--json"]), results_of(&["--csv", "a.csv"]), workplace.read("a.csv")];
+        let said = [results_of(&["--json"]), results_of(&["--report", "csv"]), workplace.read("dump/walk/report.csv")];
         (said, results(&workplace))
     };
     let one = said("1");
@@ -205,7 +205,7 @@ fn a_run_that_fails_is_a_row_with_its_reason_and_stops_nobody() {
     }
     assert_eq!(results(&workplace).len(), 2, "what failed is tried again");
 
-    let finished = workplace.succeed(&["walk", "--json", "--csv", "deep/all.csv"]);
+    let finished = workplace.succeed(&["walk", "--json", "--report", "csv,markdown,html,json"]);
     assert_eq!(ran(&finished.stderr), 4, "{finished:?}");
     let json: Value = serde_json::from_str(&finished.stdout).unwrap();
     let runs = json["runs"].as_array().unwrap();
@@ -214,7 +214,13 @@ fn a_run_that_fails_is_a_row_with_its_reason_and_stops_nobody() {
     assert_eq!(failures[0]["failure"], missing);
     assert!(failures[0].get("statistics").is_none() && failures[0]["rank"].is_null());
 
-    let csv = workplace.read("deep/all.csv");
+    assert_eq!(workplace.read("dump/walk/report.json"), finished.stdout);
+    let (page, markdown) = (workplace.read("dump/walk/report.html"), workplace.read("dump/walk/report.md"));
+    for report in [&page, &markdown] {
+        assert!(report.contains("Sharpe ratio") && report.contains("sma-cross"), "{report}");
+        assert!(report.contains("6 runs, 4 failed"), "{report}");
+    }
+    let csv = workplace.read("dump/walk/report.csv");
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines[0].starts_with("rank,strategyName,symbol,frameName,settings.fast,totalSignals,winCount,"), "{csv}");
     assert_eq!(lines.len(), 7, "{csv}");

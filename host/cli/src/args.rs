@@ -76,9 +76,9 @@ pub(crate) struct Walk {
     /// Print the result as JSON, with every run.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write every run into this file as well, for spreadsheets.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
+    /// Reports to write beside the results when all is done, separated by commas.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub(crate) report: Vec<Format>,
 }
 
 fn metric(name: &str) -> Result<&'static Metric, String> {

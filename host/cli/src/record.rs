@@ -10,7 +10,7 @@ use std::{
 
 use sigbox::{
     candles::{Recipe, Series},
-    config::{CandleSource, Config, settings_without_secrets, text_without_secrets},
+    config::{CandleSource, Config, Strategy, settings_without_secrets, text_without_secrets},
     plugin::StrategyInstance,
     run::Setup,
 };
@@ -66,12 +66,19 @@ pub(crate) fn describe(
 
 /// The components that decide, in the order of the configuration.
 pub(crate) fn components(config: &Config, setup: &Setup<StrategyInstance>) -> Vec<Component> {
-    let component = |strategy: &sigbox::config::Strategy| {
+    components_with(config, |strategy| {
         let seat = setup.seats.iter().find(|seat| seat.strategy_name == strategy.name)?;
+        Some(seat.strategy.sha256())
+    })
+}
+
+/// The components that decide, by the digest of each.
+pub(crate) fn components_with<'a>(config: &Config, sha256: impl Fn(&Strategy) -> Option<&'a str>) -> Vec<Component> {
+    let component = |strategy: &Strategy| {
         Some(Component {
             strategy: strategy.name.clone(),
             plugin: strategy.plugin.display().to_string(),
-            sha256: seat.strategy.sha256().to_owned(),
+            sha256: sha256(strategy)?.to_owned(),
             settings: settings_without_secrets(&strategy.settings),
         })
     };

@@ -36,7 +36,7 @@ pub(crate) fn run(command: &args::Report) -> anyhow::Result<()> {
         }
         None => {
             let report = full(&events, formats, Vec::new(), market)?;
-            for file in write(&report, formats, &events)? {
+            for file in write(formats, &events, |format| Ok(render(&report, format)))? {
                 println!("Report: {}", file.display());
             }
         }
@@ -69,7 +69,8 @@ pub(crate) fn after(
     if formats.is_empty() {
         return Ok(Vec::new());
     }
-    write(&full(events, formats, timings, market)?, formats, events)
+    let report = full(events, formats, timings, market)?;
+    write(formats, events, |format| Ok(render(&report, format)))
 }
 
 /// How long the answers of each strategy took.
@@ -136,17 +137,22 @@ fn unknown(events: &Path, ledger: &Ledger) -> Run {
     }
 }
 
-fn write(report: &Report, formats: &[Format], events: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// Writes what `render` makes of each of the `formats` beside `file`, and says where.
+pub(crate) fn write(
+    formats: &[Format],
+    file: &Path,
+    render: impl Fn(Format) -> anyhow::Result<String>,
+) -> anyhow::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for format in [Format::Html, Format::Markdown, Format::Json, Format::Csv] {
         if formats.contains(&format) {
-            let file = events.with_file_name(match format {
+            let file = file.with_file_name(match format {
                 Format::Html => "report.html",
                 Format::Markdown => "report.md",
                 Format::Json => "report.json",
                 Format::Csv => "report.csv",
             });
-            fs::write(&file, render(report, format)).with_context(|| format!("report {}", file.display()))?;
+            fs::write(&file, render(format)?).with_context(|| format!("report {}", file.display()))?;
             written.push(file);
         }
     }

@@ -1,6 +1,10 @@
 //! The result of a sweep, for people, programs and spreadsheets.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::anyhow;
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
@@ -9,11 +13,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sigbox::walk::{Candidate, Case, Measured, Row, best_first, candidates};
 use sigbox_engine::stats::{METRICS, Metric};
+use sigbox_report::{Run, SweepRow, cell};
 
-use crate::table::shown;
+use crate::{args::Format, report, table::shown};
 
 /// Everything a finished sweep has to show.
 pub(crate) struct Sweep {
+    /// What all its runs had in common.
+    pub(crate) run: Run,
     pub(crate) metric: &'static Metric,
     /// In the order of the configuration.
     pub(crate) rows: Vec<Row>,
@@ -88,12 +95,34 @@ impl Sweep {
         Ok(writeln!(out)?)
     }
 
+    /// Writes reports beside the file of `results`, and says where.
+    pub(crate) fn write(&self, formats: &[Format], results: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        report::write(formats, results, |format| match format {
+            Format::Html => Ok(sigbox_report::sweep_html(&self.report())),
+            Format::Markdown => Ok(sigbox_report::sweep_markdown(&self.report())),
+            Format::Json => {
+                let mut json = Vec::new();
+                self.print_json(&mut json)?;
+                Ok(String::from_utf8(json)?)
+            }
+            Format::Csv => self.csv(),
+        })
+    }
+
+    fn report(&self) -> sigbox_report::Sweep {
+        let row = |Row { case, outcome }: &Row| SweepRow {
+            strategy: case.strategy.clone(),
+            symbol: case.symbol.clone(),
+            frame: case.frame.clone(),
+            settings: case.varying.clone(),
+            outcome: outcome.as_ref().map(|measured| measured.statistics).map_err(ToString::to_string),
+        };
+        sigbox_report::Sweep { run: self.run.clone(), metric: self.metric, rows: self.rows.iter().map(row).collect() }
+    }
+
     /// A column for each setting that varies and for each number; numbers as they are.
-    pub(crate) fn write_csv(&self, path: &Path) -> anyhow::Result<()> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut out = csv::Writer::from_path(path)?;
+    fn csv(&self) -> anyhow::Result<String> {
+        let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         let settings = self.rows.iter().flat_map(|row| object(&row.case.varying)).map(|(key, _)| key);
         let settings: BTreeSet<String> = settings.collect();
         let mut header: Vec<String> = ["rank", "strategyName", "symbol", "frameName"].map(str::to_owned).to_vec();
@@ -115,11 +144,11 @@ impl Sweep {
                     let [rejections, invalid, failures] = counts.map(|count| count.to_string());
                     [rejections, invalid, failures, String::new()]
                 }
-                Err(failure) => [String::new(), String::new(), String::new(), failure.to_string()],
+                Err(failure) => [String::new(), String::new(), String::new(), cell(&failure.to_string())],
             });
             out.write_record(record)?;
         }
-        Ok(out.flush()?)
+        Ok(String::from_utf8(out.into_inner()?)?)
     }
 
     pub(crate) fn print_tables(&self) {

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use sigbox::{
     assemble,
@@ -19,7 +18,9 @@ use sigbox::{
     walk::{Progress, Walk},
 };
 
-use crate::{args, exit::Interrupted, interrupts, plugins, sweep::Sweep, table::shown};
+use sigbox_report::Kind;
+
+use crate::{args, exit::Interrupted, interrupts, plugins, record, sweep::Sweep, table::shown};
 
 pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     let mut config = Config::load(&command.config.path)?;
@@ -27,8 +28,9 @@ pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     let metric = command.metric.unwrap_or(config.walk.metric);
     config.walk.metric = metric;
     let sandbox = plugins::sandbox(Mode::Deterministic, &config.limits, config.cache_dir.as_ref())?;
-    let market = Market::new(assemble::candles(&config)?);
-    let walk = Walk::new(&config, &sandbox, market, &mut plugins::resolver())?;
+    let candles = assemble::candles(&config)?;
+    let sources = record::sources(&config, &candles);
+    let walk = Walk::new(&config, &sandbox, Market::new(candles), &mut plugins::resolver())?;
     let jobs = command.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
 
     let interrupted = interrupts::flag()?;
@@ -53,14 +55,17 @@ pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
         return Err(Interrupted(message).into());
     };
 
-    let sweep = Sweep { metric, rows, top: command.top };
-    if let Some(path) = &command.csv {
-        sweep.write_csv(path).with_context(|| format!("table {}", path.display()))?;
-    }
+    let components = record::components_with(&config, |strategy| walk.component_sha256(strategy));
+    let run = record::describe(&config, Kind::Backtest, None, components, sources, &command.results);
+    let sweep = Sweep { run, metric, rows, top: command.top };
+    let written = sweep.write(&command.report, &command.results)?;
     if command.json {
         sweep.print_json(&mut io::stdout().lock())?;
     } else {
         sweep.print_tables();
+    }
+    for file in written {
+        eprintln!("Report: {}", file.display());
     }
     if let Some(last) = last {
         eprintln!("{}", said_of(&last, started.elapsed(), command));

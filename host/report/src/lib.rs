@@ -29,7 +29,7 @@ mod sweep;
 pub mod text;
 
 pub use self::{
-    csv::csv,
+    csv::{cell, csv},
     html::{html, sweep_html},
     json::json,
     ledger::{Ledger, LedgerError},

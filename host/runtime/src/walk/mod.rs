@@ -116,6 +116,12 @@ impl<'c> Walk<'c> {
         Ok(Self { config, market, plugins, runs })
     }
 
+    /// SHA-256 of the component of `strategy`, one of the configuration's, in hexadecimal.
+    #[must_use]
+    pub fn component_sha256(&self, strategy: &Strategy) -> Option<&str> {
+        self.plugins.get(strategy.plugin.as_path()).map(StrategyPlugin::sha256)
+    }
+
     /// Runs what the file at `results` does not have yet, `jobs` at a time, and appends each run that ends well to it.
     /// `progress` is called at every end of a run, and about ten times a second; when it breaks, what is under way is
     /// given up. Must not be called inside an async runtime.
