@@ -4,7 +4,7 @@
 //! read_csv | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
 //! ```
 //!
-//! Everything is one-minute candles; higher intervals are made from them on the way out. What holds:
+//! Everything is one-minute candles; higher intervals are made from them, once a series. What holds:
 //!
 //! 1. A [`Series`] has no gap, no duplicate, no disorder and no impossible bar, because it cannot be built with one.
 //!    Sources report these faults where they stand in the file; nothing repairs them unasked.
@@ -13,6 +13,8 @@
 //! 3. A window of exact length is all there or not there: nobody gets an older one in its place (specification 3.2).
 
 mod series;
+
+mod higher;
 
 mod csv;
 mod time;
