@@ -1,7 +1,7 @@
 //! Candles: where they come from and how they are kept.
 //!
 //! ```text
-//! read_csv | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
+//! a file | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
 //! ```
 //!
 //! Everything is one-minute candles; higher intervals are made from them, once a series. What holds:
@@ -16,16 +16,31 @@ mod series;
 
 mod higher;
 
+mod check;
+mod convert;
+mod growing;
+
+mod file;
+
+mod columns;
 mod csv;
+mod parquet;
 mod time;
 
 mod anomaly;
 mod generate;
 
-pub(crate) use self::time::iso_8601;
 pub use self::{
     anomaly::{AnomalousCandle, anomaly},
-    csv::{CandleFileError, Gaps, RowProblem, read_csv, write_csv},
+    check::{FileCheck, FileProblem, check_file},
+    convert::{Conversion, convert},
+    file::{
+        CandleFileError, ColumnProblem, Existing, Format, Gaps, Place, RowProblem, read_candles, read_csv,
+        write_candles, write_csv,
+    },
     generate::{Recipe, RecipeError, generate},
+    growing::GrowingFileError,
     series::{Series, SeriesError},
+    time::parse_minute,
 };
+pub(crate) use self::{growing::GrowingFile, parquet::is_written_here, time::iso_8601};

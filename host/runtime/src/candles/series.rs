@@ -502,7 +502,7 @@ mod tests {
                     Step::Ask { interval: name, now, limit } => {
                         let Some(end_ms) = series.end_ms() else { continue };
                         // In the past, in the middle of a minute, and beyond the end.
-                        let (interval, now_ms) = (interval(name), end_ms + now * MINUTE_MS + i64::from(seed as u16 % 2));
+                        let (interval, now_ms) = (interval(name), end_ms + now * MINUTE_MS + i64::from(seed % 2 == 0));
                         let expected = made_anew(series.closed_before(i64::MAX), interval, now_ms);
                         let reaches = series.closed_before(now_ms).last().is_some_and(|last| {
                             last.close_time_ms() >= interval.slot(now_ms)
