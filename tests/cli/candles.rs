@@ -229,13 +229,7 @@ fn wrong_arguments_are_refused() {
         ),
         (&["candles", "check", "-c", "other.toml"], "name a file; other.toml has no [candles.files]"),
     ];
-    workplace.write(
-        "other.toml",
-        workplace.read("sigbox.toml").replace(
-            "[candles.files]",
-            "[candles.generate.BTCUSDT]\nstart = \"2024-01-01T00:00:00Z\"\ndays = 1\nprice = 1.0\n#",
-        ),
-    );
+    workplace.write("other.toml", Configuration::sma_cross(1).to_toml());
     for (arguments, words) in cases {
         let finished = workplace.run(arguments);
         assert_eq!(finished.code(), Some(2), "{arguments:?}: {finished:?}");

@@ -202,7 +202,7 @@ pub(crate) struct CandlesFetch {
     /// What to do about minutes the exchange does not have: refuse or fill. Default: what the configuration says.
     #[arg(long, value_parser = gaps)]
     pub(crate) gaps: Option<Gaps>,
-    /// The exchange: what comes before /api/v3/klines. Default: what the configuration says.
+    /// The exchange: what comes before /api/v3/klines. Default: what the configuration says, or else Binance.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(crate) base_url: Option<String>,
     /// The configuration, for [live], [engine] and [candles]. Default: sigbox.toml, if it is there.

@@ -161,7 +161,7 @@ fn a_pause_that_the_exchange_asks_for_is_kept_and_said() {
         .configure(&crate::support::Configuration::sma_cross(1).section("[engine]\nget-candles-retry-delay-ms = 1"));
     let (code, _, said) = market.fetch(-10, &["--out", "btc.csv"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("WARN trying again at ") && said.contains("takes no more requests for 1 s"), "{said}");
+    assert!(said.contains("trying again at ") && said.contains("takes no more requests for 1 s"), "{said}");
     market.assert_has("btc.csv", -10, 0);
 }
 

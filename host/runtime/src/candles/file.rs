@@ -8,8 +8,9 @@
 //! Reading takes a file whole or not at all, and so does writing: a file that was written is there all at once.
 
 use std::{
+    ffi::OsString,
     fmt,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Read as _, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -369,11 +370,14 @@ impl Format {
     }
 
     /// The format of the file at `path`, whatever it is called. One that is called Parquet and does not begin like it
-    /// is taken for damaged, not for CSV.
+    /// is taken for damaged, not for CSV. What is no file, such as a pipe, can only be read once, so it has to be CSV.
     pub(super) fn of_content(path: &Path) -> Result<Self, CandleFileError> {
         let begins = || {
+            let file = File::open(path)?;
             let mut beginning = Vec::with_capacity(PARQUET_MAGIC.len());
-            File::open(path)?.take(PARQUET_MAGIC.len() as u64).read_to_end(&mut beginning)?;
+            if file.metadata()?.is_file() {
+                file.take(PARQUET_MAGIC.len() as u64).read_to_end(&mut beginning)?;
+            }
             Ok(beginning == PARQUET_MAGIC)
         };
         if begins().map_err(|source| CandleFileError::Unreadable { path: path.to_owned(), source })? {
@@ -496,11 +500,12 @@ pub(super) fn flat_after(previous: &Candle, minutes: i64) -> Candle {
 
 /// Puts a whole file at `path`, or leaves what is there.
 fn write(path: &Path, format: Format, candles: &[Candle], existing: Existing) -> Result<(), CandleFileError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = || {
         // With the permissions of any new file, unlike those of temporary ones.
         let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
-        let temporary = tempfile::Builder::new().prefix(".tmp-").make_in(folder, create)?;
+        let suffix = temporary_suffix(path);
+        let mut temporary = tempfile::Builder::new();
+        let temporary = temporary.prefix(TEMPORARY_PREFIX).suffix(&suffix).make_in(folder_of(path), create)?;
         let mut out = BufWriter::new(temporary.as_file());
         match format {
             Format::Csv => csv::write(&mut out, candles)?,
@@ -519,6 +524,35 @@ fn write(path: &Path, format: Format, candles: &[Candle], existing: Existing) ->
         io::ErrorKind::AlreadyExists => CandleFileError::Exists { path: path.to_owned() },
         _ => CandleFileError::Unwritable { path: path.to_owned(), source },
     })
+}
+
+/// Removes what a process left that was killed while it wrote the file at `path`. Nobody may be writing it.
+pub(crate) fn remove_left_behind(path: &Path) -> Result<(), CandleFileError> {
+    let suffix = temporary_suffix(path);
+    let removed = || {
+        for entry in fs::read_dir(folder_of(path))? {
+            let name = entry?.file_name();
+            let name_bytes = name.as_encoded_bytes();
+            if name_bytes.starts_with(TEMPORARY_PREFIX.as_bytes()) && name_bytes.ends_with(suffix.as_encoded_bytes()) {
+                fs::remove_file(folder_of(path).join(name))?;
+            }
+        }
+        Ok(())
+    };
+    removed().map_err(|source| CandleFileError::Unwritable { path: path.to_owned(), source })
+}
+
+/// The name of a file that is being written is this, something random, and the name it is to have.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
+fn temporary_suffix(path: &Path) -> OsString {
+    let mut suffix = OsString::from("-");
+    suffix.push(path.file_name().unwrap_or_default());
+    suffix
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The beginning of a text of a file, fit to be shown.

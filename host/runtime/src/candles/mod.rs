@@ -43,4 +43,4 @@ pub use self::{
     series::{Series, SeriesError},
     time::parse_minute,
 };
-pub(crate) use self::{growing::GrowingFile, parquet::is_written_here, time::iso_8601};
+pub(crate) use self::{file::remove_left_behind, growing::GrowingFile, parquet::is_written_here, time::iso_8601};

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     candles::{
         CandleFileError, Existing, Format, Gaps, GrowingFile, GrowingFileError, is_written_here, iso_8601,
-        read_candles, write_candles,
+        read_candles, remove_left_behind, write_candles,
     },
     feed::FeedError,
 };
@@ -167,6 +167,8 @@ pub(super) async fn fetch_by(
     let first_ms = growing.candles()[0].open_time_ms;
     let end_ms = growing.end_ms().unwrap_or(first_ms);
     if format == Format::Parquet {
+        // The part is locked, so no other fetch is here.
+        remove_left_behind(file)?;
         write_candles(file, growing.all_candles(), Existing::Replace)?;
         growing.remove()?;
     }

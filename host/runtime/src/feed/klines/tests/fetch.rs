@@ -282,7 +282,11 @@ async fn a_parquet_file_and_its_part_go_on_together_whatever_was_left() {
     ] {
         fs::copy(place.path(file), place.path("btc.parquet")).unwrap();
         fs::write(place.path("btc.parquet.part.csv"), part).unwrap();
+        // And killed while the file was written.
+        fs::write(place.path(".tmp-x7Y-btc.parquet"), b"PAR1").unwrap();
+        fs::write(place.path(".tmp-x7Y-other.parquet"), b"PAR1").unwrap();
         place.fetch(-1300, Some(-300), "btc.parquet").await.unwrap();
+        assert!(!place.path(".tmp-x7Y-btc.parquet").exists() && place.path(".tmp-x7Y-other.parquet").exists());
         place.assert_has("btc.parquet", -1300, -300);
         assert!(!place.path("btc.parquet.part.csv").exists());
     }
