@@ -72,7 +72,8 @@ fn backtest() -> Report {
     });
     let interval: Interval = "15m".parse().expect("it is an interval");
     let bars = series.each_ref().map(|(symbol, series)| {
-        let bars = series.resample(interval, series.end_ms().expect("there are candles"), 8 * 96).expect("it has them");
+        let end_ms = series.end_ms().expect("there are candles");
+        let bars = series.last_closed_of(interval, end_ms, 8 * 96).expect("it has them").to_vec();
         (symbol.clone(), Bars { interval, bars })
     });
     let market = Market::new(series);

@@ -37,7 +37,7 @@ fn l_lok_01_half_a_minute_past_10_24_the_last_candles_are_those_that_have_closed
         ("1h", 9 * HOUR_MS),
         ("4h", 4 * HOUR_MS),
     ] {
-        let last = series.resample(interval(name), now_ms, 1).unwrap()[0];
+        let last = series.last_closed_of(interval(name), now_ms, 1).unwrap()[0];
         assert_eq!(last.open_time_ms, midnight + opened_ms, "{name}");
         let closes_ms = last.open_time_ms + interval(name).ms();
         assert_eq!(last.close, series.at(closes_ms - MINUTE_MS).unwrap().close, "{name}");
@@ -70,7 +70,7 @@ fn s_exc_02_the_average_price_is_that_of_the_last_five_minutes() {
 
 #[test]
 fn s_cac_01_s_cac_02_s_cac_03_s_cac_04_s_cac_05_a_higher_candle_stays_the_same_until_the_next_has_closed() {
-    let last = |series: &Series, name: &str, now_ms| series.resample(interval(name), now_ms, 1).unwrap()[0];
+    let last = |series: &Series, name: &str, now_ms| series.last_closed_of(interval(name), now_ms, 1).unwrap()[0];
     let market = Market::new([(BTC.to_owned(), day())]);
     let ten = at(0) + 10 * HOUR_MS;
     let seen = asked(market, ten, ten + 15 * MINUTE_MS, move |series, now_ms, _| {
@@ -89,7 +89,7 @@ fn l_cch_08_l_cch_09_candles_of_one_symbol_or_interval_are_not_those_of_another(
     let now_ms = bitcoin.end_ms().unwrap();
     for (symbol, series) in [(BTC, &bitcoin), ("ETHUSDT", &ether)] {
         for (name, minutes) in [("5m", 5), ("1m", 1), ("15m", 15)] {
-            let made = market.series(symbol).unwrap().read().resample(interval(name), now_ms, 1).unwrap()[0];
+            let made = market.series(symbol).unwrap().read().last_closed_of(interval(name), now_ms, 1).unwrap()[0];
             let whole = series.last_closed(now_ms, minutes).unwrap();
             assert_eq!((made.open_time_ms, made.open), (whole[0].open_time_ms, whole[0].open), "{symbol} {name}");
         }

@@ -3,7 +3,11 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
-use sigbox_engine::stats::Metric;
+use sigbox::{
+    candles::{self, Gaps, parse_minute},
+    config::is_base_url,
+};
+use sigbox_engine::{Interval, interval::UnknownInterval, stats::Metric};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -13,7 +17,7 @@ Exit codes:
   3    a plugin cannot be built, loaded or started
   4    candles are missing or wrong, or the feed failed
   5    stored state cannot be read, written or trusted
-  130  a sweep was interrupted; the same command goes on
+  130  a sweep or a fetch was interrupted; the same command goes on
 
 Environment:
   SIGBOX_LOG  what is logged to standard error, such as \"warn\" or \"info,plugin=debug\"";
@@ -40,6 +44,8 @@ pub(crate) enum Command {
     State(State),
     /// Write a commented configuration that runs as it is.
     Init(Init),
+    /// Get, check and convert candle files.
+    Candles(Candles),
 }
 
 #[derive(Debug, Arguments)]
@@ -162,6 +168,109 @@ pub(crate) struct Init {
     /// The strategy to start with: a folder with its source, or a .wasm file.
     #[arg(long, value_name = "PATH", default_value = "plugins/strategies/sma-cross")]
     pub(crate) plugin: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Candles {
+    #[command(subcommand)]
+    pub(crate) command: CandlesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CandlesCommand {
+    /// Fetch the candles of a symbol from an exchange into a file, or go on with it.
+    Fetch(CandlesFetch),
+    /// Look through candle files for everything that is wrong with them.
+    Check(CandlesCheck),
+    /// Make another candle file from one: CSV from Parquet, a part of it, or a higher interval.
+    Convert(CandlesConvert),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct CandlesFetch {
+    /// As the exchange names it, such as BTCUSDT.
+    pub(crate) symbol: String,
+    /// When the first candle opens: a date, or a time such as 2024-01-31T12:00Z.
+    #[arg(long, value_name = "TIME", value_parser = minute)]
+    pub(crate) from: i64,
+    /// When the last candle closes. Default: the newest that has closed.
+    #[arg(long, value_name = "TIME", value_parser = minute)]
+    pub(crate) to: Option<i64>,
+    /// Where they go: a file that ends in .csv or .parquet. One that a fetch has left there goes on.
+    #[arg(long, value_name = "FILE", value_parser = candle_file)]
+    pub(crate) out: PathBuf,
+    /// What to do about minutes the exchange does not have: refuse or fill. Default: what the configuration says.
+    #[arg(long, value_parser = gaps)]
+    pub(crate) gaps: Option<Gaps>,
+    /// The exchange: what comes before /api/v3/klines. Default: what the configuration says, or else Binance.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub(crate) base_url: Option<String>,
+    /// The configuration, for [live], [engine] and [candles]. Default: sigbox.toml, if it is there.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct CandlesCheck {
+    /// CSV or Parquet. Without any, those of the configuration.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct CandlesConvert {
+    /// One-minute candles, CSV or Parquet.
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// The file to write; its ending, .csv or .parquet, says how.
+    #[arg(value_name = "OUT", value_parser = candle_file)]
+    pub(crate) output: PathBuf,
+    /// What to do about minutes that are missing: refuse or fill.
+    #[arg(long, default_value = "refuse", value_parser = gaps)]
+    pub(crate) gaps: Gaps,
+    /// When the first candle opens: a date, or a time such as 2024-01-31T12:00Z.
+    #[arg(long, value_name = "TIME", value_parser = minute)]
+    pub(crate) from: Option<i64>,
+    /// When the last minute closes.
+    #[arg(long, value_name = "TIME", value_parser = minute)]
+    pub(crate) to: Option<i64>,
+    /// The interval of the candles to write, such as 5m or 1h; only whole ones are.
+    #[arg(long, default_value = "1m", value_parser = interval)]
+    pub(crate) interval: Interval,
+    /// Replace OUT if it exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+fn minute(text: &str) -> Result<i64, &'static str> {
+    parse_minute(text).ok_or("not a whole minute such as 2024-01-31 or 2024-01-31T12:00Z, from 1970 to 9998")
+}
+
+fn candle_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    candles::Format::of_ending(&path).ok_or("it must end in .csv or .parquet, which says how to write it")?;
+    Ok(path)
+}
+
+fn gaps(text: &str) -> Result<Gaps, &'static str> {
+    match text {
+        "refuse" => Ok(Gaps::Refuse),
+        "fill" => Ok(Gaps::Fill),
+        _ => Err("it is refuse or fill"),
+    }
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    text.parse().map_err(|error: UnknownInterval| error.to_string())
+}
+
+fn base_url(text: &str) -> Result<String, &'static str> {
+    if is_base_url(text) { Ok(text.to_owned()) } else { Err("not a URL such as https://api.binance.com") }
 }
 
 #[derive(Debug, Arguments)]

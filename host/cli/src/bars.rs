@@ -50,7 +50,7 @@ fn resampled(series: &Series, (from_ms, to_ms): (i64, i64)) -> Option<Bars> {
     let from_ms = interval.slot(from_ms).max(first_whole_ms);
     let until_ms = interval.slot((interval.slot(to_ms) + interval.ms()).min(series.end_ms()?));
     let count = usize::try_from((until_ms - from_ms) / interval.ms()).ok().filter(|count| *count > 0)?;
-    let bars = series.resample(interval, until_ms, count)?;
+    let bars = series.last_closed_of(interval, until_ms, count)?.to_vec();
     Some(Bars { interval, bars })
 }
 

@@ -4,7 +4,9 @@ use std::{fmt, process::ExitCode};
 
 use sigbox::{
     assemble::AssembleError,
+    candles::CandleFileError,
     config::ConfigError,
+    feed::FetchFileError,
     plugin::PluginError,
     plugin_source::PluginSourceError,
     run::{JournalError, RunError},
@@ -12,7 +14,7 @@ use sigbox::{
 };
 use sigbox_report::LedgerError;
 
-use crate::record::RecordError;
+use crate::{candles::Problems, record::RecordError};
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
@@ -73,6 +75,16 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         || error.is::<RecordError>()
     {
         return Some(STATE);
+    }
+    if error.is::<FetchFileError>() || error.is::<Problems>() {
+        return Some(CANDLES);
+    }
+    if let Some(error) = error.downcast_ref::<CandleFileError>() {
+        return Some(match error {
+            CandleFileError::Exists { .. } | CandleFileError::Ending { .. } => CONFIGURATION,
+            CandleFileError::Unwritable { .. } => UNFORESEEN,
+            _ => CANDLES,
+        });
     }
     if let Some(error) = error.downcast_ref::<AssembleError>() {
         return Some(match error {

@@ -11,7 +11,7 @@ use sigbox::{
     assemble::{self, Access},
     candles::Series,
     config::{Config, Feed as FeedChoice},
-    feed::{Feed, KlinesFeed, KlinesSettings, ReplayFeed},
+    feed::{Feed, KlinesFeed, ReplayFeed},
     market::Market,
     plugin::Mode,
     run::{Event, Journal, Live, LiveOptions, Sink, Stop, Stopwatch},
@@ -72,7 +72,8 @@ async fn trade_until(
             let symbols = symbols(config);
             let market = Market::new(symbols.iter().map(|symbol| (symbol.clone(), Series::empty())));
             let journal = Journal::open(events, announce)?;
-            let feed = KlinesFeed::new(klines(config), symbols);
+            let settings = assemble::klines(&config.live, &config.engine, config.candles.gaps);
+            let feed = KlinesFeed::new(settings, symbols);
             start(config, market, feed, (events, journal), Vec::new(), stop).await
         }
     }
@@ -113,23 +114,6 @@ impl Sink for Boundaries {
 
     fn decided(&mut self, _: i64, took: Duration) {
         self.0.add(took);
-    }
-}
-
-fn klines(config: &Config) -> KlinesSettings {
-    let (live, engine) = (&config.live, &config.engine);
-    KlinesSettings {
-        base_url: live.base_url.clone(),
-        request_timeout: live.request_timeout,
-        settle: live.settle,
-        history_minutes: live.history_minutes,
-        max_entry_delay: live.max_entry_delay,
-        retry_count: engine.get_candles_retry_count,
-        retry_delay: Duration::from_millis(engine.get_candles_retry_delay_ms),
-        gaps: config.candles.gaps,
-        anomaly_factor: engine.get_candles_price_anomaly_threshold_factor,
-        anomaly_min_for_median: engine.get_candles_min_candles_for_median as usize,
-        average_of: engine.avg_price_candles_count as usize,
     }
 }
 

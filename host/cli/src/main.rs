@@ -6,6 +6,7 @@ mod announce;
 mod args;
 mod backtest;
 mod bars;
+mod candles;
 mod exit;
 mod init;
 mod interrupts;
@@ -29,7 +30,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let quiet = match args.command {
         Command::Live(_) => "info",
-        Command::Backtest(_) | Command::Walk(_) | Command::Report(_) | Command::State(_) | Command::Init(_) => "warn",
+        Command::Backtest(_)
+        | Command::Walk(_)
+        | Command::Report(_)
+        | Command::State(_)
+        | Command::Init(_)
+        | Command::Candles(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("SIGBOX_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
         Command::Report(command) => report::run(&command),
         Command::State(command) => state::run(&command),
         Command::Init(command) => init::run(&command),
+        Command::Candles(command) => candles::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

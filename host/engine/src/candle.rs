@@ -61,6 +61,7 @@ impl Candle {
     }
 
     /// The first reason why this bar is impossible, if there is one.
+    #[inline]
     #[must_use]
     pub fn fault(&self) -> Option<CandleFault> {
         let prices = [self.open, self.high, self.low, self.close];

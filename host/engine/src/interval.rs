@@ -33,9 +33,18 @@ impl Interval {
     /// Intervals a strategy may be asked at.
     pub const SIGNAL: [&str; 6] = ["1m", "3m", "5m", "15m", "30m", "1h"];
 
+    /// How many intervals there are.
+    pub const COUNT: usize = ALL.len();
+
     /// Every interval there is, ascending.
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.into_iter().map(|(_, minutes)| Self { minutes })
+    }
+
+    /// Its place among [all](Self::all) of them.
+    #[must_use]
+    pub fn index(self) -> usize {
+        ALL.iter().position(|(_, minutes)| *minutes == self.minutes).unwrap_or(0)
     }
 
     /// Length, minutes.
@@ -102,8 +111,9 @@ mod tests {
 
     #[test]
     fn names_read_back_and_slots_are_aligned_to_the_epoch() {
-        for (name, _) in ALL {
-            assert_eq!(name.parse::<Interval>().unwrap().name(), name);
+        for (index, (name, _)) in ALL.into_iter().enumerate() {
+            let interval: Interval = name.parse().unwrap();
+            assert_eq!((interval.name(), interval.index()), (name, index));
         }
         assert!(Interval::all().map(Interval::name).eq(ALL.map(|(name, _)| name)));
         assert_eq!("5M".parse::<Interval>(), Err(UnknownInterval));

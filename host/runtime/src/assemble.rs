@@ -4,11 +4,15 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use sigbox_engine::Settings;
+
 use crate::{
-    candles::{CandleFileError, RecipeError, Series, SeriesError, generate, read_csv},
-    config::{CandleSource, Config, StoreChoice, StorePlugin, Strategy},
+    candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
+    config::{CandleSource, Config, Live, StoreChoice, StorePlugin, Strategy},
+    feed::KlinesSettings,
     market::Market,
     plugin::{PluginError, PluginStore, Sandbox, Session, StoreBinding, StrategyInstance, StrategyPlugin},
     plugin_source::PluginSourceError,
@@ -69,7 +73,7 @@ pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> 
     sources
         .map(|(symbol, source)| {
             let candles = match source {
-                CandleSource::File(path) => read_csv(path, config.candles.gaps)?,
+                CandleSource::File(path) => read_candles(path, config.candles.gaps)?,
                 CandleSource::Generated(recipe) => {
                     generate(recipe).map_err(|source| AssembleError::Recipe { symbol: symbol.clone(), source })?
                 }
@@ -79,6 +83,24 @@ pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> 
             Ok((symbol.clone(), series))
         })
         .collect()
+}
+
+/// How an exchange is asked for candles, by what `[live]`, `[engine]` and `[candles]` say.
+#[must_use]
+pub fn klines(live: &Live, engine: &Settings, gaps: Gaps) -> KlinesSettings {
+    KlinesSettings {
+        base_url: live.base_url.clone(),
+        request_timeout: live.request_timeout,
+        settle: live.settle,
+        history_minutes: live.history_minutes,
+        max_entry_delay: live.max_entry_delay,
+        retry_count: engine.get_candles_retry_count,
+        retry_delay: Duration::from_millis(engine.get_candles_retry_delay_ms),
+        gaps,
+        anomaly_factor: engine.get_candles_price_anomaly_threshold_factor,
+        anomaly_min_for_median: engine.get_candles_min_candles_for_median as usize,
+        average_of: engine.avg_price_candles_count as usize,
+    }
 }
 
 /// Everything that trades, each strategy started on each of its symbols. `frame`: the name of the period, if one is

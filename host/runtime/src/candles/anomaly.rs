@@ -15,19 +15,31 @@ use super::time::iso_8601;
 /// `candles` is meant to be one answer of an exchange, minutes to hours: over months a price may well fall so far.
 #[must_use]
 pub fn anomaly(candles: &[Candle], factor: f64, min_for_median: usize) -> Option<usize> {
+    anomalies(candles, factor, min_for_median).next()
+}
+
+/// All of them, as [`anomaly`] finds the first.
+pub(super) fn anomalies(candles: &[Candle], factor: f64, min_for_median: usize) -> impl Iterator<Item = usize> {
+    let threshold = usual(candles, min_for_median).map(|usual| usual / factor);
+    let is_anomalous =
+        move |candle: &Candle| threshold.is_none_or(|threshold| prices(candle).iter().any(|price| *price < threshold));
+    candles.iter().enumerate().filter(move |(_, candle)| is_anomalous(candle)).map(|(index, _)| index)
+}
+
+/// The usual price; `None` when no price is positive.
+fn usual(candles: &[Candle], min_for_median: usize) -> Option<f64> {
     let mut positive: Vec<f64> = candles.iter().flat_map(prices).filter(|price| *price > 0.0).collect();
-    let usual = if positive.is_empty() {
-        return (!candles.is_empty()).then_some(0);
-    } else if candles.len() >= min_for_median {
+    if positive.is_empty() {
+        return None;
+    }
+    Some(if candles.len() >= min_for_median {
         let middle = positive.len() / 2;
         *positive.select_nth_unstable_by(middle, f64::total_cmp).1
     } else {
         #[expect(clippy::cast_precision_loss, reason = "an answer of an exchange has a few thousand prices")]
         let count = positive.len() as f64;
         positive.iter().sum::<f64>() / count
-    };
-    let threshold = usual / factor;
-    candles.iter().position(|candle| prices(candle).iter().any(|price| *price < threshold))
+    })
 }
 
 const fn prices(candle: &Candle) -> [f64; 4] {

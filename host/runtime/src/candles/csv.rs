@@ -1,173 +1,22 @@
-//! Candle files: CSV in the columns of Binance's klines.
+//! Candles as CSV.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, Read, Write},
+    path::Path,
 };
 
 use csv::ByteRecord;
-use serde::Deserialize;
-use sigbox_engine::{Candle, MINUTE_MS, candle::CandleFault};
+use sigbox_engine::Candle;
 
-use super::time::{iso_8601, parse_time, written_time};
+use super::{
+    columns::{Columns, VALUES},
+    file::{BadRow, CandleFileError, OnRow, Place, RowProblem, excerpt},
+    time::{parse_time, written_time},
+};
 
-/// What to do about minutes that a file does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gaps {
-    /// A gap is an error.
-    #[default]
-    Refuse,
-    /// A gap of up to a week is filled with flat candles at the close before it, in which nobody traded.
-    Fill,
-}
-
-/// Why a candle file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum CandleFileError {
-    /// The file cannot be opened, or a read fails.
-    #[error("cannot read candles from {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The file cannot be made, or a write fails.
-    #[error("cannot write candles to {}: {source}", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// There is no row in the file, or only a header.
-    #[error("{} has no candles", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A row cannot be used.
-    #[error("{}:{line}: {problem}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Line of the row, counted from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: RowProblem,
-    },
-}
-
-/// Why a row of a candle file cannot be used. Texts of the file are shortened to their beginning.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RowProblem {
-    /// The header does not name a column that is needed.
-    #[error("the header names no column {}: `{header}`", wanted.join(" or "))]
-    MissingColumn {
-        /// The names that would do, in lower case.
-        wanted: &'static [&'static str],
-        /// The header.
-        header: String,
-    },
-    /// The row ends too early.
-    #[error("the row has {found} columns and needs {needed}: `{row}`")]
-    TooFewColumns {
-        /// How many columns there are.
-        found: usize,
-        /// How many there must be.
-        needed: usize,
-        /// The row.
-        row: String,
-    },
-    /// The time column does not hold a time.
-    #[error(
-        "`{text}` is not a time; write seconds, milliseconds or microseconds since 1970, or ISO 8601 as in \
-         2023-03-01T00:00:00Z"
-    )]
-    NotATime {
-        /// What it holds.
-        text: String,
-    },
-    /// A price or the volume is not a number.
-    #[error("{column} is not a number: `{text}`")]
-    NotANumber {
-        /// `open`, `high`, `low`, `close` or `volume`.
-        column: &'static str,
-        /// What it holds.
-        text: String,
-    },
-    /// A bar that cannot have happened.
-    #[error("impossible candle: {fault}: `{row}`")]
-    Impossible {
-        /// Why.
-        fault: CandleFault,
-        /// The row.
-        row: String,
-    },
-    /// The row is earlier than the one before it.
-    #[error("{} comes after {}; sort the file by time", iso_8601(*found_ms), iso_8601(*previous_ms))]
-    Disorder {
-        /// Opening time of the row before.
-        previous_ms: i64,
-        /// Opening time of the row.
-        found_ms: i64,
-    },
-    /// The row has the time of the one before it.
-    #[error("{} is there twice; remove one of the rows", iso_8601(*open_time_ms))]
-    Duplicate {
-        /// The opening time of both.
-        open_time_ms: i64,
-    },
-    /// Minutes are missing before the row.
-    #[error(
-        "{} missing before this row, from {} to {}; get the missing candles, or set gaps to \"fill\" to have flat ones",
-        counted_minutes(*missing),
-        iso_8601(*from_ms),
-        iso_8601(*to_ms)
-    )]
-    Gap {
-        /// How many minutes.
-        missing: i64,
-        /// When the first one that is missing would have opened.
-        from_ms: i64,
-        /// When the last one that is missing would have opened.
-        to_ms: i64,
-    },
-    /// Minutes are missing before the row, and too many to fill.
-    #[error(
-        "{} missing before this row, from {} to {}; gaps of more than {LONGEST_FILLED_GAP_MINUTES} minutes are not \
-         filled",
-        counted_minutes(*missing),
-        iso_8601(*from_ms),
-        iso_8601(*to_ms)
-    )]
-    GapTooLong {
-        /// How many minutes.
-        missing: i64,
-        /// When the first one that is missing would have opened.
-        from_ms: i64,
-        /// When the last one that is missing would have opened.
-        to_ms: i64,
-    },
-}
-
-/// Reads one-minute candles from the CSV file at `path`: consecutive, each one possible, at least one.
-///
-/// With a header, columns are found by name, in any order and letter case: `open`, `high`, `low`, `close`, `volume` and
-/// for the time `open_time`, `timestamp`, `time`, `date` or `datetime`, the first of these that is there. A first row
-/// without any number in it is the header. Without one, the first six columns are open time, open, high, low, close and
-/// volume, which is Binance's order. Other columns are ignored.
-///
-/// Times are those that open the candles: integer seconds, milliseconds or microseconds since 1970, told apart by their
-/// size row by row, or ISO 8601, in UTC unless it names an offset.
-///
-/// # Errors
-/// At the first row that cannot be used, with its line; when the file cannot be read; when it has no candles.
-pub fn read_csv(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError> {
+/// Reads `file`, the CSV file at `path`, row by row, as [`read_candles`](super::read_candles) describes it.
+pub(super) fn each_row(path: &Path, file: &mut impl Read, on_row: &mut OnRow<'_>) -> Result<(), CandleFileError> {
     let unreadable = |source| CandleFileError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         // Rows of different length are for us to report, in our words.
@@ -180,149 +29,76 @@ pub fn read_csv(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError>
         .from_reader(file.chain(b"\n".as_slice()));
 
     let mut columns = None;
-    let mut candles = Vec::new();
     let mut row = ByteRecord::new();
     while reader.read_byte_record(&mut row).map_err(|error| unreadable(error.into()))? {
         if is_blank(&row) {
             continue;
         }
-        let used = match &columns {
-            Some(columns) => append(&mut candles, &row, columns, gaps),
-            None if is_header(&row) => Columns::named_by(&row).map(|found| columns = Some(found)),
-            None => append(&mut candles, &row, columns.insert(Columns::BINANCE), gaps),
+        let place = Place::Line(reader.position().line() - 1);
+        let columns = match &columns {
+            Some(columns) => columns,
+            None if is_header(&row) => {
+                columns = Some(named_by(&row).map_err(|problem| CandleFileError::Row {
+                    path: path.to_owned(),
+                    place,
+                    problem,
+                })?);
+                continue;
+            }
+            None => columns.insert(Columns::BINANCE),
         };
-        used.map_err(|problem| CandleFileError::Row {
-            path: path.to_owned(),
-            line: reader.position().line() - 1,
-            problem,
-        })?;
-    }
-    if candles.is_empty() {
-        return Err(CandleFileError::Empty { path: path.to_owned() });
-    }
-    Ok(candles)
-}
-
-/// Writes `candles` to the CSV file at `path`, replacing it: a header and Binance's first six columns, times in
-/// milliseconds. [`read_csv`] reads back the same candles to the last bit.
-///
-/// # Errors
-/// When the file cannot be written; part of it may then be there.
-pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<(), CandleFileError> {
-    let write = || {
-        let mut file = BufWriter::new(File::create(path)?);
-        writeln!(file, "open_time,open,high,low,close,volume")?;
-        for Candle { open_time_ms, open, high, low, close, volume } in candles {
-            // Numbers and times never need quotes.
-            writeln!(file, "{},{open},{high},{low},{close},{volume}", written_time(*open_time_ms))?;
+        if on_row(place, candle(&row, columns)).is_break() {
+            break;
         }
-        file.flush()
-    };
-    write().map_err(|source| CandleFileError::Unwritable { path: path.to_owned(), source })
+    }
+    Ok(())
 }
 
-/// The longest gap that is filled: one week. Exchanges stop for hours, markets for a long weekend; beyond that it is a
-/// wrong file or a wrong time, and flat prices would only hide it.
-const LONGEST_FILLED_GAP_MINUTES: i64 = 7 * 24 * 60;
+/// Writes a header and Binance's first six columns, times in milliseconds.
+pub(super) fn write(out: &mut impl Write, candles: &[Candle]) -> io::Result<()> {
+    writeln!(out, "{HEADER}")?;
+    candles.iter().try_for_each(|candle| writeln!(out, "{}", written(candle)))
+}
+
+/// The first line of the files that are written.
+pub(super) const HEADER: &str = "open_time,open,high,low,close,volume";
+
+/// The line of a candle, without its end. Numbers and times never need quotes.
+pub(super) fn written(candle: &Candle) -> String {
+    let Candle { open_time_ms, open, high, low, close, volume } = candle;
+    format!("{},{open},{high},{low},{close},{volume}", written_time(*open_time_ms))
+}
+
+/// A price or a volume, rounded to the nearest double like Rust's own parser, in less time.
+pub(super) fn parse_number(field: &[u8]) -> Option<f64> {
+    fast_float2::parse(field.trim_ascii()).ok()
+}
 
 /// Large enough that reading costs little, small enough to stay in the processor's cache.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
 
-/// How much of a row or field a message shows.
-const EXCERPT_CHARS: usize = 120;
-
-/// The names a time column goes by, the most specific first.
-const TIME_NAMES: &[&str] = &["open_time", "timestamp", "time", "date", "datetime"];
-
-/// What the other columns are called, in the order of [`Columns::values`].
-const VALUE_NAMES: [&[&str]; 5] = [&["open"], &["high"], &["low"], &["close"], &["volume"]];
-
-/// Where in a row things are.
-#[derive(Debug)]
-struct Columns {
-    time: usize,
-    /// Open, high, low, close, volume.
-    values: [usize; 5],
-    /// How many columns a row must have at least.
-    needed: usize,
+fn named_by(header: &ByteRecord) -> Result<Columns, RowProblem> {
+    Columns::named(header).map_err(|wanted| RowProblem::MissingColumn { wanted, header: row_excerpt(header) })
 }
 
-impl Columns {
-    const BINANCE: Self = Self { time: 0, values: [1, 2, 3, 4, 5], needed: 6 };
-
-    fn named_by(header: &ByteRecord) -> Result<Self, RowProblem> {
-        let names: Vec<String> = header.iter().map(column_name).collect();
-        let place = |wanted: &'static [&'static str]| {
-            let found = wanted.iter().find_map(|wanted| names.iter().position(|name| name == wanted));
-            found.ok_or_else(|| RowProblem::MissingColumn { wanted, header: row_excerpt(header) })
-        };
-        let time = place(TIME_NAMES)?;
-        let mut values = [0; 5];
-        for (value, wanted) in values.iter_mut().zip(VALUE_NAMES) {
-            *value = place(wanted)?;
-        }
-        let needed = values.iter().fold(time, |last, place| last.max(*place)) + 1;
-        Ok(Self { time, values, needed })
+fn candle(row: &ByteRecord, columns: &Columns) -> Result<Candle, BadRow> {
+    let needed = columns.needed();
+    if row.len() < needed {
+        return Err(RowProblem::TooFewColumns { found: row.len(), needed, row: row_excerpt(row) }.into());
     }
-
-    fn candle(&self, row: &ByteRecord) -> Result<Candle, RowProblem> {
-        if row.len() < self.needed {
-            return Err(RowProblem::TooFewColumns { found: row.len(), needed: self.needed, row: row_excerpt(row) });
-        }
-        let text = row[self.time].trim_ascii();
-        let open_time_ms = parse_time(text).ok_or_else(|| RowProblem::NotATime { text: excerpt(text) })?;
-        let mut values = [0.0; 5];
-        for (index, value) in values.iter_mut().enumerate() {
-            let text = &row[self.values[index]];
-            *value = parse_number(text)
-                .ok_or_else(|| RowProblem::NotANumber { column: VALUE_NAMES[index][0], text: excerpt(text) })?;
-        }
-        let [open, high, low, close, volume] = values;
-        let candle = Candle { open_time_ms, open, high, low, close, volume };
-        match candle.fault() {
-            None => Ok(candle),
-            Some(fault) => Err(RowProblem::Impossible { fault, row: row_excerpt(row) }),
-        }
+    let text = row[columns.time].trim_ascii();
+    let open_time_ms = parse_time(text).ok_or_else(|| RowProblem::NotATime { text: excerpt(text) })?;
+    let bad = |problem| BadRow { open_time_ms: Some(open_time_ms), problem: Box::new(problem) };
+    let mut values = [0.0; VALUES.len()];
+    for ((value, place), column) in values.iter_mut().zip(columns.values).zip(VALUES) {
+        let text = &row[place];
+        *value = parse_number(text).ok_or_else(|| bad(RowProblem::NotANumber { column, text: excerpt(text) }))?;
     }
-}
-
-/// Adds the candle in `row`, and before it those that are missing if they are to be filled.
-fn append(candles: &mut Vec<Candle>, row: &ByteRecord, columns: &Columns, gaps: Gaps) -> Result<(), RowProblem> {
-    let candle = columns.candle(row)?;
-    if let Some(previous) = candles.last().copied() {
-        let (previous_ms, found_ms) = (previous.open_time_ms, candle.open_time_ms);
-        if found_ms < previous_ms {
-            return Err(RowProblem::Disorder { previous_ms, found_ms });
-        }
-        if found_ms == previous_ms {
-            return Err(RowProblem::Duplicate { open_time_ms: found_ms });
-        }
-        let missing = (found_ms - previous_ms) / MINUTE_MS - 1;
-        if missing > 0 {
-            let (from_ms, to_ms) = (previous.close_time_ms(), found_ms - MINUTE_MS);
-            match gaps {
-                Gaps::Refuse => return Err(RowProblem::Gap { missing, from_ms, to_ms }),
-                Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => {
-                    return Err(RowProblem::GapTooLong { missing, from_ms, to_ms });
-                }
-                Gaps::Fill => candles.extend((1..=missing).map(|minute| flat_after(&previous, minute))),
-            }
-        }
-    }
-    candles.push(candle);
-    Ok(())
-}
-
-/// The candle `minutes` after `previous` if nobody trades.
-fn flat_after(previous: &Candle, minutes: i64) -> Candle {
-    let price = previous.close;
-    Candle {
-        open_time_ms: previous.open_time_ms + minutes * MINUTE_MS,
-        open: price,
-        high: price,
-        low: price,
-        close: price,
-        volume: 0.0,
+    let [open, high, low, close, volume] = values;
+    let candle = Candle { open_time_ms, open, high, low, close, volume };
+    match candle.fault() {
+        None => Ok(candle),
+        Some(fault) => Err(bad(RowProblem::Impossible { fault, row: row_excerpt(row) })),
     }
 }
 
@@ -336,34 +112,18 @@ fn is_header(row: &ByteRecord) -> bool {
     row.iter().all(|field| parse_number(field).is_none())
 }
 
-/// `Open time` and `open_time` are the same name.
-fn column_name(field: &[u8]) -> String {
-    String::from_utf8_lossy(field.trim_ascii()).to_ascii_lowercase().replace(' ', "_")
-}
-
-fn parse_number(field: &[u8]) -> Option<f64> {
-    str::from_utf8(field.trim_ascii()).ok()?.parse().ok()
-}
-
 fn row_excerpt(row: &ByteRecord) -> String {
     excerpt(row.iter().collect::<Vec<_>>().join(&b',').trim_ascii())
 }
 
-fn excerpt(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    match text.char_indices().nth(EXCERPT_CHARS) {
-        None => text.into_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
-}
-
-fn counted_minutes(count: i64) -> String {
-    if count == 1 { "1 minute is".to_owned() } else { format!("{count} minutes are") }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Gaps, read_csv, write_csv},
+        *,
+    };
+    use proptest::prelude::*;
+    use sigbox_engine::MINUTE_MS;
     use tempfile::TempDir;
 
     /// 2023-03-01T00:00:00Z.
@@ -598,5 +358,68 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "open_time,open,high,low,close,volume\n1677628800000,100,102,99,100.5,3\n"
         );
+    }
+
+    /// The parser is another one than Rust's, so that reading is faster; that must be all that is different.
+    fn assert_parsed_as_by_rust(text: &str) {
+        let expected = text.parse::<f64>().ok();
+        let found = parse_number(text.as_bytes());
+        assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{text:?}");
+    }
+
+    #[test]
+    fn odd_numbers_are_read_as_by_rust() {
+        let odd = [
+            "",
+            ".",
+            "-",
+            "+",
+            "e5",
+            "1e",
+            "1e+",
+            ".5",
+            "5.",
+            "+1",
+            "-0",
+            "00012.50",
+            "1_000",
+            "0x10",
+            "1,5",
+            "1e400",
+            "1e-400",
+            "inf",
+            "-Infinity",
+            "nan",
+            "NaN",
+            "infinit",
+            "9007199254740993",
+            "2.2250738585072011e-308",
+            "0.1e1",
+            "1E5",
+            "١",
+            "1 2",
+            "--1",
+            "1e5.5",
+            "4.9e-324",
+            "2.4703282292062327e-324",
+        ];
+        odd.into_iter().for_each(assert_parsed_as_by_rust);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_by_rust(
+            bits in any::<u64>(),
+            text in r"[-+]?[0-9]{0,25}\.?[0-9]{0,25}([eE][-+]?[0-9]{1,4})?",
+            noise in "[-+.eE0-9infaINFA_]{0,9}",
+            cents in 0_u64..10_000_000_000,
+        ) {
+            let number = f64::from_bits(bits);
+            assert_parsed_as_by_rust(&number.to_string());
+            assert_parsed_as_by_rust(&format!("{number:e}"));
+            assert_parsed_as_by_rust(&text);
+            assert_parsed_as_by_rust(&noise);
+            assert_parsed_as_by_rust(&format!("{}.{:08}", cents / 100_000_000, cents % 100_000_000));
+        }
     }
 }

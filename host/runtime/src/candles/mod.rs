@@ -1,10 +1,10 @@
 //! Candles: where they come from and how they are kept.
 //!
 //! ```text
-//! read_csv | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
+//! a file | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
 //! ```
 //!
-//! Everything is one-minute candles; higher intervals are made from them on the way out. What holds:
+//! Everything is one-minute candles; higher intervals are made from them, once a series. What holds:
 //!
 //! 1. A [`Series`] has no gap, no duplicate, no disorder and no impossible bar, because it cannot be built with one.
 //!    Sources report these faults where they stand in the file; nothing repairs them unasked.
@@ -14,16 +14,33 @@
 
 mod series;
 
+mod higher;
+
+mod check;
+mod convert;
+mod growing;
+
+mod file;
+
+mod columns;
 mod csv;
+mod parquet;
 mod time;
 
 mod anomaly;
 mod generate;
 
-pub(crate) use self::time::iso_8601;
 pub use self::{
     anomaly::{AnomalousCandle, anomaly},
-    csv::{CandleFileError, Gaps, RowProblem, read_csv, write_csv},
+    check::{FileCheck, FileProblem, check_file},
+    convert::{Conversion, convert},
+    file::{
+        CandleFileError, ColumnProblem, Existing, Format, Gaps, Place, RowProblem, read_candles, read_csv,
+        write_candles, write_csv,
+    },
     generate::{Recipe, RecipeError, generate},
+    growing::GrowingFileError,
     series::{Series, SeriesError},
+    time::parse_minute,
 };
+pub(crate) use self::{file::remove_left_behind, growing::GrowingFile, parquet::is_written_here, time::iso_8601};

@@ -3,16 +3,25 @@
 use sha2::{Digest as _, Sha256};
 use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
 
-use super::time::iso_8601;
+use super::{higher::HigherIntervals, time::iso_8601};
 use crate::digest::hex;
 
-/// The one-minute candles of one symbol, in memory: consecutive, and each one possible.
+/// The one-minute candles of one symbol, in memory: consecutive, and each one possible. Beside them, made when somebody
+/// first asks, those of higher intervals, for all who look at the series.
 ///
 /// Because nothing is missing, the place of a candle follows from its time: every lookup is arithmetic, none searches.
 /// Times are milliseconds since the Unix epoch; slices are oldest first.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Series {
     candles: Vec<Candle>,
+    higher: HigherIntervals,
+}
+
+/// What was made from equal minutes is equal.
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        self.candles == other.candles
+    }
 }
 
 /// Why candles do not make a series.
@@ -39,8 +48,8 @@ pub enum SeriesError {
 impl Series {
     /// A series without candles. The first one pushed decides where it begins.
     #[must_use]
-    pub const fn empty() -> Self {
-        Self { candles: Vec::new() }
+    pub fn empty() -> Self {
+        Self::default()
     }
 
     /// A series of `candles`, oldest first.
@@ -53,7 +62,7 @@ impl Series {
             check(expected_ms, candle)?;
             expected_ms = Some(candle.close_time_ms());
         }
-        Ok(Self { candles })
+        Ok(Self { candles, higher: HigherIntervals::default() })
     }
 
     /// Appends the next minute.
@@ -63,6 +72,7 @@ impl Series {
     pub fn push(&mut self, candle: Candle) -> Result<(), SeriesError> {
         check(self.end_ms(), &candle)?;
         self.candles.push(candle);
+        self.higher.grow(&self.candles);
         Ok(())
     }
 
@@ -80,28 +90,36 @@ impl Series {
     /// pass for the newest one, and a live run would differ from its replay.
     #[must_use]
     pub fn last_closed(&self, now_ms: i64, limit: usize) -> Option<&[Candle]> {
-        self.ending_with_slot(Interval::MINUTE, now_ms, limit)
+        self.last_closed_of(Interval::MINUTE, now_ms, limit)
+    }
+
+    /// The last `limit` candles of `interval` that have closed at `now_ms`, aligned to the Unix epoch, each made of all
+    /// of its minutes. `open_time_ms` is where the interval's slot begins; the slot, not the minute, is what the candle
+    /// covers.
+    ///
+    /// `None` when not all of their minutes are here, as in [`last_closed`](Self::last_closed).
+    #[must_use]
+    pub fn last_closed_of(&self, interval: Interval, now_ms: i64, limit: usize) -> Option<&[Candle]> {
+        if self.closed_before(now_ms).last()?.close_time_ms() < interval.slot(now_ms) {
+            return None;
+        }
+        let closed = self.closed_of(interval, now_ms);
+        closed.get(closed.len().checked_sub(limit)?..)
     }
 
     /// Candles that opened later than `open_ms` and have closed at `now_ms`: the oldest `limit` of them, or as many as
     /// there are. Who asks again with the last one's opening time gets what follows.
     #[must_use]
     pub fn after(&self, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
-        let closed = self.closed_before(now_ms);
-        let rest = &closed[self.minutes_until(open_ms.saturating_add(MINUTE_MS)).min(closed.len())..];
-        &rest[..limit.min(rest.len())]
+        self.after_of(Interval::MINUTE, open_ms, now_ms, limit)
     }
 
-    /// The last `limit` candles of a higher `interval` that have closed at `now_ms`, aligned to the Unix epoch, each
-    /// made of all of its minutes. `open_time_ms` is where the interval's slot begins; the slot, not the minute, is
-    /// what the candle covers.
-    ///
-    /// `None` when not all of their minutes are here, as in [`last_closed`](Self::last_closed).
+    /// As [`after`](Self::after), of a higher `interval`. Slots whose minutes are not all here are passed over.
     #[must_use]
-    pub fn resample(&self, interval: Interval, now_ms: i64, limit: usize) -> Option<Vec<Candle>> {
-        let slot_minutes = usize::from(interval.minutes());
-        let minutes = self.ending_with_slot(interval, now_ms, limit.checked_mul(slot_minutes)?)?;
-        Some(minutes.chunks_exact(slot_minutes).map(merge).collect())
+    pub fn after_of(&self, interval: Interval, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
+        let closed = self.closed_of(interval, now_ms);
+        let rest = &closed[slots_until(closed, interval, open_ms.saturating_add(interval.ms()))..];
+        &rest[..limit.min(rest.len())]
     }
 
     /// Whether every candle that has closed at `now_ms` is here. False for an empty series.
@@ -156,32 +174,36 @@ impl Series {
     }
 
     /// Forgets the candles that opened before `open_ms`, except the newest: without it a gap before the next one
-    /// could not be noticed. Moves what remains, so it is for once in a while and not for every minute.
+    /// could not be noticed. Candles of higher intervals go with the first of their minutes. Moves what remains, so it
+    /// is for once in a while and not for every minute.
     pub fn forget_before(&mut self, open_ms: i64) {
         let Some(newest) = self.candles.len().checked_sub(1) else { return };
         // Rounded up: a candle that opened before `open_ms` goes even if it had not closed by then.
         let count = self.minutes_until(open_ms.saturating_add(MINUTE_MS - 1));
         self.candles.drain(..count.min(newest));
+        self.higher.forget_before(self.candles[0].open_time_ms);
     }
 
     /// How many of the candles have closed at `at_ms`, which is also the place of the candle that is forming then.
     fn minutes_until(&self, at_ms: i64) -> usize {
-        let Some(first_ms) = self.first_open_ms() else { return 0 };
-        let minutes = at_ms.saturating_sub(first_ms).div_euclid(MINUTE_MS);
-        usize::try_from(minutes.max(0)).map_or(self.candles.len(), |minutes| minutes.min(self.candles.len()))
+        slots_until(&self.candles, Interval::MINUTE, at_ms)
     }
 
-    /// The `count` minutes before the slot of `interval` that holds `now_ms`.
-    fn ending_with_slot(&self, interval: Interval, now_ms: i64, count: usize) -> Option<&[Candle]> {
-        let closed = self.closed_before(now_ms);
-        let last = closed.last()?;
-        let slot_ms = interval.slot(now_ms);
-        if last.close_time_ms() < slot_ms {
-            return None;
+    /// All candles of `interval` that have closed at `now_ms`.
+    fn closed_of(&self, interval: Interval, now_ms: i64) -> &[Candle] {
+        if interval == Interval::MINUTE {
+            return self.closed_before(now_ms);
         }
-        let complete = &closed[..self.minutes_until(slot_ms)];
-        complete.get(complete.len().checked_sub(count)?..)
+        let higher = self.higher.get(interval, &self.candles);
+        &higher[..slots_until(higher, interval, now_ms)]
     }
+}
+
+/// How many of `candles`, consecutive ones of `interval`, have closed at `at_ms`.
+fn slots_until(candles: &[Candle], interval: Interval, at_ms: i64) -> usize {
+    let Some(first) = candles.first() else { return 0 };
+    let slots = at_ms.saturating_sub(first.open_time_ms).div_euclid(interval.ms());
+    usize::try_from(slots.max(0)).map_or(candles.len(), |slots| slots.min(candles.len()))
 }
 
 /// Whether `candle` can come where the minute `expected_ms` belongs; `None` is the start of a series.
@@ -196,21 +218,13 @@ fn check(expected_ms: Option<i64>, candle: &Candle) -> Result<(), SeriesError> {
     }
 }
 
-/// One candle that covers all of `minutes`, of which there is at least one. The volume is summed left to right.
-fn merge(minutes: &[Candle]) -> Candle {
-    let mut whole = minutes[0];
-    for minute in &minutes[1..] {
-        whole.high = whole.high.max(minute.high);
-        whole.low = whole.low.min(minute.low);
-        whole.close = minute.close;
-        whole.volume += minute.volume;
-    }
-    whole
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Recipe, generate},
+        *,
+    };
+    use proptest::prelude::*;
 
     /// A candle whose numbers say which minute it is.
     fn minute(index: i64) -> Candle {
@@ -321,14 +335,14 @@ mod tests {
     #[test]
     fn a_higher_candle_is_made_of_all_its_minutes_in_order() {
         let series = series(0, 12);
-        let made = series.resample(interval("5m"), 12 * MINUTE_MS, 2).unwrap();
+        let made = series.last_closed_of(interval("5m"), 12 * MINUTE_MS, 2).unwrap();
         let volume = 0.1 + 0.1 + 0.1 + 0.1 + 0.1;
         let expected = [
             Candle { open_time_ms: 0, open: 1000.0, high: 1007.0, low: 998.0, close: 1005.0, volume },
             Candle { open_time_ms: 5 * MINUTE_MS, open: 1005.0, high: 1012.0, low: 1003.0, close: 1010.0, volume },
         ];
         assert_eq!(made, expected);
-        assert_eq!(series.resample(Interval::MINUTE, 12 * MINUTE_MS, 1).unwrap(), [minute(11)]);
+        assert_eq!(series.last_closed_of(Interval::MINUTE, 12 * MINUTE_MS, 1).unwrap(), [minute(11)]);
     }
 
     #[test]
@@ -353,10 +367,10 @@ mod tests {
             ((-7, 0), 0, 1, Some(vec![-5])),
         ];
         for ((from, until), now_ms, limit, expected) in cases {
-            let made = series(from, until).resample(interval("5m"), now_ms, limit);
+            let made = series(from, until).last_closed_of(interval("5m"), now_ms, limit).map(<[_]>::to_vec);
             assert_eq!(made.as_deref().map(indices), expected, "{from}..{until} {now_ms} {limit}");
         }
-        assert_eq!(Series::empty().resample(interval("1h"), 0, 1), None);
+        assert_eq!(Series::empty().last_closed_of(interval("1h"), 0, 1), None);
     }
 
     #[test]
@@ -423,5 +437,95 @@ mod tests {
         let mut empty = Series::empty();
         empty.forget_before(i64::MAX);
         assert!(empty.is_empty());
+    }
+
+    /// What `last_closed_of` answers, made anew from the minutes each time.
+    fn made_anew(minutes: &[Candle], interval: Interval, now_ms: i64) -> Vec<Candle> {
+        let closed: Vec<&Candle> = minutes.iter().filter(|candle| candle.close_time_ms() <= now_ms).collect();
+        let of_slot = |slot_ms: i64| -> Vec<&Candle> {
+            closed.iter().copied().filter(|candle| interval.slot(candle.open_time_ms) == slot_ms).collect()
+        };
+        let mut slots: Vec<i64> = closed.iter().map(|candle| interval.slot(candle.open_time_ms)).collect();
+        slots.dedup();
+        let whole = slots.into_iter().map(of_slot).filter(|minutes| minutes.len() == usize::from(interval.minutes()));
+        let candles = whole.map(|minutes| Candle {
+            open_time_ms: minutes[0].open_time_ms,
+            open: minutes[0].open,
+            high: minutes.iter().map(|minute| minute.high).fold(f64::MIN, f64::max),
+            low: minutes.iter().map(|minute| minute.low).fold(f64::MAX, f64::min),
+            close: minutes[minutes.len() - 1].close,
+            volume: minutes.iter().skip(1).fold(minutes[0].volume, |volume, minute| volume + minute.volume),
+        });
+        candles.collect()
+    }
+
+    /// Something that is done to a series.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize),
+        Forget(i64),
+        Ask { interval: &'static str, now: i64, limit: usize },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let intervals = vec!["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "1d"];
+        prop_oneof![
+            (1..90_usize).prop_map(Step::Push),
+            (0..40_i64).prop_map(Step::Forget),
+            (proptest::sample::select(intervals), -90..30_i64, 0..30_usize)
+                .prop_map(|(interval, now, limit)| Step::Ask { interval, now, limit }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn higher_candles_kept_beside_the_minutes_are_those_made_anew(
+            start in -3000_i64..3000,
+            seed in any::<u64>(),
+            steps in proptest::collection::vec(step(), 1..40),
+        ) {
+            let recipe = Recipe { seed, start_ms: 0, minutes: 3600, price: 100.0, volatility_percent: 1.0 };
+            let mut coming = generate(&recipe).unwrap().into_iter();
+            let mut series = Series::empty();
+            for step in steps {
+                match step {
+                    Step::Push(count) => {
+                        for candle in coming.by_ref().take(count) {
+                            let open_time_ms = candle.open_time_ms + start * MINUTE_MS;
+                            series.push(Candle { open_time_ms, ..candle }).unwrap();
+                        }
+                    }
+                    Step::Forget(minutes) => {
+                        let first_ms = series.first_open_ms().unwrap_or_default();
+                        series.forget_before(first_ms + minutes * MINUTE_MS);
+                    }
+                    Step::Ask { interval: name, now, limit } => {
+                        let Some(end_ms) = series.end_ms() else { continue };
+                        // In the past, in the middle of a minute, and beyond the end.
+                        let (interval, now_ms) = (interval(name), end_ms + now * MINUTE_MS + i64::from(seed % 2 == 0));
+                        let expected = made_anew(series.closed_before(i64::MAX), interval, now_ms);
+                        let reaches = series.closed_before(now_ms).last().is_some_and(|last| {
+                            last.close_time_ms() >= interval.slot(now_ms)
+                        });
+                        let window = expected.len().checked_sub(limit).filter(|_| reaches).map(|from| &expected[from..]);
+                        prop_assert_eq!(series.last_closed_of(interval, now_ms, limit), window);
+                        let after = expected.get(expected.len() / 2).map_or(i64::MIN, |candle| candle.open_time_ms);
+                        let rest: Vec<Candle> =
+                            expected.iter().copied().filter(|candle| candle.open_time_ms > after).take(limit).collect();
+                        prop_assert_eq!(series.after_of(interval, after, now_ms, limit), rest);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn higher_candles_are_made_once_for_all_who_ask() {
+        let mut series = series(0, 30);
+        let first = series.last_closed_of(interval("5m"), 30 * MINUTE_MS, 1).unwrap().as_ptr();
+        assert_eq!(series.last_closed_of(interval("5m"), 30 * MINUTE_MS, 1).unwrap().as_ptr(), first);
+        assert_eq!(series, self::series(0, 30), "what was made from them does not make two series different");
+        (30..35).for_each(|index| series.push(minute(index)).unwrap());
+        assert_eq!(indices(series.last_closed_of(interval("5m"), 35 * MINUTE_MS, 2).unwrap()), [25, 30]);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use jiff::{Timestamp, fmt::temporal::DateTimeParser, tz::Offset};
+use jiff::{Timestamp, civil::DateTime, fmt::temporal::DateTimeParser, tz::Offset};
+use sigbox_engine::MINUTE_MS;
 
 /// Integers that are seconds since the Unix epoch: 2001-09-09 to 5138-11-16.
 const SECONDS: Range<i64> = 1_000_000_000..100_000_000_000;
@@ -16,6 +17,19 @@ const ISO_8601: DateTimeParser = DateTimeParser::new();
 /// Length of `2023-03-01`. An offset can only come after it.
 const DATE_LENGTH: usize = 10;
 
+/// Length of `2023-03-01 00:01:00`.
+const PLAIN_LENGTH: usize = 19;
+
+/// 9999-01-01T00:00:00Z, so that later times can be computed without leaving the calendar.
+const TOO_LATE_MS: i64 = 253_370_764_800_000;
+
+/// The minute that `text` names, milliseconds since the Unix epoch: a time as candle files have them, from 1970 to 9998,
+/// at which a candle can open. `None` when it names none.
+#[must_use]
+pub fn parse_minute(text: &str) -> Option<i64> {
+    parse_time(text.as_bytes()).filter(|at_ms| at_ms % MINUTE_MS == 0 && (0..TOO_LATE_MS).contains(at_ms))
+}
+
 /// The time that `text` names, milliseconds since the Unix epoch; `None` when it names none, or none in whole
 /// milliseconds.
 ///
@@ -23,19 +37,27 @@ const DATE_LENGTH: usize = 10;
 /// not overlap, so files of different years may be joined into one. All else is ISO 8601, with a blank or a `T`
 /// between date and time, and in UTC unless it names an offset.
 pub(super) fn parse_time(text: &[u8]) -> Option<i64> {
-    let text = str::from_utf8(text).ok()?;
-    if let Ok(number) = text.parse::<i64>() {
-        return if MILLISECONDS.contains(&number) {
-            Some(number)
-        } else if MICROSECONDS.contains(&number) && number % 1000 == 0 {
-            Some(number / 1000)
-        } else if SECONDS.contains(&number) {
-            Some(number * 1000)
-        } else {
-            None
-        };
+    if let Some(at_ms) = parse_plain(text) {
+        return Some(at_ms);
     }
-    parse_iso_8601(text)
+    let text = str::from_utf8(text).ok()?;
+    match text.parse() {
+        Ok(number) => time_of_number(number),
+        Err(_) => parse_iso_8601(text),
+    }
+}
+
+/// The time that seconds, milliseconds or microseconds since the Unix epoch name, in milliseconds.
+pub(super) fn time_of_number(number: i64) -> Option<i64> {
+    if MILLISECONDS.contains(&number) {
+        Some(number)
+    } else if MICROSECONDS.contains(&number) && number % 1000 == 0 {
+        Some(number / 1000)
+    } else if SECONDS.contains(&number) {
+        Some(number * 1000)
+    } else {
+        None
+    }
 }
 
 /// `at_ms` as a candle file should hold it, so that [`parse_time`] reads the same time back.
@@ -46,6 +68,26 @@ pub(super) fn written_time(at_ms: i64) -> String {
 /// `at_ms` for people: `2023-03-01T00:00:00Z`.
 pub(crate) fn iso_8601(at_ms: i64) -> String {
     Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
+}
+
+/// The forms of ISO 8601 that most files have, without the work of a parser for all of them: `2023-03-01 00:01:00` with
+/// nothing, `Z` or `+00:00` behind it. `None`: it may still be another one.
+fn parse_plain(text: &[u8]) -> Option<i64> {
+    let (plain, offset) = text.split_first_chunk::<PLAIN_LENGTH>()?;
+    let [y0, y1, y2, y3, b'-', o0, o1, b'-', d0, d1, b' ' | b'T', h0, h1, b':', m0, m1, b':', s0, s1] = *plain else {
+        return None;
+    };
+    if !matches!(offset, b"" | b"Z" | b"+00:00") {
+        return None;
+    }
+    let number = |tens: u8, ones: u8| {
+        let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+        digits.then(|| ((tens - b'0') * 10 + (ones - b'0')).cast_signed())
+    };
+    let year = i16::from(number(y0, y1)?) * 100 + i16::from(number(y2, y3)?);
+    let at =
+        DateTime::new(year, number(o0, o1)?, number(d0, d1)?, number(h0, h1)?, number(m0, m1)?, number(s0, s1)?, 0);
+    Some(Offset::UTC.to_timestamp(at.ok()?).ok()?.as_millisecond())
 }
 
 fn parse_iso_8601(text: &str) -> Option<i64> {
@@ -115,6 +157,31 @@ mod tests {
             assert_eq!(parse_time(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse_time(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn the_forms_most_files_have_are_read_as_by_the_parser_for_all_of_them() {
+        let dates = ["2023-03-01", "1969-12-31", "2024-02-29", "2023-02-29", "0000-01-01", "9999-12-31", "2023-3-01x"];
+        let times = ["00:01:00", "23:59:59", "23:59:60", "24:00:00", "00:60:00", "0a:00:00", "00-00-00"];
+        for date in dates {
+            for time in times {
+                for (between, offset) in [("T", ""), (" ", "Z"), ("T", "+00:00"), (" ", "-00:00"), ("t", ".000Z")] {
+                    let text = format!("{date}{between}{time}{offset}");
+                    assert_eq!(parse_time(text.as_bytes()), parse_iso_8601(&text), "{text}");
+                }
+            }
+        }
+        assert_eq!(parse_plain(b"2023-03-01 00:01:00+00:00"), Some(AT));
+    }
+
+    #[test]
+    fn a_minute_is_whole_and_within_the_calendar() {
+        assert_eq!(parse_minute("2023-03-01T00:01Z"), Some(AT));
+        assert_eq!(parse_minute("2023-03-01"), Some(AT - 60_000));
+        assert_eq!(parse_minute("1677628860000"), Some(AT));
+        for text in ["2023-03-01T00:01:30Z", "1969-12-31", "9999-01-01", "yesterday", ""] {
+            assert_eq!(parse_minute(text), None, "{text}");
+        }
     }
 
     #[test]

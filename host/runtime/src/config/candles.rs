@@ -21,7 +21,7 @@ pub struct Candles {
 /// Where the candles of one symbol come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CandleSource {
-    /// A CSV file. Whether it can be read is found out when it is needed.
+    /// A CSV or Parquet file. Whether it can be read is found out when it is needed.
     File(PathBuf),
     /// Made up.
     Generated(Recipe),

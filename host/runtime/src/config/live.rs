@@ -88,7 +88,9 @@ pub(super) fn read(root: &Section<'_>) -> Live {
     })
 }
 
-fn is_base_url(text: &str) -> bool {
+/// Whether `text` can be a [`Live::base_url`], but for slashes at its end.
+#[must_use]
+pub fn is_base_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {
         return false;
     };

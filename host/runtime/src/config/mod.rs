@@ -42,7 +42,7 @@ use crate::{plugin::Limits, run::Frame};
 pub use self::{
     candles::{CandleSource, Candles},
     error::{ConfigError, ConfigProblem},
-    live::{Feed, Live},
+    live::{Feed, Live, is_base_url},
     persistence::{Persistence, StoreChoice, StorePlugin},
     risk::RiskProfile,
     secrets::{settings_without_secrets, text_without_secrets},

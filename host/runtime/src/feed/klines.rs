@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Clock ─► a minute has ended and settled ─► Exchange ─► Answer ─► closed ─► checked ─► Market ─► Boundary
+//!                                                       for good, from a time on ─► fetch ─► a file
 //! ```
 //!
 //! What holds:
@@ -18,15 +19,17 @@ mod answer;
 mod clock;
 mod error;
 mod exchange;
+mod fetch;
 
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use sigbox_engine::{Candle, MINUTE_MS};
 
+pub use self::fetch::{FetchFileError, FetchOrder, FetchProgress, Fetched, fetch_file};
 use self::{
     answer::Rules,
     clock::{Clock, SystemClock},
@@ -65,6 +68,17 @@ pub struct KlinesSettings {
     pub anomaly_min_for_median: usize,
     /// Candles in the average price.
     pub average_of: usize,
+}
+
+impl KlinesSettings {
+    fn rules(&self) -> Rules {
+        Rules {
+            settle_ms: millis(self.settle),
+            gaps: self.gaps,
+            anomaly_factor: self.anomaly_factor,
+            anomaly_min_for_median: self.anomaly_min_for_median,
+        }
+    }
 }
 
 /// Candles of an exchange, as they close.
@@ -186,17 +200,13 @@ impl KlinesFeed {
         loop {
             let recent = lane.recent();
             let from_ms = recent.last().map_or_else(|| self.oldest_ms(lane.wanted_ms), Candle::close_time_ms);
-            let answer = self.exchange.klines(lane.symbol, from_ms).await?;
-            let refused = |refusal| FetchError::Refused { url: answer.url.clone(), refusal };
-            let candles = answer::parse(&answer.body)
-                .and_then(|klines| Ok((klines.len(), self.rules().accept(&klines, from_ms, &recent, answer.date_ms)?)));
-            let (shown, closed) = candles.map_err(refused)?;
-            for candle in &closed {
+            let page = page(&self.exchange, &self.settings.rules(), lane.symbol, from_ms..i64::MAX, &recent).await?;
+            for candle in &page.candles {
+                let refused = |error| FetchError::Refused { url: page.url.clone(), refusal: error };
                 lane.series.push(*candle).map_err(|error| refused(error.into()))?;
                 lane.added += 1;
             }
-            // Less than a page, or no candle of it closed: there is nothing behind it.
-            if shown < PAGE || closed.is_empty() {
+            if !page.has_next {
                 break;
             }
         }
@@ -235,15 +245,6 @@ impl KlinesFeed {
         wanted_ms.map_or(oldest_ms, |wanted_ms| oldest_ms.min(before(wanted_ms, average_of))).max(0)
     }
 
-    fn rules(&self) -> Rules {
-        Rules {
-            settle_ms: millis(self.settings.settle),
-            gaps: self.settings.gaps,
-            anomaly_factor: self.settings.anomaly_factor,
-            anomaly_min_for_median: self.settings.anomaly_min_for_median,
-        }
-    }
-
     fn lanes<'a>(&'a self, market: &'a Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<Lane<'a>>, FeedError> {
         let lane = |symbol: &'a String| {
             let series = market.series(symbol).ok_or_else(|| FeedError::Candles {
@@ -254,6 +255,33 @@ impl KlinesFeed {
             Ok(Lane { symbol, series, wanted_ms, added: 0, outcome: None })
         };
         self.symbols.iter().map(lane).collect()
+    }
+}
+
+/// What an exchange answers to one question.
+struct Page {
+    url: String,
+    /// Those that have closed, checked.
+    candles: Vec<Candle>,
+    /// Whether there may be more candles behind it.
+    has_next: bool,
+}
+
+/// Asks once for the candles of `span_ms`. `recent`: those before them, as far as they are known.
+async fn page(
+    exchange: &Exchange,
+    rules: &Rules,
+    symbol: &str,
+    span_ms: Range<i64>,
+    recent: &[Candle],
+) -> Result<Page, FetchError> {
+    let answer = exchange.klines(symbol, span_ms.start).await?;
+    let candles = answer::parse(&answer.body)
+        .and_then(|klines| Ok((klines.len(), rules.accept(&klines, span_ms, recent, answer.date_ms)?)));
+    match candles {
+        // Less than a page, or no candle of it closed: there is nothing behind it.
+        Ok((shown, candles)) => Ok(Page { url: answer.url, has_next: shown == PAGE && !candles.is_empty(), candles }),
+        Err(refusal) => Err(FetchError::Refused { url: answer.url, refusal }),
     }
 }
 

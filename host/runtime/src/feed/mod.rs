@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sigbox_engine::Candle;
 
-pub use klines::{KlinesFeed, KlinesSettings};
+pub use klines::{FetchFileError, FetchOrder, FetchProgress, Fetched, KlinesFeed, KlinesSettings, fetch_file};
 pub use replay::ReplayFeed;
 
 use crate::{market::Market, run::Notice};

@@ -209,9 +209,8 @@ impl market::Host for Host {
         limit: u32,
     ) -> wasmtime::Result<Available<Vec<market::Candle>>> {
         self.spend(symbol.len() + interval.len())?;
-        let mut minutes = 0;
-        let candles = self.last_candles(&symbol, &interval, limit, &mut minutes);
-        self.spend_on_candles(minutes)?;
+        let candles = self.last_candles(&symbol, &interval, limit);
+        self.spend_on(&candles)?;
         Ok(candles)
     }
 
@@ -223,9 +222,8 @@ impl market::Host for Host {
         limit: u32,
     ) -> wasmtime::Result<Available<Vec<market::Candle>>> {
         self.spend(symbol.len() + interval.len())?;
-        let mut minutes = 0;
-        let candles = self.newer_candles(&symbol, &interval, after_ms, limit, &mut minutes);
-        self.spend_on_candles(minutes)?;
+        let candles = self.newer_candles(&symbol, &interval, after_ms, limit);
+        self.spend_on(&candles)?;
         Ok(candles)
     }
 
@@ -249,67 +247,32 @@ impl market::Host for Host {
     }
 }
 
-/// The market's answers. `minutes` becomes how many one-minute candles were read to give them.
+/// The market's answers, borrowed from what all strategies of the run share.
 impl Host {
-    fn last_candles(
-        &self,
-        symbol: &str,
-        interval: &str,
-        limit: u32,
-        minutes: &mut usize,
-    ) -> Available<Vec<market::Candle>> {
+    fn last_candles(&self, symbol: &str, interval: &str, limit: u32) -> Available<Vec<market::Candle>> {
         let series = self.series(symbol)?.read();
         let interval = parse_interval(interval)?;
         let limit = self.check_limit(limit)?;
         let now_ms = self.now.get();
-        let candles: Option<Vec<_>> = if interval == Interval::MINUTE {
-            series.last_closed(now_ms, limit).map(|candles| candles.iter().map(lend).collect())
-        } else {
-            series.resample(interval, now_ms, limit).map(|candles| candles.iter().map(lend).collect())
-        };
-        let candles = candles.ok_or_else(|| {
+        let candles = series.last_closed_of(interval, now_ms, limit).ok_or_else(|| {
             let known = series.closed_before(now_ms).len();
             let message = format!("{limit} candles of {interval} asked for; {known} one-minute candles are known");
             unavailable("not-enough-history", message)
         })?;
-        *minutes = candles.len() * usize::from(interval.minutes());
-        Ok(candles)
-    }
-
-    fn newer_candles(
-        &self,
-        symbol: &str,
-        interval: &str,
-        after_ms: u64,
-        limit: u32,
-        minutes: &mut usize,
-    ) -> Available<Vec<market::Candle>> {
-        let series = self.series(symbol)?.read();
-        let interval = parse_interval(interval)?;
-        let limit = self.check_limit(limit)?;
-        let now_ms = self.now.get();
-        let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
-        if interval == Interval::MINUTE {
-            let candles: Vec<_> = series.after(after_ms, now_ms, limit).iter().map(lend).collect();
-            *minutes = candles.len();
-            return Ok(candles);
-        }
-        let Some(known_ms) = series.first_open_ms() else { return Ok(Vec::new()) };
-        // The first bucket that opened after the asked time and whose minutes are all known, and at most `limit` of
-        // those from there that have closed.
-        let step_ms = interval.ms();
-        let after_asked_ms = interval.slot(after_ms).saturating_add(step_ms);
-        let first_ms = after_asked_ms.max(interval.slot(known_ms.saturating_add(step_ms - 1)));
-        let closed = interval.slot(now_ms).saturating_sub(first_ms) / step_ms;
-        let count = usize::try_from(closed).unwrap_or(0).min(limit);
-        let end_ms = first_ms.saturating_add(step_ms.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)));
-        let candles = series.resample(interval, end_ms.min(now_ms), count).unwrap_or_default();
-        *minutes = count * usize::from(interval.minutes());
         Ok(candles.iter().map(lend).collect())
     }
 
-    fn spend_on_candles(&mut self, minutes: usize) -> wasmtime::Result<()> {
-        self.spend(minutes.saturating_mul(FUEL_PER_CANDLE))
+    fn newer_candles(&self, symbol: &str, interval: &str, after_ms: u64, limit: u32) -> Available<Vec<market::Candle>> {
+        let series = self.series(symbol)?.read();
+        let interval = parse_interval(interval)?;
+        let limit = self.check_limit(limit)?;
+        let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
+        Ok(series.after_of(interval, after_ms, self.now.get(), limit).iter().map(lend).collect())
+    }
+
+    fn spend_on(&mut self, candles: &Available<Vec<market::Candle>>) -> wasmtime::Result<()> {
+        let count = candles.as_ref().map_or(0, Vec::len);
+        self.spend(count.saturating_mul(FUEL_PER_CANDLE))
     }
 }
 
@@ -351,7 +314,7 @@ mod tests {
     fn newer_candles_of_a_higher_interval_are_the_oldest_known_ones_after_the_asked_time() {
         let (host, midnight_ms) = host();
         let hours = |after_ms: i64, limit: u32| -> Vec<i64> {
-            let candles = host.newer_candles("BTCUSDT", "1h", after_ms.unsigned_abs(), limit, &mut 0).unwrap();
+            let candles = host.newer_candles("BTCUSDT", "1h", after_ms.unsigned_abs(), limit).unwrap();
             candles.iter().map(|candle| (candle.open_time_ms.cast_signed() - midnight_ms) / HOUR_MS).collect()
         };
         // The hour from 00:00 is not known from its start, and the one from 10:00 has not closed.
@@ -371,8 +334,7 @@ mod tests {
         let (mut host, _) = host();
         let ask =
             |host: &mut Host| host.candles("BTCUSDT".to_owned(), "1h".to_owned(), 9).map(|candles| candles.is_ok());
-        // Nine hours are 540 minutes.
-        for _ in 0..100_000 / (540 * FUEL_PER_CANDLE + 9) {
+        for _ in 0..100_000 / (9 * FUEL_PER_CANDLE + 9) {
             assert!(ask(&mut host).unwrap());
         }
         let error = ask(&mut host).unwrap_err();

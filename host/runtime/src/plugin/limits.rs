@@ -64,7 +64,7 @@ pub const TABLE_ELEMENTS: usize = 60_000;
 /// Random bytes one call of WASI may ask for. A key has 32.
 pub const RANDOM_BYTES: u64 = 64 << 10;
 
-/// Fuel for each candle that the host copies or merges for a guest in a backtest: about what it would cost the guest.
+/// Fuel for each candle that the host copies for a guest in a backtest: about what it would cost the guest.
 pub const FUEL_PER_CANDLE: usize = 32;
 
 /// What the plugins of a run may use.

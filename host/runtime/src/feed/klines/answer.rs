@@ -1,5 +1,7 @@
 //! What an answer has to be like to be believed.
 
+use std::ops::Range;
+
 use serde_json::Value;
 use sigbox_engine::{Candle, MINUTE_MS, candle::CandleFault};
 
@@ -61,17 +63,20 @@ const GAP_IS_FINAL_MS: i64 = 5 * MINUTE_MS;
 const GAP_MINUTES_MAX: i64 = 7 * 24 * 60;
 
 impl Rules {
-    /// The candles of an answer that have closed, checked. `from_ms`: what was asked for. `recent`: the candles before
-    /// that; without any, those of the answer may begin later. `date_ms`: when it was answered, by the exchange's clock.
+    /// The candles of an answer that have closed, checked. `span_ms`: what was asked for, and where nobody is interested
+    /// any more. `recent`: the candles before that; without any, those of the answer may begin later. `date_ms`: when it
+    /// was answered, by the exchange's clock.
     pub(super) fn accept(
         &self,
         klines: &[Candle],
-        from_ms: i64,
+        span_ms: Range<i64>,
         recent: &[Candle],
         date_ms: Option<i64>,
     ) -> Result<Vec<Candle>, Refusal> {
+        let from_ms = span_ms.start;
         check_order(klines, from_ms)?;
         let closed = &klines[..self.closed(klines, date_ms)];
+        let closed = &closed[..closed.partition_point(|candle| candle.open_time_ms < span_ms.end)];
         // A later candle tells the time as well.
         let at_ms = date_ms.or(klines.last().map(|last| last.open_time_ms)).unwrap_or(from_ms);
         let closed = self.without_gaps(closed, recent.last(), at_ms)?;

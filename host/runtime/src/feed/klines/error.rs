@@ -21,7 +21,10 @@ pub(super) enum FetchError {
     )]
     Location { url: String, status: u16, body: String },
     /// Code -1121 of the exchange.
-    #[error("the exchange does not know this symbol; correct it in `symbols` of [[strategies]] ({url}: {body})")]
+    #[error(
+        "the exchange does not know this symbol; correct it on the command line, or in `symbols` of [[strategies]] \
+         ({url}: {body})"
+    )]
     UnknownSymbol { url: String, body: String },
     /// 429 and 418: too many requests.
     #[error(

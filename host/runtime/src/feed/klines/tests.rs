@@ -1,13 +1,18 @@
 //! Against a real server; only time is made up.
 
-mod exchange;
+mod clock;
+mod fetch;
 
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use sigbox_test_exchange::{Asked, LocalExchange, Reply, START_MS, candle, forming, http_date, kline, words};
 
-use self::exchange::{Asked, LocalExchange, Reply, START_MS, TestClock, candle, forming, http_date, kline, words};
-use super::*;
+use self::clock::TestClock;
+use super::{
+    clock::{Clock, SystemClock},
+    *,
+};
 use crate::candles::Series;
 
 const BTC: &str = "BTCUSDT";
@@ -25,9 +30,18 @@ struct Bench {
 impl Bench {
     async fn new(symbols: &[&str], change: impl FnOnce(&mut KlinesSettings)) -> Self {
         let clock = TestClock::new();
-        let exchange = LocalExchange::start(&clock).await;
-        let mut settings = KlinesSettings {
-            base_url: exchange.url.clone(),
+        let exchange = clock.exchange().await;
+        let mut settings = Self::settings(&exchange.url);
+        change(&mut settings);
+        let market = Market::new(symbols.iter().map(|symbol| ((*symbol).to_owned(), Series::empty())));
+        let symbols = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let feed = KlinesFeed::with_clock(settings, symbols, Arc::clone(&clock) as Arc<dyn Clock>);
+        Self { clock, exchange, market, feed, notices: Vec::new() }
+    }
+
+    fn settings(url: &str) -> KlinesSettings {
+        KlinesSettings {
+            base_url: url.to_owned(),
             request_timeout: Duration::from_secs(10),
             settle: Duration::from_secs(2),
             history_minutes: 10,
@@ -38,12 +52,7 @@ impl Bench {
             anomaly_factor: 1000.0,
             anomaly_min_for_median: 5,
             average_of: 5,
-        };
-        change(&mut settings);
-        let market = Market::new(symbols.iter().map(|symbol| ((*symbol).to_owned(), Series::empty())));
-        let symbols = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
-        let feed = KlinesFeed::with_clock(settings, symbols, Arc::clone(&clock) as Arc<dyn Clock>);
-        Self { clock, exchange, market, feed, notices: Vec::new() }
+        }
     }
 
     /// Prepared, with the first boundary given, at 00:00:02.
@@ -817,8 +826,8 @@ async fn a_run_does_not_start_without_its_candles_and_says_what_to_do() {
                 reply.body = Some(br#"{"code":-1121,"msg":"Invalid symbol."}"#.to_vec());
             },
             1,
-            "candles of BTCUSDT: the exchange does not know this symbol; correct it in `symbols` of [[strategies]] (URL: \
-             {\"code\":-1121,\"msg\":\"Invalid symbol.\"})",
+            "candles of BTCUSDT: the exchange does not know this symbol; correct it on the command line, or in `symbols` \
+             of [[strategies]] (URL: {\"code\":-1121,\"msg\":\"Invalid symbol.\"})",
         ),
         (
             |reply| {

@@ -1,8 +1,10 @@
-//! An exchange on this machine: a real HTTP server with a made-up market, and a clock that obeys.
+//! An exchange on this machine, for tests: a real HTTP server with Binance's klines of a made-up market, which answers
+//! otherwise when it is told to.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     net::Ipv4Addr,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -10,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use axum::{
     Router,
     body::Body,
@@ -25,89 +26,68 @@ use serde_json::{Value, json};
 use sigbox_engine::{Candle, MINUTE_MS};
 use tokio::net::TcpListener;
 
-use super::super::clock::Clock;
-
-/// 2024-01-01T00:00:00Z, when every test begins.
-pub(super) const START_MS: i64 = 1_704_067_200_000;
-
-/// Time passes when somebody sleeps, and then at once.
-pub(super) struct TestClock {
-    now_ms: AtomicI64,
-    pub(super) sleeps: Mutex<Vec<Duration>>,
-    /// By how much the next sleep is too long, as when the machine is put to sleep meanwhile.
-    pub(super) oversleep_ms: AtomicI64,
-}
-
-impl TestClock {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { now_ms: AtomicI64::new(START_MS), sleeps: Mutex::default(), oversleep_ms: AtomicI64::new(0) })
-    }
-
-    pub(super) fn advance_ms(&self, by_ms: i64) {
-        self.now_ms.fetch_add(by_ms, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn now_ms(&self) -> i64 {
-        self.now_ms.load(Ordering::SeqCst)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let duration_ms = i64::try_from(duration.as_millis()).unwrap();
-        self.sleeps.lock().unwrap().push(duration);
-        self.advance_ms(duration_ms + self.oversleep_ms.swap(0, Ordering::SeqCst));
-        tokio::task::yield_now().await;
-    }
-}
+/// 2024-01-01T00:00:00Z, when tests begin.
+pub const START_MS: i64 = 1_704_067_200_000;
 
 /// What is about to be sent.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) date: Option<String>,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) klines: Vec<Value>,
+pub struct Reply {
+    /// Of HTTP.
+    pub status: u16,
+    /// The header of this name.
+    pub date: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, unless there is another one.
+    pub klines: Vec<Value>,
     /// Instead of the klines.
-    pub(super) body: Option<Vec<u8>>,
+    pub body: Option<Vec<u8>>,
     /// Real time before anything is sent.
-    pub(super) delay: Duration,
+    pub delay: Duration,
     /// Whether the body is announced and never sent.
-    pub(super) breaks_off: bool,
+    pub breaks_off: bool,
 }
 
 type Change = Box<dyn FnOnce(&mut Reply) + Send>;
 
 /// A request that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) symbol: String,
-    pub(super) from_ms: i64,
+pub struct Asked {
+    /// The symbol.
+    pub symbol: String,
+    /// `startTime`.
+    pub from_ms: i64,
     /// By the exchange's clock.
-    pub(super) at_ms: i64,
+    pub at_ms: i64,
 }
 
-pub(super) struct LocalExchange {
-    pub(super) url: String,
-    clock: Arc<TestClock>,
+/// The exchange.
+pub struct LocalExchange {
+    /// What comes before `/api/v3/klines`.
+    pub url: String,
+    clock: Box<dyn Fn() -> i64 + Send + Sync>,
     /// How far the exchange's clock is ahead of the test's.
-    pub(super) ahead_ms: AtomicI64,
+    pub ahead_ms: AtomicI64,
     /// When the first candle opened.
-    pub(super) listed_ms: AtomicI64,
-    pub(super) asked: Mutex<Vec<Asked>>,
+    pub listed_ms: AtomicI64,
+    lost: Mutex<Vec<Range<i64>>>,
+    asked: Mutex<Vec<Asked>>,
     script: Mutex<BTreeMap<String, VecDeque<Change>>>,
     at_once: AtomicUsize,
-    pub(super) most_at_once: AtomicUsize,
+    /// The most requests that were under way at the same time.
+    pub most_at_once: AtomicUsize,
 }
 
 impl LocalExchange {
-    pub(super) async fn start(clock: &Arc<TestClock>) -> Arc<Self> {
+    /// Starts it on a free port. `clock` tells the test's time, milliseconds since the Unix epoch. It ends with the runtime
+    /// it was started in.
+    pub async fn start(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Arc<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let exchange = Arc::new(Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            clock: Arc::clone(clock),
+            clock: Box::new(clock),
             ahead_ms: AtomicI64::new(0),
             listed_ms: AtomicI64::new(0),
+            lost: Mutex::default(),
             asked: Mutex::default(),
             script: Mutex::default(),
             at_once: AtomicUsize::new(0),
@@ -126,21 +106,27 @@ impl LocalExchange {
     }
 
     /// What happens to the next answer about `symbol` that is not scripted yet.
-    pub(super) fn then(&self, symbol: &str, change: impl FnOnce(&mut Reply) + Send + 'static) {
+    pub fn then(&self, symbol: &str, change: impl FnOnce(&mut Reply) + Send + 'static) {
         self.script.lock().unwrap().entry(symbol.to_owned()).or_default().push_back(Box::new(change));
     }
 
+    /// Forgets the candles that opened in this time.
+    pub fn lose(&self, opened_ms: Range<i64>) {
+        self.lost.lock().unwrap().push(opened_ms);
+    }
+
     /// Takes back what was to happen to answers about `symbol`.
-    pub(super) fn script_done(&self, symbol: &str) {
+    pub fn script_done(&self, symbol: &str) {
         self.script.lock().unwrap().remove(symbol);
     }
 
-    pub(super) fn now_ms(&self) -> i64 {
-        self.clock.now_ms() + self.ahead_ms.load(Ordering::SeqCst)
+    /// The time of the exchange.
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)() + self.ahead_ms.load(Ordering::SeqCst)
     }
 
     /// The requests since the last call.
-    pub(super) fn take_asked(&self) -> Vec<Asked> {
+    pub fn take_asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
@@ -148,7 +134,10 @@ impl LocalExchange {
         let now_ms = self.now_ms();
         let first_ms = from_ms.max(self.listed_ms.load(Ordering::SeqCst));
         let first_ms = first_ms + (-first_ms).rem_euclid(MINUTE_MS);
-        let opens = (first_ms..=now_ms).step_by(60_000).take(limit);
+        let lost = self.lost.lock().unwrap();
+        let opens =
+            (first_ms..=now_ms).step_by(60_000).filter(|open_ms| !lost.iter().any(|lost| lost.contains(open_ms)));
+        let opens = opens.take(limit);
         let klines = opens.map(|open_ms| if open_ms + MINUTE_MS <= now_ms { kline(open_ms) } else { forming(open_ms) });
         Reply {
             status: 200,
@@ -162,19 +151,23 @@ impl LocalExchange {
     }
 }
 
-pub(super) fn http_date(at_ms: i64) -> String {
+/// A time as HTTP writes it.
+#[must_use]
+pub fn http_date(at_ms: i64) -> String {
     let at = Timestamp::from_millisecond(at_ms).unwrap();
     DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap()
 }
 
 /// How the candle of a minute ends up.
-pub(super) fn candle(open_time_ms: i64) -> Candle {
+#[must_use]
+pub fn candle(open_time_ms: i64) -> Candle {
     let open = 100.0 + f64::from(i8::try_from(open_time_ms / MINUTE_MS % 50).unwrap());
     Candle { open_time_ms, open, high: open + 3.0, low: open - 2.0, close: open + 1.0, volume: 0.5 }
 }
 
 /// In the words of the exchange.
-pub(super) fn words(candle: &Candle) -> Value {
+#[must_use]
+pub fn words(candle: &Candle) -> Value {
     let text = |number: f64| format!("{number:.8}");
     json!([
         candle.open_time_ms,
@@ -192,12 +185,15 @@ pub(super) fn words(candle: &Candle) -> Value {
     ])
 }
 
-pub(super) fn kline(open_ms: i64) -> Value {
+/// A candle that has ended up.
+#[must_use]
+pub fn kline(open_ms: i64) -> Value {
     words(&candle(open_ms))
 }
 
 /// A candle that will end up otherwise.
-pub(super) fn forming(open_ms: i64) -> Value {
+#[must_use]
+pub fn forming(open_ms: i64) -> Value {
     words(&Candle { high: candle(open_ms).open, close: candle(open_ms).open - 1.0, volume: 0.1, ..candle(open_ms) })
 }
 

@@ -1,0 +1,77 @@
+//! The candles of higher intervals, made from minutes once and grown with them.
+
+use std::sync::OnceLock;
+
+use sigbox_engine::{Candle, Interval};
+
+/// The candles of every interval that somebody has asked a series for. They are a function of its minutes: to make them
+/// again would give the same bits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HigherIntervals {
+    /// By [`Interval::index`].
+    made: [OnceLock<Higher>; Interval::COUNT],
+}
+
+/// The candles of one interval: every slot whose minutes are all there, oldest first, none missing between them.
+#[derive(Clone, Debug)]
+struct Higher {
+    interval: Interval,
+    candles: Vec<Candle>,
+}
+
+impl HigherIntervals {
+    /// The candles of `interval` that `minutes` make, all minutes of the series.
+    pub(super) fn get(&self, interval: Interval, minutes: &[Candle]) -> &[Candle] {
+        let make = || {
+            let mut higher = Higher { interval, candles: Vec::new() };
+            higher.grow(minutes);
+            higher
+        };
+        &self.made[interval.index()].get_or_init(make).candles
+    }
+
+    /// Takes the minutes into account that were added.
+    pub(super) fn grow(&mut self, minutes: &[Candle]) {
+        self.each(|higher| higher.grow(minutes));
+    }
+
+    /// Forgets the candles that the minutes from `first_ms` on do not make.
+    pub(super) fn forget_before(&mut self, first_ms: i64) {
+        self.each(|higher| {
+            let forgotten = higher.candles.partition_point(|candle| candle.open_time_ms < first_ms);
+            higher.candles.drain(..forgotten);
+        });
+    }
+
+    fn each(&mut self, change: impl FnMut(&mut Higher)) {
+        self.made.iter_mut().filter_map(OnceLock::get_mut).for_each(change);
+    }
+}
+
+impl Higher {
+    /// Adds the candles that `minutes` make by now, all minutes of the series.
+    fn grow(&mut self, minutes: &[Candle]) {
+        let Some(first) = minutes.first() else { return };
+        let step_ms = self.interval.ms();
+        let next_ms = match self.candles.last() {
+            Some(last) => last.open_time_ms + step_ms,
+            // A slot whose first minutes are not known is never made.
+            None => self.interval.slot(first.open_time_ms.saturating_add(step_ms - 1)),
+        };
+        let place = usize::try_from((next_ms - first.open_time_ms) / Interval::MINUTE.ms()).unwrap_or(usize::MAX);
+        let new = minutes.get(place..).unwrap_or_default();
+        self.candles.extend(new.chunks_exact(usize::from(self.interval.minutes())).map(merge));
+    }
+}
+
+/// One candle that covers all of `minutes`, of which there is at least one. The volume is summed left to right.
+fn merge(minutes: &[Candle]) -> Candle {
+    let mut whole = minutes[0];
+    for minute in &minutes[1..] {
+        whole.high = whole.high.max(minute.high);
+        whole.low = whole.low.min(minute.low);
+        whole.close = minute.close;
+        whole.volume += minute.volume;
+    }
+    whole
+}
