@@ -148,7 +148,8 @@ fn usual_interval(rows: &[Row]) -> Interval {
     }
     // Of two that are as common, the shorter: the longer one is gaps.
     let usual = steps.into_iter().rev().max_by_key(|(_, count)| *count);
-    usual.and_then(|(step_ms, _)| Interval::of_ms(step_ms)).unwrap_or(Interval::MINUTE)
+    let known = |(step_ms, _)| Interval::all().find(|interval| interval.ms() == step_ms);
+    usual.and_then(known).unwrap_or(Interval::MINUTE)
 }
 
 /// How many candles of `interval` are missing between `rows`, which are ascending.
