@@ -54,6 +54,34 @@ fn a_report_is_the_same_whoever_makes_it_and_whenever() {
 }
 
 #[test]
+fn a_page_has_the_prices_the_run_traded_on_or_none() {
+    let workplace = Workplace::new(&Configuration::sma_cross(2));
+    workplace.succeed(&["backtest", "--report", "html"]);
+    let page = workplace.read("dump/backtest/report.html");
+    let (before, after) = page.split_once("<section id=\"timings\">").expect("the run knows how long things took");
+    let (_, after) = after.split_once("</section>").unwrap();
+    let again = || workplace.succeed(&["report", "--events", EVENTS, "--format", "html"]);
+    let made = |prices: bool| {
+        let page = workplace.read("dump/backtest/report.html");
+        assert_eq!(page.contains("<section id=\"price\">"), prices);
+        page
+    };
+    again();
+    assert!(made(true) == format!("{before}{after}"), "the pages differ");
+
+    workplace.configure(&Configuration::sma_cross(3));
+    let said = again().stderr;
+    let reason = "the report has no prices of BTCUSDT: its candles are not those of the run any more";
+    assert!(said.contains(reason), "{said}");
+    made(false);
+
+    fs::remove_file(workplace.path("sigbox.toml")).unwrap();
+    let said = again().stderr;
+    assert!(said.contains("the report has no prices: there is no sigbox.toml"), "{said}");
+    made(false);
+}
+
+#[test]
 fn the_run_says_what_it_takes_to_repeat_it() {
     let stores = "[stores.unused]\nplugin = 'PLUGIN'\nsettings = { password = \"hunter2\", host = \"here\" }";
     let component = crate::support::plugin("persistence/memory").display().to_string();

@@ -1,7 +1,7 @@
 //! `sigbox live`.
 
 use std::{
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -38,7 +38,8 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     }
     let market = |report: &Report| bars::market(report, || Ok(assemble::candles(&config)?));
     for file in report::after(&events, &command.report, timings, market)? {
-        println!("Report: {}", file.display());
+        // Whoever read the events may have gone.
+        let _ = writeln!(io::stdout(), "Report: {}", file.display());
     }
     Ok(())
 }
