@@ -32,8 +32,12 @@ pub(crate) fn of(tally: &Tally) -> String {
         summary.closed_by.into_iter().chain(orders).chain(refusals).map(|count| count.to_string()).collect()
     });
     let mut said = format!("{results}\n{endings}\n");
+    let refused = tally.total.rejections();
+    if refused > 0 {
+        writeln!(said, "{refused} signals refused by risk rules:").expect("a string takes text");
+    }
     for (rule, count) in &tally.total.rejected {
-        writeln!(said, "Refused by the risk rules: {} ({count})", text::line(rule)).expect("a string takes text");
+        writeln!(said, "  {} ({count})", text::line(rule)).expect("a string takes text");
     }
     said + "PnL is the sum of the trades' results after fees and slippage, each in percent of what it staked.\n"
 }
