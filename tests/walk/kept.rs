@@ -105,7 +105,7 @@ fn a_second_sweep_on_the_same_file_is_refused() {
 fn another_metric_or_table_needs_no_run() {
     let workplace = Workplace::new(&sma_cross(&["BTCUSDT"], GRID));
     assert_eq!(ran(&workplace.succeed(&["walk"]).stderr), 60);
-    for arguments in [&["--metric", "totalPnl"][..], &["--json"], &["--csv", "a.csv"], &["--jobs", "1"]] {
+    for arguments in [&["--metric", "totalPnl"][..], &["--json"], &["--report", "csv"], &["--jobs", "1"]] {
         assert_eq!(ran(&workplace.succeed(&[&["walk"], arguments].concat()).stderr), 0, "{arguments:?}");
     }
     // A larger sweep runs what is new.

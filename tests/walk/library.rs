@@ -142,7 +142,7 @@ fn s_wlk_05_rows_come_in_the_order_of_the_configuration() {
 }
 
 #[test]
-fn s_wlk_07_the_best_so_far_never_gets_worse() {
+fn the_best_so_far_never_gets_worse() {
     let mut best = Vec::new();
     walk(&sma_cross(&["BTCUSDT"], &grid_of(12)), &place(), 2, |progress| {
         best.extend(progress.best);
@@ -215,7 +215,7 @@ fn s_shu_06_of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
 }
 
 #[test]
-fn s_shu_07_a_backtest_whose_strategy_never_trades_can_be_stopped() {
+fn a_backtest_whose_strategy_never_trades_can_be_stopped() {
     let candles = generate(&recipe(3, 30)).unwrap();
     let minutes = candles.len() as u64;
     let asked = Arc::new(AtomicU64::new(0));

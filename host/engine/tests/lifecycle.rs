@@ -344,7 +344,7 @@ impl RiskGate for Curious {
 }
 
 #[test]
-fn s_rsk_01_whoever_decides_about_risk_is_told_who_asks_when_and_at_which_prices() {
+fn whoever_decides_about_risk_is_told_who_asks_when_and_at_which_prices() {
     let propose = |symbol: &str, words: &str, gate: &mut Curious| {
         let pair = Pair { symbol: symbol.into(), ..pair() };
         let mut trader = Trader::new(pair, "1m".parse().unwrap(), Arc::default(), Memory::default());

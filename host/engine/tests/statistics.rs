@@ -90,7 +90,7 @@ fn l_sta_01_the_reference_vector() {
 }
 
 #[test]
-fn l_sta_01_the_trend_of_the_reference_vector() {
+fn the_trend_of_the_reference_vector() {
     let mut trend = Trend::default();
     for (index, trade) in (0..).zip(every_other_day(RESULTS)) {
         trend.add(trade.closed_ms, 100.0 * (0.02 * f64::from(index)).exp());
@@ -147,7 +147,7 @@ fn l_sta_04_what_a_sample_cannot_carry_is_not_there() {
 }
 
 #[test]
-fn l_sta_04_what_cannot_be_extrapolated_is_not_there() {
+fn what_cannot_be_extrapolated_is_not_there() {
     let annual = ["tradesPerYear", "annualizedSharpeRatio", "expectedYearlyReturns", "calmarRatio"];
     let spread = |step: usize, results: &[f64]| -> Statistics {
         let opened = (START..).step_by(step).zip(results);
@@ -179,7 +179,7 @@ fn l_sta_05_h_18_no_list_is_too_short_for_the_statistics() {
 }
 
 #[test]
-fn l_sta_10_a_number_displaces_none_and_none_displaces_no_number() {
+fn a_number_displaces_none_and_none_displaces_no_number() {
     let sharpe = Metric::named("sharpeRatio").unwrap();
     let mut sweep: Vec<(u32, Option<f64>)> =
         (0..500).map(|case| (case, (case % 3 != 0).then(|| f64::from((case * 7) % 101)))).collect();

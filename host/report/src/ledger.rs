@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_told_again_counts_once() {
+    fn l_sta_03_an_event_told_again_counts_once() {
         let text = [order("scheduled", 1, "a", 1), order("opened", 2, "a", 1), closed(|_| {})].concat();
         let (once, twice) = (read(&text), read(&text.repeat(2)));
         assert_eq!((once.tally.clone(), once.trades.clone()), (twice.tally, twice.trades));

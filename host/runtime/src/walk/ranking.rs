@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn l_sta_10_nothing_without_a_number_displaces_one_that_has_it() {
+    fn nothing_without_a_number_displaces_one_that_has_it() {
         let mut all = vec![Is::None; 250];
         all.extend([Is::Some(-1e300); 250]);
         all.extend([Is::Failed; 100]);
