@@ -389,6 +389,24 @@ fn number(number: usize) -> Value {
 }
 
 #[test]
+fn a_phone_that_is_turned_shows_the_same_period() {
+    let Some((mut browser, workplace)) = browser() else { return };
+    workplace.write("report.html", html(&report()));
+    browser.open(&workplace.path("report.html"), Screen { width: PHONE.height, height: PHONE.width, ..PHONE });
+    let charts = ["equity-chart", "price-chart", "distribution-chart"];
+    let before = charts.map(|chart| visible(&mut browser, chart));
+    browser.turn(PHONE);
+    for (chart, before) in charts.into_iter().zip(before) {
+        browser.until("it has the new width", &format!("document.querySelector('#{chart} canvas').clientWidth < 375"));
+        browser.drawn();
+        let after = visible(&mut browser, chart);
+        let moved = f64::max((after.0 - before.0).abs(), (after.1 - before.1).abs());
+        assert!(moved < 1.0, "{chart} showed {before:?}, and then {after:?}");
+    }
+    assert_quiet(&mut browser);
+}
+
+#[test]
 fn the_keyboard_moves_charts_and_paper_gets_pictures_of_them() {
     let Some((mut browser, workplace)) = browser() else { return };
     workplace.write("report.html", html(&report()));

@@ -91,9 +91,8 @@ impl Browser {
 
     /// Opens a file and waits until it is loaded and drawn.
     pub(super) fn open(&mut self, file: &Path, screen: Screen) {
-        let Screen { width, height, is_phone, scheme } = screen;
-        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
-        self.ask("Emulation.setDeviceMetricsOverride", &metrics);
+        let scheme = screen.scheme;
+        self.turn(screen);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.ask("Emulation.setEmulatedMedia", &json!({ "features": features }));
         self.events.clear();
@@ -101,6 +100,13 @@ impl Browser {
         assert!(opened["errorText"].is_null(), "{}: {opened}", file.display());
         self.until("it is loaded", "document.readyState === 'complete'");
         self.drawn();
+    }
+
+    /// Gives the window the size of a screen.
+    pub(super) fn turn(&mut self, screen: Screen) {
+        let Screen { width, height, is_phone, .. } = screen;
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
+        self.ask("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
     /// Waits until what was changed is drawn.

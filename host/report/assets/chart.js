@@ -47,7 +47,8 @@ function newChart(id, options, create = LightweightCharts.createChart) {
     layout: { attributionLogo: false, fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily },
     rightPriceScale: { borderVisible: false },
     // The whole period fits even on a phone.
-    timeScale: { borderVisible: false, timeVisible: true, minBarSpacing: 0.01, fixLeftEdge: true, fixRightEdge: true },
+    timeScale: { borderVisible: false, timeVisible: true, minBarSpacing: 0.01, fixLeftEdge: true, fixRightEdge: true,
+      lockVisibleTimeRangeOnResize: true },
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
     handleScale: { mouseWheel: false },
   });

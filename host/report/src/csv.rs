@@ -82,7 +82,7 @@ fn number(number: Option<f64>) -> String {
     number.filter(|number| number.is_finite()).map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// A text of a guest, as a cell that is nothing but text: see [`csv`].
+/// A text of a guest, as a cell that is nothing but text: see [`csv()`].
 #[must_use]
 pub fn cell(text: &str) -> String {
     let text = text::printable(text, |character| matches!(character, '\t' | '\r' | '\n'));
