@@ -4,7 +4,7 @@
 
 mod browser;
 
-use std::{collections::BTreeMap, io, ops::ControlFlow, sync::OnceLock};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::OnceLock};
 
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
@@ -12,51 +12,19 @@ use sigbox::{
     candles::{Series, generate},
     market::Market,
     plugin::{Limits, Mode, Sandbox, Session, StrategyPlugin},
-    run::{Backtest, Frame, SeatSetup, Setup, Sink},
+    run::{Backtest, Frame, SeatSetup, Setup},
 };
 use sigbox_engine::{
-    Interval, Outcome, Settings, Side,
-    signal::Pair,
-    stats::{Metric, Sample, Tally, Trade},
+    Interval, Settings, Side,
+    stats::{Metric, Sample, Tally},
 };
-use sigbox_report::{Bars, Component, Kind, Report, Run, Source, Sweep, SweepRow, Timing, TradeRow, html, sweep_html};
+use sigbox_report::{Bars, Component, Kind, Report, Run, Source, Sweep, SweepRow, Timing, html, sweep_html};
 
 use self::browser::{Browser, Screen};
-use crate::support::{Workplace, not_run, plugin, recipe};
+use crate::support::{Counted, Workplace, not_run, plugin, recipe};
 
 const PHONE: Screen = Screen { width: 375, height: 812, is_phone: true, scheme: "dark" };
 const DESKTOP: Screen = Screen { width: 1440, height: 900, is_phone: false, scheme: "light" };
-
-/// Adds up what it is told, and keeps the trades.
-#[derive(Default)]
-struct Recorder {
-    tally: Tally,
-    trades: Vec<TradeRow>,
-}
-
-impl Sink for Recorder {
-    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
-        self.tally.add(pair, outcome);
-        if let Outcome::Closed { position, reason, at_ms, price } = outcome {
-            let signal = &position.signal;
-            self.trades.push(TradeRow {
-                id: signal.id.clone(),
-                strategy: pair.strategy.clone(),
-                symbol: pair.symbol.clone(),
-                side: signal.side,
-                scheduled_ms: signal.scheduled_at_ms,
-                open_price: signal.price_open,
-                take_profit: signal.price_take_profit,
-                stop_loss: signal.price_stop_loss,
-                multiplier: signal.multiplier,
-                cost: signal.cost,
-                note: signal.note.clone(),
-                trade: Trade::of(position, *reason, *at_ms, *price),
-            });
-        }
-        Ok(())
-    }
-}
 
 /// The report of a backtest of the sample strategy over eight days of two symbols.
 fn report() -> Report {
@@ -110,9 +78,9 @@ fn backtest() -> Report {
     };
     let backtest = Backtest::new(setup, &Frame::default()).expect("the run is a good one");
     let period_ms = backtest.period_ms();
-    let mut recorder = Recorder::default();
-    backtest.run(&mut recorder, |_| ControlFlow::Continue(())).expect("the run succeeds");
-    let Recorder { tally, trades } = recorder;
+    let mut counted = Counted::default();
+    backtest.run(&mut counted, |_| ControlFlow::Continue(())).expect("the run succeeds");
+    let Counted { tally, trades } = counted;
     assert!(trades.len() > 60, "{} trades are too few to turn pages", trades.len());
 
     let mut milliseconds = Sample::default();

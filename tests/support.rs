@@ -3,6 +3,7 @@
 mod audit;
 mod binary;
 mod configuration;
+mod counted;
 mod events;
 mod journal;
 mod plugins;
@@ -12,6 +13,7 @@ pub(crate) use self::{
     audit::{Known, Period, audit, audit_with, fault},
     binary::{binary, repository},
     configuration::{Configuration, recipe},
+    counted::Counted,
     events::{Events, first_difference, pair_of},
     journal::journal,
     plugins::plugin,

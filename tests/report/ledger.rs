@@ -1,53 +1,21 @@
 //! What is read back from an event file is what the run itself counted, to the last bit.
 
-use std::{fmt::Write as _, io, ops::ControlFlow};
+use std::{fmt::Write as _, ops::ControlFlow};
 
 use sigbox::{
     candles::{Recipe, Series, generate},
     market::Market,
-    run::{Backtest, EventWriter, Frame, Native, Profile, SeatSetup, Setup, Sink},
+    run::{Backtest, EventWriter, Frame, Native, Profile, SeatSetup, Setup},
 };
 use sigbox_engine::{
-    Interval, Outcome, Proposal, Settings, Side,
+    Interval, Proposal, Settings, Side,
     risk::{NamedRule, Rule},
-    signal::Pair,
-    stats::{Summary, Tally, Trade},
+    stats::{Summary, Tally},
     trader::Answer,
 };
 use sigbox_report::{Ledger, TradeRow};
 
-use crate::support::recipe;
-
-/// What a run counts as it goes.
-#[derive(Default)]
-struct Counted {
-    tally: Tally,
-    trades: Vec<TradeRow>,
-}
-
-impl Sink for Counted {
-    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
-        self.tally.add(pair, outcome);
-        if let Outcome::Closed { position, reason, at_ms, price } = outcome {
-            let signal = &position.signal;
-            self.trades.push(TradeRow {
-                id: signal.id.clone(),
-                strategy: pair.strategy.clone(),
-                symbol: pair.symbol.clone(),
-                side: signal.side,
-                scheduled_ms: signal.scheduled_at_ms,
-                open_price: signal.price_open,
-                take_profit: signal.price_take_profit,
-                stop_loss: signal.price_stop_loss,
-                multiplier: signal.multiplier,
-                cost: signal.cost,
-                note: signal.note.clone(),
-                trade: Trade::of(position, *reason, *at_ms, *price),
-            });
-        }
-        Ok(())
-    }
-}
+use crate::support::{Counted, recipe};
 
 /// Answers by the dice: nothing, trades at the market and with limits, nonsense, failures.
 fn answer(dice: &mut fastrand::Rng, price: f64) -> Answer {
