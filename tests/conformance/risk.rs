@@ -162,6 +162,14 @@ fn s_rsk_10_two_profiles_of_one_name_are_refused() {
 }
 
 #[test]
+fn one_strategy_twice_on_a_symbol_is_refused() {
+    // Both would keep the same documents.
+    let error = Scene::new(FLAT).trader("a", "", &[]).trader("a", "", &[]).tell(None, &mut Silence).unwrap_err();
+    let message = "a on BTCUSDT is there twice; give one of the strategies another name";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
 fn l_rsk_02_what_ends_before_it_is_a_position_gives_its_slot_back() {
     let other = "always long tp=44000 sl=41000 life=2";
     let order = "long open=41000 tp=43000 sl=40000";

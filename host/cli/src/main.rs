@@ -19,7 +19,7 @@ mod sweep;
 mod table;
 mod walk;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // A line that nobody takes is lost; to say so where it could not be said would be a panic.
         .log_internal_errors(false)
