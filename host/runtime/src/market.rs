@@ -41,11 +41,6 @@ impl SharedSeries {
         Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).push(candle)
     }
 
-    /// Drops candles that opened before `open_ms`.
-    pub fn forget_before(&self, open_ms: i64) {
-        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).forget_before(open_ms);
-    }
-
     /// Average price of the last `count` candles closed at `now_ms`; `None` when there are fewer.
     #[must_use]
     pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {

@@ -32,19 +32,7 @@ impl HigherIntervals {
 
     /// Takes the minutes into account that were added.
     pub(super) fn grow(&mut self, minutes: &[Candle]) {
-        self.each(|higher| higher.grow(minutes));
-    }
-
-    /// Forgets the candles that the minutes from `first_ms` on do not make.
-    pub(super) fn forget_before(&mut self, first_ms: i64) {
-        self.each(|higher| {
-            let forgotten = higher.candles.partition_point(|candle| candle.open_time_ms < first_ms);
-            higher.candles.drain(..forgotten);
-        });
-    }
-
-    fn each(&mut self, change: impl FnMut(&mut Higher)) {
-        self.made.iter_mut().filter_map(OnceLock::get_mut).for_each(change);
+        self.made.iter_mut().filter_map(OnceLock::get_mut).for_each(|higher| higher.grow(minutes));
     }
 }
 

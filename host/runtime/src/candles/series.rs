@@ -1,7 +1,7 @@
 //! The gapless one-minute candles of one symbol.
 
 use sha2::{Digest as _, Sha256};
-use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
+use sigbox_engine::{Candle, Interval, candle::CandleFault};
 
 use super::{higher::HigherIntervals, time::iso_8601};
 use crate::digest::hex;
@@ -173,17 +173,6 @@ impl Series {
         hex(&digest.finalize())
     }
 
-    /// Forgets the candles that opened before `open_ms`, except the newest: without it a gap before the next one
-    /// could not be noticed. Candles of higher intervals go with the first of their minutes. Moves what remains, so it
-    /// is for once in a while and not for every minute.
-    pub fn forget_before(&mut self, open_ms: i64) {
-        let Some(newest) = self.candles.len().checked_sub(1) else { return };
-        // Rounded up: a candle that opened before `open_ms` goes even if it had not closed by then.
-        let count = self.minutes_until(open_ms.saturating_add(MINUTE_MS - 1));
-        self.candles.drain(..count.min(newest));
-        self.higher.forget_before(self.candles[0].open_time_ms);
-    }
-
     /// How many of the candles have closed at `at_ms`, which is also the place of the candle that is forming then.
     fn minutes_until(&self, at_ms: i64) -> usize {
         slots_until(&self.candles, Interval::MINUTE, at_ms)
@@ -225,6 +214,7 @@ mod tests {
         *,
     };
     use proptest::prelude::*;
+    use sigbox_engine::MINUTE_MS;
 
     /// A candle whose numbers say which minute it is.
     fn minute(index: i64) -> Candle {
@@ -418,27 +408,6 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn forgetting_keeps_what_opened_since_and_always_the_newest() {
-        let cases = [
-            (i64::MIN, vec![10, 11, 12]),
-            (10 * MINUTE_MS, vec![10, 11, 12]),
-            (10 * MINUTE_MS + 1, vec![11, 12]),
-            (11 * MINUTE_MS, vec![11, 12]),
-            (i64::MAX, vec![12]),
-        ];
-        for (open_ms, kept) in cases {
-            let mut series = series(10, 13);
-            series.forget_before(open_ms);
-            assert_eq!(indices(series.closed_before(i64::MAX)), kept, "{open_ms}");
-            assert!(series.push(minute(14)).is_err(), "the gap is still noticed");
-            assert!(series.push(minute(13)).is_ok());
-        }
-        let mut empty = Series::empty();
-        empty.forget_before(i64::MAX);
-        assert!(empty.is_empty());
-    }
-
     /// What `last_closed_of` answers, made anew from the minutes each time.
     fn made_anew(minutes: &[Candle], interval: Interval, now_ms: i64) -> Vec<Candle> {
         let closed: Vec<&Candle> = minutes.iter().filter(|candle| candle.close_time_ms() <= now_ms).collect();
@@ -463,7 +432,6 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Push(usize),
-        Forget(i64),
         Ask { interval: &'static str, now: i64, limit: usize },
     }
 
@@ -471,7 +439,6 @@ mod tests {
         let intervals = vec!["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "1d"];
         prop_oneof![
             (1..90_usize).prop_map(Step::Push),
-            (0..40_i64).prop_map(Step::Forget),
             (proptest::sample::select(intervals), -90..30_i64, 0..30_usize)
                 .prop_map(|(interval, now, limit)| Step::Ask { interval, now, limit }),
         ]
@@ -494,10 +461,6 @@ mod tests {
                             let open_time_ms = candle.open_time_ms + start * MINUTE_MS;
                             series.push(Candle { open_time_ms, ..candle }).unwrap();
                         }
-                    }
-                    Step::Forget(minutes) => {
-                        let first_ms = series.first_open_ms().unwrap_or_default();
-                        series.forget_before(first_ms + minutes * MINUTE_MS);
                     }
                     Step::Ask { interval: name, now, limit } => {
                         let Some(end_ms) = series.end_ms() else { continue };
