@@ -6,6 +6,20 @@ use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use sigbox_engine::stats::{Metric, Tally, Unit};
 use sigbox_report::{KEY_METRICS, Row, Rows, text};
 
+/// How positions and orders ended, and what was refused, in the order of the counts below.
+const ENDINGS: [&str; 10] = [
+    "take profit",
+    "stop loss",
+    "expired",
+    "liquidated",
+    "orders",
+    "filled",
+    "cancelled",
+    "refused",
+    "invalid",
+    "failed",
+];
+
 /// Each strategy on each symbol, and everything: results, how positions and orders ended, what was refused.
 pub(crate) fn of(tally: &Tally) -> String {
     let rows = Rows::of(tally);
@@ -13,23 +27,20 @@ pub(crate) fn of(tally: &Tally) -> String {
         let metrics = KEY_METRICS.iter().filter_map(|(name, _)| Metric::named(name));
         metrics.map(|metric| shown(metric, metric.of(&row.statistics))).collect()
     });
-    let endings = [
-        "take profit",
-        "stop loss",
-        "expired",
-        "liquidated",
-        "orders",
-        "filled",
-        "cancelled",
-        "refused",
-        "invalid",
-        "failed",
-    ];
-    let endings = table(&rows, &endings, |row| {
+    // What happened to nobody has no column, but for the three ways every strategy's positions end.
+    let counts = |row: &Row<'_>| {
         let summary = row.summary;
         let orders = [summary.orders.scheduled, summary.orders.activated, summary.orders.cancelled()];
         let refusals = [summary.rejections(), summary.invalid, summary.failed];
-        summary.closed_by.into_iter().chain(orders).chain(refusals).map(|count| count.to_string()).collect()
+        summary.closed_by.into_iter().chain(orders).chain(refusals).zip(ENDINGS)
+    };
+    let is_shown = |heading: &str| {
+        ENDINGS[..3].contains(&heading)
+            || rows.table().any(|row| counts(row).any(|(count, other)| other == heading && count > 0))
+    };
+    let headings: Vec<&str> = ENDINGS.into_iter().filter(|heading| is_shown(heading)).collect();
+    let endings = table(&rows, &headings, |row| {
+        counts(row).filter(|(_, heading)| headings.contains(heading)).map(|(count, _)| count.to_string()).collect()
     });
     let mut said = format!("{results}\n{endings}\n");
     let refused = tally.total.rejections();
