@@ -239,7 +239,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is not a text"))
 }
 
-fn number(text: &str) -> f64 {
+pub(super) fn number(text: &str) -> f64 {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
 }
 
@@ -293,7 +293,7 @@ fn read_entry(entry: &str) -> (When, Proposal) {
 }
 
 /// The signal some words stand for.
-fn proposal(words: &str) -> Proposal {
+pub(super) fn proposal(words: &str) -> Proposal {
     let mut proposal = Proposal {
         id: None,
         symbol: None,

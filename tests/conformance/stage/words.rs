@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use sigbox_engine::{Candle, Proposal, Side, trader::Answer};
+use sigbox_engine::{Candle, Proposal, trader::Answer};
 
-use super::{BTC, EXCHANGE, at};
+use super::{
+    super::scene::{self, number},
+    BTC, EXCHANGE, at,
+};
 
 /// What a strategy answers at which minutes; the first that fits counts.
 #[derive(Clone, Debug)]
@@ -40,43 +43,15 @@ fn minutes(text: &str) -> Range<i64> {
     }
 }
 
-fn number(text: &str) -> f64 {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
-}
-
 /// `long tp=102 sl=99`
 pub(in super::super) fn answer(words: &str) -> Answer {
     Answer::Trade(proposal(words))
 }
 
+/// The words of a scene, but an hour is the usual life.
 fn proposal(words: &str) -> Proposal {
-    let mut proposal = Proposal {
-        id: None,
-        symbol: None,
-        side: Side::Long,
-        price_open: None,
-        price_take_profit: f64::NAN,
-        price_stop_loss: f64::NAN,
-        minute_estimated_time: Some(60.0),
-        cost: None,
-        multiplier: None,
-        isolated: None,
-        note: None,
-    };
-    for word in words.split_whitespace() {
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        match key {
-            "long" => proposal.side = Side::Long,
-            "short" => proposal.side = Side::Short,
-            "open" => proposal.price_open = Some(number(value)),
-            "tp" => proposal.price_take_profit = number(value),
-            "sl" => proposal.price_stop_loss = number(value),
-            "life" => proposal.minute_estimated_time = Some(number(value)),
-            "id" => proposal.id = Some(value.to_owned()),
-            _ => panic!("{word:?} is not a word of an answer"),
-        }
-    }
-    proposal
+    let proposal = scene::proposal(words);
+    Proposal { minute_estimated_time: proposal.minute_estimated_time.or(Some(60.0)), ..proposal }
 }
 
 /// `100 | 101 98 100 | 100 * 20`: a price, or high, low and close, and how many minutes in a row.
