@@ -256,7 +256,7 @@ impl Store for Wrong {
         match self.how {
             How::Unreadable => {
                 let message = "the connection was refused".to_owned();
-                Err(StoreError { store: self.describe(), at: at.clone(), message, retryable: true })
+                Err(StoreError::unavailable(self.describe(), at.clone(), message))
             }
             How::ForgetsDomains => self.documents.read_value(&self.at(at)).await,
         }

@@ -317,7 +317,7 @@ impl Store for FatefulStore {
         self.fate.step();
         if fails {
             let message = "out of order".to_owned();
-            return Err(StoreError { store: self.describe(), at: at.clone(), message, retryable: true });
+            return Err(StoreError::unavailable(self.describe(), at.clone(), message));
         }
         Ok(())
     }

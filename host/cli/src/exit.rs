@@ -88,8 +88,10 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = error.downcast_ref::<AssembleError>() {
         return Some(match error {
+            AssembleError::Store { source, .. } => return known(&**source),
+            AssembleError::NoStore(_) | AssembleError::Secret { .. } => CONFIGURATION,
             AssembleError::CandleFile(_) | AssembleError::Recipe { .. } | AssembleError::Series { .. } => CANDLES,
-            AssembleError::Source(_) | AssembleError::Plugin(_) | AssembleError::Store { .. } => PLUGIN,
+            AssembleError::Source(_) | AssembleError::Plugin(_) => PLUGIN,
             AssembleError::DataDir(_) => STATE,
         });
     }

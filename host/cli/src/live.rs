@@ -90,7 +90,7 @@ async fn start<F: Feed, L: FnMut(&Event)>(
 ) -> anyhow::Result<Vec<Timing>> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
-    let stores = assemble::stores(config, Access::Own, &sandbox, &mut resolve).await?;
+    let stores = assemble::stores(config, Access::Own, &sandbox, &mut resolve, &plugins::variable).await?;
     let setup = assemble::setup(config, &sandbox, market, None, &mut resolve).await?;
     let options =
         LiveOptions { on_corrupt: config.persistence.on_corrupt, max_entry_delay: config.live.max_entry_delay };

@@ -28,6 +28,11 @@ pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceErr
     }
 }
 
+/// A variable of the environment, for secrets.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
 /// A sandbox whose compiled code is kept between runs: where the configuration says, or in the user's cache folder.
 pub(crate) fn sandbox(mode: Mode, limits: &Limits, cache_dir: Option<&PathBuf>) -> Result<Sandbox, PluginError> {
     let dir = cache_dir.cloned().or_else(|| Some(choose_native_strategy().ok()?.cache_dir().join("sigbox")));

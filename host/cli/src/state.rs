@@ -52,7 +52,8 @@ struct Held {
 
 async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
-    let stores: Stores = assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver()).await?;
+    let stores: Stores =
+        assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
     let found = stored_state(&stores, &config.engine, &pairs(config)).await?;
     stores.close().await;
     let held: Vec<Held> = found
@@ -122,12 +123,7 @@ fn path(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for pair in pairs(config) {
         for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
-            let choice = match domain {
-                Domain::Signal => &config.persistence.signal,
-                Domain::Schedule => &config.persistence.schedule,
-                Domain::Partial => &config.persistence.partial,
-                Domain::Risk => &config.persistence.risk,
-            };
+            let choice = config.persistence.choice(domain);
             let at = pair_address(domain, &pair);
             let (store, document) = match choice {
                 StoreChoice::File => ("file", file_of(config, &at)),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,17 +12,20 @@ use sigbox_engine::Settings;
 
 use crate::{
     candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
-    config::{CandleSource, Config, Live, StoreChoice, StorePlugin, Strategy},
+    config::{CandleSource, Config, Live, SecretSource, StoreChoice, StorePlugin, Strategy},
     feed::KlinesSettings,
     market::Market,
-    plugin::{PluginError, PluginStore, Sandbox, Session, StoreBinding, StrategyInstance, StrategyPlugin},
+    plugin::{PluginError, PluginStore, Sandbox, Secret, Session, StoreBinding, StrategyInstance, StrategyPlugin},
     plugin_source::PluginSourceError,
-    run::{Profile, SeatSetup, Setup, Stores},
+    run::{Domain, Profile, SeatSetup, Setup, Stores},
     store::{FileStore, MemoryStore, Store, StoreOpenError},
 };
 
 /// Turns what a configuration calls a plugin into a component file: [`crate::plugin_source::resolve`], usually.
 pub type Resolve<'a> = dyn FnMut(&Path) -> Result<PathBuf, PluginSourceError> + Send + 'a;
+
+/// A variable of the environment, for secrets: `std::env::var(name).ok()`, usually.
+pub type Variable<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
 
 /// Why a configuration cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,19 @@ pub enum AssembleError {
         domains: String,
         /// Why.
         source: Box<Self>,
+    },
+    /// There is no store of that name.
+    #[error("there is no store {0:?}: it must be \"file\", \"memory\" or the name of a [stores.NAME]")]
+    NoStore(String),
+    /// A secret is not where the configuration says.
+    #[error("[stores.{store}] secret {secret}: {reason}")]
+    Secret {
+        /// The store.
+        store: String,
+        /// The secret's name.
+        secret: String,
+        /// Where it was looked for and what was found.
+        reason: String,
     },
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -198,60 +215,110 @@ pub async fn stores(
     access: Access,
     sandbox: &Sandbox,
     resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
 ) -> Result<Stores, AssembleError> {
-    let persistence = &config.persistence;
-    let choices = [
-        ("signal", &persistence.signal),
-        ("schedule", &persistence.schedule),
-        ("risk", &persistence.risk),
-        ("partial", &persistence.partial),
-    ];
-    let mut opened: Vec<(&StoreChoice, Arc<dyn Store>)> = Vec::new();
-    for (_, choice) in choices {
-        if opened.iter().any(|(known, _)| *known == choice) {
-            continue;
+    let mut opener = Opener::new(config, access, sandbox, resolve, variable);
+    let mut stores = Vec::new();
+    for domain in Domain::ALL {
+        let choice = config.persistence.choice(domain);
+        stores.push(opener.open(choice).await.map_err(|source| {
+            let bound = Domain::ALL.into_iter().filter(|domain| config.persistence.choice(*domain) == choice);
+            let domains: Vec<&str> = bound.map(Domain::name).collect();
+            AssembleError::Store { domains: domains.join(", "), source: Box::new(source) }
+        })?);
+    }
+    let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
+    Ok(Stores { signal, schedule, risk, partial })
+}
+
+/// Opens stores by their names in the configuration, each once.
+pub struct Opener<'a, 's> {
+    config: &'a Config,
+    access: Access,
+    sandbox: &'a Sandbox,
+    resolve: &'a mut Resolve<'s>,
+    variable: &'a Variable<'s>,
+    opened: Vec<(StoreChoice, Arc<dyn Store>)>,
+}
+
+impl<'a, 's> Opener<'a, 's> {
+    /// `sandbox` is a live one.
+    pub fn new(
+        config: &'a Config,
+        access: Access,
+        sandbox: &'a Sandbox,
+        resolve: &'a mut Resolve<'s>,
+        variable: &'a Variable<'s>,
+    ) -> Self {
+        Self { config, access, sandbox, resolve, variable, opened: Vec::new() }
+    }
+
+    /// The store called `choice`, with whatever it wraps.
+    ///
+    /// # Errors
+    /// When there is no such store, it is in use, or it cannot start.
+    pub async fn open(&mut self, choice: &StoreChoice) -> Result<Arc<dyn Store>, AssembleError> {
+        if let Some((_, store)) = self.opened.iter().find(|(known, _)| known == choice) {
+            return Ok(Arc::clone(store));
         }
+        let data_dir = &self.config.persistence.data_dir;
         let store: Arc<dyn Store> = match choice {
-            StoreChoice::File => Arc::new(match access {
-                Access::Own => FileStore::open(&persistence.data_dir)?,
-                Access::Look => FileStore::look_only(&persistence.data_dir)?,
+            StoreChoice::File => Arc::new(match self.access {
+                Access::Own => FileStore::open(data_dir)?,
+                Access::Look => FileStore::look_only(data_dir)?,
             }),
             StoreChoice::Memory => Arc::new(MemoryStore::new()),
             StoreChoice::Plugin(name) => {
-                let started = match config.stores.get(name) {
-                    Some(StorePlugin { plugin, settings }) => {
-                        let binding =
-                            StoreBinding { name: name.clone(), settings: settings.clone(), ..StoreBinding::default() };
-                        start_store(sandbox, plugin, binding, resolve).await
-                    }
-                    None => Err(PluginError::Sandbox(format!("there is no [stores.{name}]")).into()),
+                let Some(plugin) = self.config.stores.get(name) else {
+                    return Err(AssembleError::NoStore(name.clone()));
                 };
-                Arc::new(started.map_err(|source| {
-                    let bound = choices.iter().filter(|(_, other)| *other == choice).map(|(domain, _)| *domain);
-                    AssembleError::Store { domains: bound.collect::<Vec<_>>().join(", "), source: Box::new(source) }
-                })?)
+                let over = match &plugin.over {
+                    // The configuration has no circles.
+                    Some(over) => Some(Box::pin(self.open(over)).await?),
+                    None => None,
+                };
+                Arc::new(self.start(name, plugin, over).await?)
             }
         };
-        opened.push((choice, store));
+        self.opened.push((choice.clone(), Arc::clone(&store)));
+        Ok(store)
     }
-    let store = |choice: &StoreChoice| {
-        let (_, store) = opened.iter().find(|(known, _)| *known == choice).expect("every choice was opened above");
-        Arc::clone(store)
-    };
-    Ok(Stores {
-        signal: store(&persistence.signal),
-        schedule: store(&persistence.schedule),
-        risk: store(&persistence.risk),
-        partial: store(&persistence.partial),
-    })
+
+    async fn start(
+        &mut self,
+        name: &str,
+        plugin: &StorePlugin,
+        over: Option<Arc<dyn Store>>,
+    ) -> Result<PluginStore, AssembleError> {
+        let StorePlugin { plugin, settings, secrets, network, directories, over: _ } = plugin;
+        let secret = |(secret, source): (&String, &SecretSource)| {
+            let found = read_secret(source, self.variable).map_err(|reason| AssembleError::Secret {
+                store: name.to_owned(),
+                secret: secret.clone(),
+                reason,
+            })?;
+            Ok((secret.clone(), Secret::from(found)))
+        };
+        let binding = StoreBinding {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            secrets: secrets.iter().map(secret).collect::<Result<_, AssembleError>>()?,
+            network: network.clone(),
+            directories: directories.clone(),
+            over,
+        };
+        let file = (self.resolve)(plugin)?;
+        Ok(PluginStore::start(self.sandbox, &file, binding).await?)
+    }
 }
 
-async fn start_store(
-    sandbox: &Sandbox,
-    plugin: &Path,
-    binding: StoreBinding,
-    resolve: &mut Resolve<'_>,
-) -> Result<PluginStore, AssembleError> {
-    let file = resolve(plugin)?;
-    Ok(PluginStore::start(sandbox, &file, binding).await?)
+/// A secret, without the line end editors put at the end of a file.
+fn read_secret(source: &SecretSource, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    match source {
+        SecretSource::Env(name) => variable(name).ok_or_else(|| format!("{source} is not set")),
+        SecretSource::File(path) => {
+            let text = fs::read_to_string(path).map_err(|error| format!("{source} cannot be read: {error}"))?;
+            Ok(text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub use self::{
     candles::{CandleSource, Candles},
     error::{ConfigError, ConfigProblem},
     live::{Feed, Live, is_base_url},
-    persistence::{Persistence, StoreChoice, StorePlugin},
+    persistence::{Persistence, SecretSource, StoreChoice, StorePlugin},
     risk::RiskProfile,
     secrets::{settings_without_secrets, text_without_secrets},
     strategies::Strategy,

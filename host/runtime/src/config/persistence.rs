@@ -1,11 +1,19 @@
 //! `[persistence]` and `[stores.NAME]`: where a live run keeps what must survive it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::{reader::Section, value::FromValue};
-use crate::store::OnCorrupt;
+use super::{
+    reader::{Item, Section},
+    value::{FromValue, Name},
+};
+use crate::{plugin::Endpoint, run::Domain, store::OnCorrupt};
 
 /// Which store keeps which domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +32,22 @@ pub struct Persistence {
     pub partial: StoreChoice,
 }
 
+impl Persistence {
+    /// Who keeps `domain`.
+    #[must_use]
+    pub const fn choice(&self, domain: Domain) -> &StoreChoice {
+        match domain {
+            Domain::Signal => &self.signal,
+            Domain::Schedule => &self.schedule,
+            Domain::Risk => &self.risk,
+            Domain::Partial => &self.partial,
+        }
+    }
+}
+
 /// What keeps a domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StoreChoice {
     /// Files under [`Persistence::data_dir`].
     File,
@@ -36,12 +58,40 @@ pub enum StoreChoice {
 }
 
 /// A persistence plugin. Domains bound to the same one share its instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct StorePlugin {
     /// A component, or a folder to build one from. It was there when the file was read.
     pub plugin: PathBuf,
     /// What it can ask for by name.
     pub settings: BTreeMap<String, String>,
+    /// Where its secrets are, by the name it can ask for them.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Where it may connect to.
+    pub network: Vec<Endpoint>,
+    /// Folders it may read and write, by the path it finds them at.
+    pub directories: BTreeMap<String, PathBuf>,
+    /// The store a wrapper wraps.
+    pub over: Option<StoreChoice>,
+}
+
+/// Where a secret is. The configuration itself has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretSource {
+    /// In a variable of the environment.
+    Env(String),
+    /// In a file, with or without a line end.
+    File(PathBuf),
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(variable) => write!(f, "the environment variable {variable}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
 }
 
 const DATA_DIR: &str = "dump/data";
@@ -61,13 +111,32 @@ pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -
 }
 
 fn read_choice(section: &Section<'_>, key: &'static str, stores: &BTreeMap<String, StorePlugin>) -> StoreChoice {
-    let expected = "\"file\", \"memory\" or the name of a [stores.NAME]";
     let is_known = |name: &String| [FILE, MEMORY].contains(&name.as_str()) || stores.contains_key(name);
-    match section.get_if(key, expected, is_known) {
-        None => StoreChoice::File,
-        Some(name) if name == FILE => StoreChoice::File,
-        Some(name) if name == MEMORY => StoreChoice::Memory,
-        Some(name) => StoreChoice::Plugin(name),
+    section.get_if(key, CHOICES, is_known).map_or(StoreChoice::File, StoreChoice::named)
+}
+
+/// Completes "must be …".
+const CHOICES: &str = "\"file\", \"memory\" or the name of a [stores.NAME]";
+
+impl StoreChoice {
+    /// What `name` stands for in a file; a plugin may not exist.
+    #[must_use]
+    pub fn named(name: String) -> Self {
+        match name.as_str() {
+            FILE => Self::File,
+            MEMORY => Self::Memory,
+            _ => Self::Plugin(name),
+        }
+    }
+
+    /// The word for it in a file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File => FILE,
+            Self::Memory => MEMORY,
+            Self::Plugin(name) => name,
+        }
     }
 }
 
@@ -77,16 +146,83 @@ const FILE: &str = "file";
 const MEMORY: &str = "memory";
 
 pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
-    root.named_sections("stores", "[stores.NAME]", |section, name| {
+    let mut offsets = BTreeMap::new();
+    let stores = root.named_sections("stores", "[stores.NAME]", |section, name| {
         if [FILE, MEMORY].contains(&name) {
             section.complain("needs another name; this one is built in");
         }
-        let settings = section.named_values::<Setting>("settings", "{ }");
-        StorePlugin {
-            plugin: section.plugin("plugin").unwrap_or_default(),
-            settings: settings.into_iter().map(|(name, setting)| (name, setting.value.0)).collect(),
+        offsets.insert(name.to_owned(), section.offset_of("over"));
+        read_store(section, &format!("stores.{name}"))
+    });
+    for (name, store) in &stores {
+        if let Some(problem) = store.over.as_ref().and_then(|over| wrong_over(name, over, &stores)) {
+            root.report(offsets[name], format!("[stores.{name}] over {problem}"));
         }
-    })
+    }
+    stores
+}
+
+/// Reads what binds a plugin. `path`: the section's keys.
+pub(super) fn read_store(section: &Section<'_>, path: &str) -> StorePlugin {
+    let settings = section.named_values::<Setting>("settings", "{ }");
+    StorePlugin {
+        plugin: section.plugin("plugin").unwrap_or_default(),
+        settings: settings.into_iter().map(|(name, Item { value: Setting(text), .. })| (name, text)).collect(),
+        secrets: section
+            .named_sections("secrets", &format!("[{path}.secrets]"), |secret, _| read_secret(secret))
+            .into_iter()
+            .filter_map(|(name, source)| Some((name, source?)))
+            .collect(),
+        network: section.list("network").into_iter().map(|Item { value, .. }| value).collect(),
+        directories: read_directories(section),
+        over: section.get::<Name>("over").map(|Name(name)| StoreChoice::named(name)),
+    }
+}
+
+fn read_secret(section: &Section<'_>) -> Option<SecretSource> {
+    let variable = section.get::<Name>("env").map(|Name(variable)| SecretSource::Env(variable));
+    let file = section.path("file").map(SecretSource::File);
+    if section.has("env") == section.has("file") {
+        section.complain("must say where a secret is: env = \"VARIABLE\" or file = \"PATH\"");
+    }
+    variable.or(file)
+}
+
+fn read_directories(section: &Section<'_>) -> BTreeMap<String, PathBuf> {
+    let directories = section.named_values::<Name>("directories", "{ }");
+    let read = |(guest, Item { offset, value: Name(host) }): (String, Item<Name>)| {
+        if !guest.starts_with('/') {
+            section.report(offset, format!("directories {guest:?} must begin with /: it is where the plugin finds it"));
+        }
+        (guest, section.in_folder(&host))
+    };
+    directories.into_iter().map(read).collect()
+}
+
+/// What is wrong with the store `name` wraps.
+fn wrong_over(name: &str, over: &StoreChoice, stores: &BTreeMap<String, StorePlugin>) -> Option<String> {
+    let mut seen = BTreeSet::from([name]);
+    let mut next = over;
+    while let StoreChoice::Plugin(inner) = next {
+        if !seen.insert(inner) {
+            return Some(format!("must not come back to {inner:?}: somebody has to keep the documents"));
+        }
+        let Some(store) = stores.get(inner) else {
+            return (next == over).then(|| format!("must be {CHOICES}; found {inner:?}"));
+        };
+        next = store.over.as_ref()?;
+    }
+    None
+}
+
+impl FromValue for Endpoint {
+    fn expected() -> String {
+        "HOST:PORT in quotes, like \"localhost:6379\"".into()
+    }
+
+    fn from_value(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
 }
 
 /// A setting of a plugin, as the text the plugin gets.

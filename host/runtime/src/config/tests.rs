@@ -75,7 +75,7 @@ fn unknown_keys_are_refused_wherever_they_are() {
         &[
             "sigbox.toml:11: [candles.generate.ETH] has no key volatility; it has start, days, price, \
              volatility-percent, seed",
-            "sigbox.toml:14: [stores.x] has no key colour; it has settings, plugin",
+            "sigbox.toml:14: [stores.x] has no key colour; it has settings, plugin, secrets, network, directories, over",
             "sigbox.toml:16: [candles] has no key colour; it has files, generate, gaps",
         ],
     );
@@ -428,6 +428,16 @@ plugin = "."
 [stores.y]
 plugin = "."
 settings = "none"
+secrets = { a = { env = "A" }, b = { env = "B", file = "b" }, c = {}, d = "d" }
+network = ["localhost", "10.0.0.1:80"]
+directories = { "data" = "here", "/x" = 1 }
+over = "z"
+[stores.z]
+plugin = "."
+over = "y"
+[stores.zz]
+plugin = "."
+over = "zzz"
 "#,
         &[
             "sigbox.toml:8: [persistence] data-dir must be a text that is not blank, without control characters; \
@@ -442,6 +452,18 @@ settings = "none"
             "sigbox.toml:15: [stores.x] settings c must be a text, a number, true or false; found inf",
             "sigbox.toml:16: [stores.file] needs another name; this one is built in",
             "sigbox.toml:20: [stores.y] settings must be a table { }; found \"none\"",
+            "sigbox.toml:21: [stores.y.secrets] must say where a secret is: env = \"VARIABLE\" or file = \"PATH\"",
+            "sigbox.toml:21: [stores.y.secrets] must say where a secret is: env = \"VARIABLE\" or file = \"PATH\"",
+            "sigbox.toml:21: [stores.y.secrets] must be a section; found \"d\"",
+            "sigbox.toml:22: [stores.y] network must hold only HOST:PORT in quotes, like \"localhost:6379\"; found \
+             \"localhost\"",
+            "sigbox.toml:23: [stores.y] directories \"data\" must begin with /: it is where the plugin finds it",
+            "sigbox.toml:23: [stores.y] directories \"/x\" must be a text that is not blank, without control \
+             characters; found 1",
+            "sigbox.toml:24: [stores.y] over must not come back to \"y\": somebody has to keep the documents",
+            "sigbox.toml:27: [stores.z] over must not come back to \"z\": somebody has to keep the documents",
+            "sigbox.toml:30: [stores.zz] over must be \"file\", \"memory\" or the name of a [stores.NAME]; found \
+             \"zzz\"",
         ],
     );
 }
@@ -659,6 +681,12 @@ schedule = "memory"
 [stores.mine]
 plugin = "store"
 settings = { url = "redis://x", size = 1_000, ratio = 0.5, on = true }
+network = ["Redis.example.com:6379"]
+directories = { "/data" = "folder" }
+over = "memory"
+[stores.mine.secrets]
+password = { env = "REDIS_PASSWORD" }
+ca = { file = "ca.pem" }
 [live]
 feed = "klines"
 speed = 0
@@ -746,7 +774,13 @@ cache-dir = "cache"
     );
     let settings: Vec<_> = config.stores["mine"].settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(settings, [("on", "true"), ("ratio", "0.5"), ("size", "1000"), ("url", "redis://x")]);
-    assert_eq!(config.stores["mine"].plugin, here.join("store"));
+    let mine = &config.stores["mine"];
+    assert_eq!(mine.plugin, here.join("store"));
+    assert_eq!(mine.network, ["redis.example.com:6379".parse().unwrap()]);
+    assert_eq!(mine.directories, [("/data".to_owned(), here.join("folder"))].into());
+    assert_eq!(mine.over, Some(StoreChoice::Memory));
+    let [variable, file] = [SecretSource::Env("REDIS_PASSWORD".to_owned()), SecretSource::File(here.join("ca.pem"))];
+    assert_eq!(mine.secrets, [("password".to_owned(), variable), ("ca".to_owned(), file)].into());
     assert_eq!(
         config.live,
         Live {

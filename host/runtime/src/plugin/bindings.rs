@@ -12,6 +12,23 @@ pub(super) mod strategy {
     });
 }
 
+/// What `sigbox:persistence/wrapper` imports besides: the store it wraps. Waited for like the storage itself.
+pub(super) mod wrapper {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
+        world: "sigbox:persistence/wrapper",
+        imports: {
+            "sigbox:persistence/store": async | trappable,
+            default: trappable,
+        },
+        with: {
+            "sigbox:host/config": super::strategy::sigbox::host::config,
+            "sigbox:host/logging": super::strategy::sigbox::host::logging,
+            "sigbox:host/secrets": super::persistence::sigbox::host::secrets,
+        },
+    });
+}
+
 /// `sigbox:persistence/backend`, called asynchronously because a backend waits for its storage.
 pub(super) mod persistence {
     wasmtime::component::bindgen!({

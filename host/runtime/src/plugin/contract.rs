@@ -70,6 +70,22 @@ fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -
     )
 }
 
+/// Whether a component that wraps a store was given one, and only then.
+///
+/// # Errors
+/// A sentence that says what is missing or too much, and what to do.
+pub(crate) fn wraps(component: &Component, engine: &Engine, is_given: bool) -> Result<(), String> {
+    let name = PERSISTENCE.full_name();
+    let prefix = format!("{}@", PERSISTENCE.name);
+    match (component.component_type().imports(engine).any(|(import, _)| import.starts_with(&prefix)), is_given) {
+        (true, false) => Err(format!(
+            "wraps another store (it imports {name}): name that one, over = \"file\", \"memory\" or a [stores.NAME]"
+        )),
+        (false, true) => Err(format!("wraps nothing (it does not import {name}): leave out over")),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
 /// Why the imports of `component` cannot be met; `reason` is what the linker said of the first one.
 pub(crate) fn explain_imports(component: &Component, engine: &Engine, reason: &str) -> String {
     let foreign: Vec<String> = component
@@ -77,6 +93,7 @@ pub(crate) fn explain_imports(component: &Component, engine: &Engine, reason: &s
         .imports(engine)
         .filter(|(name, item)| {
             matches!(item.ty, ComponentItem::ComponentInstance(_))
+                && !name.starts_with("sigbox:persistence/store@")
                 && !name.starts_with("sigbox:host/")
                 && !name.starts_with("wasi:")
         })

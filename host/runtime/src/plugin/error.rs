@@ -67,6 +67,16 @@ pub enum PluginError {
         /// How.
         breakdown: Breakdown,
     },
+    /// A directory the plugin was granted cannot be used.
+    #[error("plugin {plugin}: directory {directory} {reason}", directory = .directory.display())]
+    Directory {
+        /// Which plugin, by the name the operator gave it.
+        plugin: String,
+        /// Which directory, on this machine.
+        directory: PathBuf,
+        /// Who has it, or what the operating system said.
+        reason: String,
+    },
     /// The sandbox itself could not be set up.
     #[error("the sandbox could not be set up: {0}")]
     Sandbox(String),

@@ -1,25 +1,33 @@
 //! What an instance can reach: the host's side of `sigbox:host`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use sigbox_engine::{Candle, Interval, MINUTE_MS};
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
     bindings::{
         persistence::sigbox::host::secrets,
         strategy::sigbox::host::{clock, config, logging, market},
     },
+    error::PluginError,
     growth::GrowthLimit,
+    http::{Hooks, Http},
     limits::{FUEL_PER_CANDLE, ID_BYTES, LOG_LINE_BYTES, LOG_PART_BYTES, Limits, RESOURCES},
+    network::Network,
+    secret::{Secrets, hide},
     text::printable,
     wasi::{self, Dice, Now},
 };
-use crate::market::{Market, SharedSeries};
+use crate::{
+    market::{Market, SharedSeries},
+    store::Store,
+};
 
 /// What the instances of one binding share: who they are and what they were given.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Grant {
     /// Name of the plugin in log lines.
     pub(crate) plugin: String,
@@ -28,7 +36,15 @@ pub(crate) struct Grant {
     /// Settings, for `sigbox:host/config`.
     pub(crate) config: BTreeMap<String, String>,
     /// Secrets granted by name.
-    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) secrets: Arc<Secrets>,
+    /// Where it may connect to.
+    pub(crate) network: Arc<Network>,
+    /// Sends its requests; without it they are denied.
+    pub(crate) http: Option<Arc<Http>>,
+    /// Folders it may read and write, by the path it finds them at.
+    pub(crate) directories: BTreeMap<String, PathBuf>,
+    /// The store it wraps.
+    pub(crate) over: Option<Arc<dyn Store>>,
     /// Candles, and the symbol whose candles `next-candle` walks.
     pub(crate) market: Market,
     /// See `market`.
@@ -51,20 +67,26 @@ pub(crate) struct Host {
     log_lines_left: u32,
     log_lines_dropped: u64,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    http_hooks: Hooks,
     table: ResourceTable,
 }
 
 impl Host {
     /// A host for one instance. `deterministic`: the clocks show the engine's time, the dice are the same each run, and
     /// what the host does for the guest counts like the guest's own work.
-    pub(crate) fn new(grant: Grant, limits: Limits, deterministic: bool) -> Self {
+    ///
+    /// # Errors
+    /// When a granted folder cannot be opened.
+    pub(crate) fn new(grant: Grant, limits: Limits, deterministic: bool) -> Result<Self, PluginError> {
         let now = Now::default();
         let dice = Dice::of(&grant.plugin, &grant.instance);
-        let wasi = if deterministic { wasi::deterministic(&now, &dice) } else { wasi::live() };
+        let wasi = if deterministic { wasi::deterministic(&now, &dice) } else { wasi::live(&grant)? };
+        let http = grant.http.clone().unwrap_or_else(|| Http::new(Arc::clone(&grant.network)));
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let work_per_call = if deterministic { limits.fuel_per_call } else { u64::MAX };
-        Self {
+        Ok(Self {
             own_series: grant.market.series(&grant.symbol).cloned(),
             grant,
             now,
@@ -76,8 +98,14 @@ impl Host {
             log_lines_dropped: 0,
             limits,
             wasi,
+            http: WasiHttpCtx::new(),
+            http_hooks: Hooks(http),
             table,
-        }
+        })
+    }
+
+    pub(super) const fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// Sets the engine's time and gives a fresh allowance for one call.
@@ -147,6 +175,12 @@ impl WasiView for Host {
     }
 }
 
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, hooks: &mut self.http_hooks, table: &mut self.table }
+    }
+}
+
 impl logging::Host for Host {
     fn log(&mut self, level: logging::Level, target: String, message: String) -> wasmtime::Result<()> {
         self.spend(target.len() + message.len())?;
@@ -157,7 +191,8 @@ impl logging::Host for Host {
         self.log_lines_left = left;
         let Grant { plugin, instance, .. } = &self.grant;
         let now_ms = self.now.get();
-        let (part, line) = (printable(&target, LOG_PART_BYTES), printable(&message, LOG_LINE_BYTES));
+        let printed = |text: &str, most_bytes| hide(printable(text, most_bytes), &self.grant.secrets);
+        let (part, line) = (printed(&target, LOG_PART_BYTES), printed(&message, LOG_LINE_BYTES));
         match level {
             logging::Level::Trace => tracing::trace!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
             logging::Level::Debug => tracing::debug!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
@@ -195,7 +230,7 @@ impl config::Host for Host {
 
 impl secrets::Host for Host {
     fn get(&mut self, name: String) -> Option<String> {
-        self.grant.secrets.get(&name).cloned()
+        self.grant.secrets.get(&name).map(|secret| secret.reveal().to_owned())
     }
 }
 
@@ -305,7 +340,7 @@ mod tests {
         let series = Series::new(generate(&recipe).unwrap()).unwrap();
         let market = Market::new([("BTCUSDT".to_owned(), series)]);
         let grant = Grant { market, symbol: "BTCUSDT".to_owned(), average_of: 5, ..Grant::default() };
-        let mut host = Host::new(grant, Limits { fuel_per_call: 100_000, ..Limits::default() }, true);
+        let mut host = Host::new(grant, Limits { fuel_per_call: 100_000, ..Limits::default() }, true).unwrap();
         host.begin_call(midnight_ms + 10 * HOUR_MS + 30 * MINUTE_MS);
         (host, midnight_ms)
     }

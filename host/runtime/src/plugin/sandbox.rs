@@ -18,6 +18,7 @@ use super::{
     error::Breakdown,
     host::Host,
     limits::{Limits, MEMORIES_AND_TABLES, TABLE_ELEMENTS},
+    look_up,
     text::{one_line, trap},
     wasi,
 };
@@ -172,7 +173,12 @@ fn link(engine: &Engine, mode: Mode) -> wasmtime::Result<Linker<Host>> {
             wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
             wasi::make_deterministic(&mut linker)?;
         }
-        Mode::Live => wasmtime_wasi::p2::add_to_linker_async(&mut linker)?,
+        Mode::Live => {
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+            wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+            look_up::guard(&mut linker)?;
+            bindings::wrapper::sigbox::persistence::store::add_to_linker::<_, Own>(&mut linker, |host| host)?;
+        }
     }
     bindings::strategy::Strategy::add_to_linker::<_, Own>(&mut linker, |host| host)?;
     bindings::persistence::sigbox::host::secrets::add_to_linker::<_, Own>(&mut linker, |host| host)?;

@@ -114,7 +114,7 @@ impl StrategyPlugin {
             ..Grant::default()
         };
         let deterministic = self.sandbox.mode == Mode::Deterministic;
-        let host = Host::new(grant, self.sandbox.limits.clone(), deterministic);
+        let host = Host::new(grant, self.sandbox.limits.clone(), deterministic)?;
         let mut store = self.sandbox.store(host, STRATEGY_HOSTCALL_BYTES)?;
 
         let broke = |function, breakdown| PluginError::Broke { plugin: strategy.clone(), function, breakdown };

@@ -16,7 +16,7 @@ use rand_chacha::{
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::{
-    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
     p2::{
         DynPollable, Pollable,
         bindings::{
@@ -25,9 +25,14 @@ use wasmtime_wasi::{
         },
         subscribe,
     },
+    sockets::SocketAddrUse,
 };
 
-use super::{host::Host, limits::RANDOM_BYTES};
+use super::{
+    error::PluginError,
+    host::{Grant, Host},
+    limits::RANDOM_BYTES,
+};
 
 /// The engine's time, shared with the clocks WASI shows.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +53,38 @@ impl Now {
     }
 }
 
-/// A WASI whose clocks show the real time and whose dice are the machine's.
-pub(super) fn live() -> WasiCtx {
-    WasiCtxBuilder::new().max_random_size(RANDOM_BYTES).build()
+/// A WASI whose clocks show the real time and whose dice are the machine's, with what was granted.
+///
+/// # Errors
+/// When a granted folder cannot be opened.
+pub(super) fn live(grant: &Grant) -> Result<WasiCtx, PluginError> {
+    let mut builder = WasiCtxBuilder::new();
+    builder.max_random_size(RANDOM_BYTES);
+    // Backends have a thread of their own. Handed to another one, an operation would go on when its instance is gone.
+    builder.allow_blocking_current_thread(!grant.directories.is_empty());
+    for (guest, directory) in &grant.directories {
+        builder.preopened_dir(directory, guest, FsPerms::ReadWrite).map_err(|error| PluginError::Directory {
+            plugin: grant.plugin.clone(),
+            directory: directory.clone(),
+            reason: format!("cannot be opened: {error}"),
+        })?;
+    }
+    // With a check that denies everything, a plugin without a grant is told so, and so is its operator.
+    if grant.http.is_some() {
+        let network = Arc::clone(&grant.network);
+        builder.allow_tcp(true).allow_ip_name_lookup(true).socket_addr_check(move |address, purpose| {
+            let network = Arc::clone(&network);
+            Box::pin(async move {
+                match purpose {
+                    SocketAddrUse::TcpConnect => network.allows(address).await,
+                    // Before it connects, a socket is bound to a port of the system's choice.
+                    SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+                    _ => false,
+                }
+            })
+        });
+    }
+    Ok(builder.build())
 }
 
 /// A WASI whose clocks show `now`. Its dice are replaced by [`Dice`].

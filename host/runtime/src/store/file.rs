@@ -45,7 +45,8 @@ use tokio::sync::{OwnedMutexGuard, RwLock};
 use self::documents::Documents;
 use self::error::FileError;
 use self::layer::Disk;
-use self::lock::{DirectoryLock, LockError};
+pub(crate) use self::lock::DirectoryLock;
+use self::lock::LockError;
 use super::{Address, Store, StoreError};
 
 /// The default backend: one JSON file per document, each replaced all or nothing and durable when acknowledged.
@@ -230,7 +231,8 @@ impl FileStore {
 
     fn error(&self, at: &Address, error: &FileError) -> StoreError {
         let message = error.to_string();
-        StoreError { store: self.describe(), at: at.clone(), message, retryable: error.is_retryable() }
+        let kind = if error.is_retryable() { StoreError::unavailable } else { StoreError::new };
+        kind(self.describe(), at.clone(), message)
     }
 }
 

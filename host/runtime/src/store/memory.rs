@@ -72,7 +72,7 @@ impl Store for MemoryStore {
         let mut documents = self.documents();
         let Some(document) = documents.remove(at) else {
             let message = "there is no document to set aside".to_owned();
-            return Err(StoreError { store: self.describe(), at: at.clone(), message, retryable: false });
+            return Err(StoreError::new(self.describe(), at.clone(), message));
         };
         let aside = (1..=u64::MAX)
             .map(|number| Address {

@@ -4,14 +4,20 @@
 //! the documents mean, and in which order they are written, is decided elsewhere.
 
 mod file;
+mod incident;
 mod memory;
 
 #[cfg(test)]
 mod contract_tests;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
+pub(crate) use file::DirectoryLock;
 pub use file::{FileStore, OnCorrupt, StoreOpenError};
+pub(crate) use incident::Incidents;
+pub use incident::{Incident, IncidentKind};
 pub use memory::MemoryStore;
 
 /// Where one document lives. The three parts together are its identity: two domains may share entity name and id, and
@@ -33,6 +39,21 @@ pub struct Address {
 pub trait Store: Send + Sync {
     /// What this store is, for a log line or an error: "files under ./dump/data".
     fn describe(&self) -> String;
+
+    /// Bytes of the largest document it takes.
+    fn max_value_bytes(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// How long one call may take at most; zero when it sets itself no limit.
+    fn time_limit(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What happened to it since this was last asked, oldest first. Nothing ever happens to most stores.
+    fn incidents(&self) -> Vec<Incident> {
+        Vec::new()
+    }
 
     /// Called once per domain and entity name before anything else is asked of it. Idempotent. `initial` is true when
     /// this host never used the entity before.
@@ -92,8 +113,32 @@ pub struct StoreError {
     pub store: String,
     /// What it was asked about; the id is empty when the whole entity was meant.
     pub at: Address,
+    /// What kind of failure it is, as in `sigbox:persistence`: an open set.
+    pub code: String,
     /// What went wrong, for people.
     pub message: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// After which time it may, if the store knows.
+    pub retry_after: Option<Duration>,
+}
+
+/// The code of a failure nobody has a better word for.
+const OTHER: &str = "other";
+
+/// The code of a store that cannot be reached, or does not answer.
+pub const UNAVAILABLE: &str = "unavailable";
+
+impl StoreError {
+    /// A failure that does not pass.
+    #[must_use]
+    pub fn new(store: String, at: Address, message: String) -> Self {
+        Self { store, at, code: OTHER.to_owned(), message, retryable: false, retry_after: None }
+    }
+
+    /// A failure that may pass.
+    #[must_use]
+    pub fn unavailable(store: String, at: Address, message: String) -> Self {
+        Self { code: UNAVAILABLE.to_owned(), retryable: true, ..Self::new(store, at, message) }
+    }
 }

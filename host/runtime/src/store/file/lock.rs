@@ -12,23 +12,25 @@ const FILE_NAME: &str = ".lock";
 /// The operating system's lock on `{root}/.lock`, held until this is dropped or the process dies, however it dies.
 /// The file stays; what it says about its owner is for people and means nothing without the lock.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub(crate) struct DirectoryLock {
     file: File,
     path: PathBuf,
 }
 
 /// Why a data directory could not be locked.
-#[derive(Debug)]
-pub(super) enum LockError {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
     /// Somebody has it; as much as the file says about them.
+    #[error("is in use by {by}")]
     Held { by: String },
     /// The operating system refused.
+    #[error("cannot be locked at {path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
 impl DirectoryLock {
     /// Takes the lock of `root`, or says who has it. Never waits.
-    pub(super) fn acquire(root: &Path) -> Result<Self, LockError> {
+    pub(crate) fn acquire(root: &Path) -> Result<Self, LockError> {
         let path = root.join(FILE_NAME);
         let io_error = |source| LockError::Io { path: path.clone(), source };
         // Not truncated before it is ours: it names the owner.
