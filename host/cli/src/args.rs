@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use sigbox::run::Domain;
 use sigbox::{
     candles::{self, Gaps, parse_minute},
     config::is_base_url,
@@ -149,6 +150,10 @@ pub(crate) enum StateCommand {
     Show(StateShow),
     /// Print where the state of each strategy on each symbol is kept.
     Path(StateShow),
+    /// Show which store keeps what, whether it answers, and what happened to it last.
+    Stores(StateShow),
+    /// Copy the state from one store to another, and read it back. Nobody may be trading meanwhile.
+    Copy(StateCopy),
 }
 
 #[derive(Debug, Arguments)]
@@ -158,6 +163,32 @@ pub(crate) struct StateShow {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateCopy {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The store to read: "file" or the name of a [stores.NAME].
+    #[arg(long, value_name = "STORE")]
+    pub(crate) from: String,
+    /// The store to write. The same one again, with --replace, writes everything anew.
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: String,
+    /// Copy only this: signal, schedule, risk or partial. Can be repeated [default: all].
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    pub(crate) domain: Vec<Domain>,
+    /// Write documents whatever is there, also over others and over the same.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn domain(name: &str) -> Result<Domain, String> {
+    let known = Domain::ALL.into_iter().find(|domain| domain.name() == name);
+    known.ok_or_else(|| "must be signal, schedule, risk or partial".to_owned())
 }
 
 #[derive(Debug, Arguments)]

@@ -4,6 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use sigbox::{
     assemble::AssembleError,
+    binding::CopyError,
     candles::CandleFileError,
     config::ConfigError,
     feed::FetchFileError,
@@ -70,6 +71,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(PLUGIN);
     }
     if error.is::<JournalError>()
+        || error.is::<CopyError>()
         || error.is::<ResultsError>()
         || error.is::<LedgerError>()
         || error.is::<RecordError>()
@@ -92,7 +94,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             AssembleError::NoStore(_) | AssembleError::Secret { .. } => CONFIGURATION,
             AssembleError::CandleFile(_) | AssembleError::Recipe { .. } | AssembleError::Series { .. } => CANDLES,
             AssembleError::Source(_) | AssembleError::Plugin(_) => PLUGIN,
-            AssembleError::DataDir(_) => STATE,
+            AssembleError::DataDir(_) | AssembleError::Binding(_) => STATE,
         });
     }
     error.downcast_ref::<RunError>().map(|error| match error {

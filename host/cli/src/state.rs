@@ -1,11 +1,15 @@
 //! `sigbox state`.
 
+mod copy;
+mod stores;
+
 use std::io;
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use sigbox::{
     assemble::{self, Access},
+    binding::pairs,
     config::{Config, StoreChoice},
     plugin::Mode,
     run::{Domain, Stores, pair_address, stored_state},
@@ -22,21 +26,15 @@ pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
             tokio::runtime::Runtime::new()?.block_on(self::show(&config, show.json))
         }
         StateCommand::Path(path) => self::path(&Config::load(&path.config.path)?, path.json),
+        StateCommand::Stores(command) => {
+            let config = Config::load(&command.config.path)?;
+            tokio::runtime::Runtime::new()?.block_on(stores::show(&config, command.json))
+        }
+        StateCommand::Copy(command) => {
+            let config = Config::load(&command.config.path)?;
+            tokio::runtime::Runtime::new()?.block_on(copy::run(&config, command))
+        }
     }
-}
-
-fn pairs(config: &Config) -> Vec<Pair> {
-    let strategies = config.strategies.iter();
-    strategies
-        .flat_map(|strategy| {
-            strategy.symbols.iter().map(|symbol| Pair {
-                symbol: symbol.clone(),
-                strategy: strategy.name.clone(),
-                exchange: config.exchange_name.clone(),
-                frame: String::new(),
-            })
-        })
-        .collect()
 }
 
 #[derive(Serialize)]

@@ -11,6 +11,7 @@ use std::{
 use sigbox_engine::Settings;
 
 use crate::{
+    binding::{BindingError, Bindings, Moved},
     candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
     config::{CandleSource, Config, Live, SecretSource, StoreChoice, StorePlugin, Strategy},
     feed::KlinesSettings,
@@ -66,6 +67,9 @@ pub enum AssembleError {
     /// There is no store of that name.
     #[error("there is no store {0:?}: it must be \"file\", \"memory\" or the name of a [stores.NAME]")]
     NoStore(String),
+    /// State would be left behind in another store.
+    #[error(transparent)]
+    Binding(#[from] BindingError),
     /// A secret is not where the configuration says.
     #[error("[stores.{store}] secret {secret}: {reason}")]
     Secret {
@@ -208,8 +212,12 @@ pub enum Access {
 
 /// The store of each domain. Domains with the same choice share one. `sandbox` is a live one.
 ///
+/// With [`Access::Own`], the data directory is this process's own from here on, whatever is kept in it, and the stores
+/// are those of the last run or have what those had.
+///
 /// # Errors
-/// When the data directory is in use or a persistence plugin cannot start; the message names the domains.
+/// When the data directory is in use, a persistence plugin cannot start, or state would be left behind; the message
+/// names the domains.
 pub async fn stores(
     config: &Config,
     access: Access,
@@ -217,40 +225,94 @@ pub async fn stores(
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
 ) -> Result<Stores, AssembleError> {
-    let mut opener = Opener::new(config, access, sandbox, resolve, variable);
-    let mut stores = Vec::new();
-    for domain in Domain::ALL {
-        let choice = config.persistence.choice(domain);
-        stores.push(opener.open(choice).await.map_err(|source| {
-            let bound = Domain::ALL.into_iter().filter(|domain| config.persistence.choice(*domain) == choice);
-            let domains: Vec<&str> = bound.map(Domain::name).collect();
-            AssembleError::Store { domains: domains.join(", "), source: Box::new(source) }
-        })?);
+    let mut opener = Opener::new(config, access, sandbox, resolve, variable)?;
+    if access == Access::Look {
+        return opener.open_all().await;
     }
-    let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
-    Ok(Stores { signal, schedule, risk, partial })
+    let data_dir = &config.persistence.data_dir;
+    let (before, now) = (Bindings::recorded(data_dir)?, Bindings::of(config));
+    let moved = opener.moved(&before, &now).await?;
+    let stores = opener.open_all().await?;
+    for moved in moved {
+        moved.is_in(stores.of(moved.domain())).await?;
+    }
+    if before != now {
+        now.record(data_dir)?;
+    }
+    Ok(stores)
 }
 
 /// Opens stores by their names in the configuration, each once.
 pub struct Opener<'a, 's> {
     config: &'a Config,
-    access: Access,
     sandbox: &'a Sandbox,
     resolve: &'a mut Resolve<'s>,
     variable: &'a Variable<'s>,
     opened: Vec<(StoreChoice, Arc<dyn Store>)>,
+    /// The files of the data directory, which is this process's own or only looked at.
+    files: Arc<dyn Store>,
 }
 
 impl<'a, 's> Opener<'a, 's> {
-    /// `sandbox` is a live one.
+    /// `sandbox` is a live one. With [`Access::Own`], takes possession of the data directory.
+    ///
+    /// # Errors
+    /// When the data directory is in use or cannot be used.
     pub fn new(
         config: &'a Config,
         access: Access,
         sandbox: &'a Sandbox,
         resolve: &'a mut Resolve<'s>,
         variable: &'a Variable<'s>,
-    ) -> Self {
-        Self { config, access, sandbox, resolve, variable, opened: Vec::new() }
+    ) -> Result<Self, AssembleError> {
+        let data_dir = &config.persistence.data_dir;
+        let files: Arc<dyn Store> = Arc::new(match access {
+            Access::Own => FileStore::open(data_dir)?,
+            Access::Look => FileStore::look_only(data_dir)?,
+        });
+        Ok(Self { config, sandbox, resolve, variable, files, opened: Vec::new() })
+    }
+
+    async fn open_all(&mut self) -> Result<Stores, AssembleError> {
+        let persistence = &self.config.persistence;
+        let mut stores = Vec::new();
+        for domain in Domain::ALL {
+            let choice = persistence.choice(domain);
+            stores.push(self.open(choice).await.map_err(|source| {
+                let bound = Domain::ALL.into_iter().filter(|domain| persistence.choice(*domain) == choice);
+                let domains: Vec<&str> = bound.map(Domain::name).collect();
+                AssembleError::Store { domains: domains.join(", "), source: Box::new(source) }
+            })?);
+        }
+        let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
+        Ok(Stores { data_dir: Some(Arc::clone(&self.files)), signal, schedule, risk, partial })
+    }
+
+    /// Reads what must not be left behind where domains were kept before. The old stores are closed again: the new ones
+    /// may be in the same places.
+    async fn moved(&mut self, before: &Bindings, now: &Bindings) -> Result<Vec<Moved>, AssembleError> {
+        let mut moved = Vec::new();
+        let config = before.in_place_of(self.config);
+        let mut old = Opener {
+            config: &config,
+            sandbox: self.sandbox,
+            resolve: &mut *self.resolve,
+            variable: self.variable,
+            files: Arc::clone(&self.files),
+            opened: Vec::new(),
+        };
+        for (domain, choice) in now.changed_since(before) {
+            let store = old.open(choice).await;
+            let store = store.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?;
+            let read = Moved::read(self.config, domain, choice, &store).await;
+            moved.push(read.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?);
+        }
+        for (choice, store) in old.opened {
+            if choice != StoreChoice::File {
+                store.close().await;
+            }
+        }
+        Ok(moved)
     }
 
     /// The store called `choice`, with whatever it wraps.
@@ -261,12 +323,8 @@ impl<'a, 's> Opener<'a, 's> {
         if let Some((_, store)) = self.opened.iter().find(|(known, _)| known == choice) {
             return Ok(Arc::clone(store));
         }
-        let data_dir = &self.config.persistence.data_dir;
         let store: Arc<dyn Store> = match choice {
-            StoreChoice::File => Arc::new(match self.access {
-                Access::Own => FileStore::open(data_dir)?,
-                Access::Look => FileStore::look_only(data_dir)?,
-            }),
+            StoreChoice::File => Arc::clone(&self.files),
             StoreChoice::Memory => Arc::new(MemoryStore::new()),
             StoreChoice::Plugin(name) => {
                 let Some(plugin) = self.config.stores.get(name) else {
@@ -282,6 +340,14 @@ impl<'a, 's> Opener<'a, 's> {
         };
         self.opened.push((choice.clone(), Arc::clone(&store)));
         Ok(store)
+    }
+
+    /// Lets go of every store that was opened.
+    pub async fn close(self) {
+        for (_, store) in &self.opened {
+            store.close().await;
+        }
+        self.files.close().await;
     }
 
     async fn start(

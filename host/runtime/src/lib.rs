@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod assemble;
+pub mod binding;
 pub mod candles;
 pub mod config;
 mod digest;

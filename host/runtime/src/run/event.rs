@@ -15,7 +15,10 @@ use super::{
     number::Number,
     sink::{Notice, Sink},
 };
-use crate::candles::iso_8601;
+use crate::{
+    candles::iso_8601,
+    store::{Incident, IncidentKind},
+};
 
 /// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -365,11 +368,17 @@ pub(super) fn notice_line(at_ms: i64, pair: Option<&Pair>, notice: &Notice) -> S
         Notice::Quarantined { .. } => "state_quarantined",
         Notice::StoreFailed { .. } => "store_failed",
         Notice::StoreRecovered => "store_recovered",
+        Notice::Store(Incident { kind: IncidentKind::Restarted, .. }) => "store_restarted",
+        Notice::Store(Incident { kind: IncidentKind::Suspended, .. }) => "store_suspended",
+        Notice::Store(Incident { kind: IncidentKind::Resumed, .. }) => "store_resumed",
         Notice::SlotDropped { .. } => "slot_dropped",
         Notice::FeedFailed { .. } => "feed_failed",
         Notice::CatchingUp { .. } => "catching_up",
     };
-    let about = pair.map(ToString::to_string);
+    let about = match notice {
+        Notice::Store(Incident { store, .. }) => Some(store.clone()),
+        _ => pair.map(ToString::to_string),
+    };
     let id = format!("host:{}:{at_ms}:{action}", about.as_deref().unwrap_or_default());
     let line = Line { id, action, timestamp: at_ms, about, message: &notice.to_string() };
     serde_json::to_string(&line).expect("a notice is text and a number") + "\n"

@@ -21,7 +21,7 @@ use super::{
         FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document,
     },
 };
-use crate::store::{Address, Store, StoreError};
+use crate::store::{Address, Incident, Store, StoreError};
 
 /// The four kinds of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Stores {
     pub risk: Arc<dyn Store>,
     /// Levels positions have passed.
     pub partial: Arc<dyn Store>,
+    /// Keeps others out of the data directory, whatever is kept in it; `None` when there is none.
+    pub data_dir: Option<Arc<dyn Store>>,
 }
 
 impl Stores {
@@ -70,22 +72,32 @@ impl Stores {
     #[must_use]
     pub fn all_in(store: &Arc<dyn Store>) -> Self {
         let store = || Arc::clone(store);
-        Self { signal: store(), schedule: store(), risk: store(), partial: store() }
+        Self { signal: store(), schedule: store(), risk: store(), partial: store(), data_dir: None }
     }
 
-    pub(crate) fn of(&self, domain: Domain) -> &dyn Store {
+    /// The store of `domain`.
+    #[must_use]
+    pub const fn of(&self, domain: Domain) -> &Arc<dyn Store> {
         match domain {
-            Domain::Signal => &*self.signal,
-            Domain::Schedule => &*self.schedule,
-            Domain::Risk => &*self.risk,
-            Domain::Partial => &*self.partial,
+            Domain::Signal => &self.signal,
+            Domain::Schedule => &self.schedule,
+            Domain::Risk => &self.risk,
+            Domain::Partial => &self.partial,
         }
+    }
+
+    /// What happened to them since this was last asked.
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
+        Domain::ALL.into_iter().flat_map(|domain| self.of(domain).incidents())
     }
 
     /// Lets go of every store.
     pub async fn close(&self) {
         for domain in Domain::ALL {
             self.of(domain).close().await;
+        }
+        if let Some(data_dir) = &self.data_dir {
+            data_dir.close().await;
         }
     }
 }
@@ -300,6 +312,11 @@ impl Keeper {
             self.stores.of(domain).write_value(&at, &document, now_ms).await?;
         }
         Ok(())
+    }
+
+    /// What happened to the stores since this was last asked.
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
+        self.stores.incidents()
     }
 
     /// Lets go of the stores.

@@ -189,6 +189,9 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             let begun = Instant::now();
             self.desk.boundary(now_ms, entries, sink).await;
             sink.decided(now_ms, begun.elapsed());
+            for incident in self.desk.keeper.iter().flat_map(Keeper::incidents) {
+                sink.notice(now_ms, None, &Notice::Store(incident));
+            }
             if entries == Entries::Open {
                 sink.reached(now_ms);
             }

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use sigbox_engine::{Interval, Settings, Trader, signal::Pair, trader::Memory};
 
+pub(crate) use self::keeper::profile_address;
 pub use self::{
     backtest::{Backtest, Frame, Progress},
     event::{Event, EventWriter},

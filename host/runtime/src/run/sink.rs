@@ -4,6 +4,8 @@ use std::{fmt, io, time::Duration};
 
 use sigbox_engine::{Outcome, signal::Pair, stats::Tally};
 
+use crate::store::Incident;
+
 /// Something the host did or met, besides what traders do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -23,6 +25,8 @@ pub enum Notice {
     },
     /// The store answers again and holds what the trader holds.
     StoreRecovered,
+    /// Something happened to a store that it may have got over by itself.
+    Store(Incident),
     /// A stored slot of a risk profile belonged to nobody and was dropped.
     SlotDropped {
         /// The profile.
@@ -52,6 +56,7 @@ impl fmt::Display for Notice {
             }
             Self::StoreFailed { error } => write!(f, "nothing is opened until the store answers: {error}"),
             Self::StoreRecovered => f.write_str("the store answers again and holds the newest state"),
+            Self::Store(Incident { store, kind, message }) => write!(f, "store {store} {kind}: {message}"),
             Self::SlotDropped { profile, key } => {
                 write!(f, "risk profile {profile}: the slot {key} has no open position and was dropped")
             }

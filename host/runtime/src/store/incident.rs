@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Mutex, PoisonError},
 };
 
@@ -28,6 +29,16 @@ pub enum IncidentKind {
     Suspended,
     /// It answers again.
     Resumed,
+}
+
+impl fmt::Display for IncidentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restarted => "restarted",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
+        })
+    }
 }
 
 /// Incidents nobody was told of yet.

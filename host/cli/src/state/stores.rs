@@ -1,0 +1,120 @@
+//! `sigbox state stores`.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    path::Path,
+};
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use serde::{Deserialize, Serialize};
+use sigbox::{
+    assemble::{Access, Opener},
+    binding::pairs,
+    config::Config,
+    plugin::Mode,
+    run::{Domain, pair_address},
+    store::{Address, Store},
+};
+
+use crate::{live::events_file, plugins};
+
+/// What happened to a store, as an event has it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Incident {
+    action: String,
+    timestamp: i64,
+    #[serde(default)]
+    about: Option<String>,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    store: String,
+    domains: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_incident: Option<Incident>,
+}
+
+pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
+    let incidents = last_incidents(&events_file(config))?;
+    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let mut resolve = plugins::resolver();
+    let mut opener = Opener::new(config, Access::Look, &sandbox, &mut resolve, &plugins::variable)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for domain in Domain::ALL {
+        let choice = config.persistence.choice(domain);
+        if let Some(row) = rows.iter_mut().find(|row| row.store == choice.name()) {
+            row.domains.push(domain.name());
+            continue;
+        }
+        let (description, error) = match opener.open(choice).await {
+            Ok(store) => (Some(store.describe()), answers(config, domain, &*store).await.err()),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let last_incident = incidents.get(choice.name()).cloned();
+        rows.push(Row {
+            store: choice.name().to_owned(),
+            domains: vec![domain.name()],
+            description,
+            error,
+            last_incident,
+        });
+    }
+    opener.close().await;
+
+    if json {
+        serde_json::to_writer_pretty(io::stdout().lock(), &rows)?;
+        println!();
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["store", "keeps", "what it is", "now", "last incident"]);
+    for Row { store, domains, description, error, last_incident } in rows {
+        let now = error.unwrap_or_else(|| "answers".to_owned());
+        let incident = last_incident.map(|Incident { action, timestamp, message, .. }| {
+            let when = jiff::Timestamp::from_millisecond(timestamp).map(|when| when.to_string()).unwrap_or_default();
+            format!("{when} {action}: {message}")
+        });
+        table.add_row([store, domains.join(", "), description.unwrap_or_default(), now, incident.unwrap_or_default()]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// Asks the store for a document it may have.
+async fn answers(config: &Config, domain: Domain, store: &dyn Store) -> Result<(), String> {
+    let at: Option<Address> = pairs(config).first().map(|pair| pair_address(domain, pair));
+    let Some(at) = at else { return Ok(()) };
+    store.has_value(&at).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// The last thing that happened to each store, of those the live run has recorded.
+fn last_incidents(events: &Path) -> io::Result<BTreeMap<String, Incident>> {
+    let file = match File::open(events) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let mut last = BTreeMap::new();
+    for line in BufReader::new(file).lines() {
+        let line = line?;
+        // The last line of a run that is under way may be half there.
+        if line.contains("\"store_")
+            && let Ok(incident) = serde_json::from_str::<Incident>(&line)
+            && let Some(store) = incident.about.clone().filter(|_| incident.action.starts_with("store_"))
+        {
+            last.insert(store, incident);
+        }
+    }
+    Ok(last)
+}

@@ -1,0 +1,118 @@
+//! Moving state from one store to another.
+
+use std::sync::Arc;
+
+use super::addresses;
+use crate::{
+    config::Config,
+    run::Domain,
+    store::{Address, Store, StoreError},
+};
+
+/// What became of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Where it is, in both stores.
+    pub at: Address,
+    /// How large it is.
+    pub bytes: usize,
+    /// What was done.
+    pub fate: Fate,
+}
+
+/// What was done with a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was written and read back.
+    Written,
+    /// It was there already.
+    Same,
+}
+
+/// Why state was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A store could not be read or written. What was written before is whole; doing it again goes on.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// The other store has documents of its own. Nothing was written.
+    #[error(
+        "{to} has another document at {}; nothing was copied. If what it has may be replaced, say --replace",
+        .documents.join(", ")
+    )]
+    Conflict {
+        /// The store that was to be written to.
+        to: String,
+        /// Where.
+        documents: Vec<String>,
+    },
+    /// A document that was written does not read back as it is.
+    #[error("{to} does not give back what was written at {at}: it cannot keep the state")]
+    NotKept {
+        /// The store that was written to.
+        to: String,
+        /// Where.
+        at: String,
+    },
+}
+
+/// Copies every document of `domains` that belongs to what `config` trades from one store to another and reads each back.
+/// Documents under other ids of the same entities, such as those set aside, go along. Nothing is removed. It can be
+/// repeated, also after it was interrupted. With `replace`, documents are written whatever is there.
+///
+/// # Errors
+/// Without `replace`, when a document of `to` would be lost; then nothing is written. When a store fails, or does not
+/// give back what it was given.
+pub async fn copy(
+    config: &Config,
+    domains: &[Domain],
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    replace: bool,
+) -> Result<Vec<Copied>, CopyError> {
+    let mut planned = Vec::new();
+    let mut conflicts = Vec::new();
+    for at in domains.iter().flat_map(|domain| addresses(config, *domain)) {
+        let (domain, entity_name) = (&at.domain, &at.entity_name);
+        from.wait_for_init(domain, entity_name, false).await?;
+        to.wait_for_init(domain, entity_name, false).await?;
+        for entity_id in from.keys(domain, entity_name).await? {
+            let at = Address { entity_id, ..at.clone() };
+            let Some(document) = from.read_value(&at).await? else { continue };
+            let there = to.read_value(&at).await?;
+            let fate = match there {
+                Some(there) if there == document && !replace => Fate::Same,
+                Some(there) if there != document && !replace && !super::FLAT.contains(&there.as_slice()) => {
+                    conflicts.push(shown(&at));
+                    continue;
+                }
+                Some(_) | None => Fate::Written,
+            };
+            planned.push((at, document, fate));
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(CopyError::Conflict { to: to.describe(), documents: conflicts });
+    }
+    let mut copied = Vec::new();
+    for (at, document, fate) in planned {
+        if fate == Fate::Written {
+            to.write_value(&at, &document, 0).await?;
+            if to.read_value(&at).await?.as_ref() != Some(&document) {
+                return Err(CopyError::NotKept { to: to.describe(), at: shown(&at) });
+            }
+        }
+        copied.push(Copied { at, bytes: document.len(), fate });
+    }
+    Ok(copied)
+}
+
+impl From<StoreError> for CopyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+fn shown(at: &Address) -> String {
+    format!("{} {}/{}", at.domain, at.entity_name, at.entity_id)
+}
