@@ -141,7 +141,7 @@ impl FileStore {
     /// # Errors
     /// When the address is too long for a file name.
     pub fn file_of(root: &Path, at: &Address) -> Result<PathBuf, String> {
-        at.as_ref().path().map(|path| root.join(path)).map_err(|error| error.to_string())
+        at.parts().path().map(|path| root.join(path)).map_err(|error| error.to_string())
     }
 
     /// Reads, which may happen at any time.
@@ -199,7 +199,7 @@ impl FileStore {
         let attempt = || async {
             let turn = self.turn(at).await;
             let at = at.clone();
-            self.on_disk(Some(turn), move |documents| documents.quarantine(at.as_ref(), unix_ms(SystemTime::now())))
+            self.on_disk(Some(turn), move |documents| documents.quarantine(at.parts(), unix_ms(SystemTime::now())))
                 .await
         };
         match quarantine::with_attempts(pause, attempt).await {
@@ -231,7 +231,7 @@ impl Store for FileStore {
 
     async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
         let address = at.clone();
-        self.look(at, move |documents| documents.read(address.as_ref())).await
+        self.look(at, move |documents| documents.read(address.parts())).await
     }
 
     async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
@@ -241,12 +241,12 @@ impl Store for FileStore {
 
     async fn write_value(&self, at: &Address, value: &[u8], _when_ms: i64) -> Result<(), StoreError> {
         let (address, value) = (at.clone(), value.to_vec());
-        self.change(at, move |documents| documents.write(address.as_ref(), &value)).await
+        self.change(at, move |documents| documents.write(address.parts(), &value)).await
     }
 
     async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
         let address = at.clone();
-        self.change(at, move |documents| documents.remove(address.as_ref())).await
+        self.change(at, move |documents| documents.remove(address.parts())).await
     }
 
     async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
@@ -411,7 +411,7 @@ mod tests {
         let path = root.path().to_owned();
         let vanish = move |documents: &Documents<Disk>| {
             std::fs::remove_dir_all(path).unwrap();
-            documents.read(bitcoin().as_ref())
+            documents.read(bitcoin().parts())
         };
         let error = store.look(&bitcoin(), vanish).await.unwrap_err();
         assert!(error.message.contains("was the directory deleted, moved or unmounted?"), "{error}");

@@ -35,7 +35,7 @@ pub struct Address {
 
 impl Address {
     /// The same, for those who write it to files.
-    pub(crate) fn as_ref(&self) -> At<'_> {
+    pub(crate) fn parts(&self) -> At<'_> {
         At { domain: &self.domain, entity_name: &self.entity_name, entity_id: &self.entity_id }
     }
 }
