@@ -1,5 +1,6 @@
 //! sigbox as its users meet it. Each module is a subject.
 
+mod backends;
 mod backtest;
 mod cli;
 mod conformance;

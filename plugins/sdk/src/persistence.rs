@@ -18,6 +18,22 @@ pub use bindings::{
     sigbox::host::{config, logging, secrets},
 };
 
+#[cfg(feature = "wrapper")]
+pub mod inner;
+
+/// Refuses settings that are not among the `known` ones: they would do nothing, and nobody would notice.
+///
+/// # Errors
+/// When there is one.
+pub fn refuse_unknown_settings(known: &[&str]) -> Result<(), Failure> {
+    match config::all().into_iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(Failure::give_up("other", format!("there is no setting {name:?}; there are: {}", known.join(", "))))
+        }
+    }
+}
+
 /// A persistence backend. One value serves a binding for as long as it does not trap.
 pub trait Backend: Sized + 'static {
     /// Name, version, and one line that says where the documents are.

@@ -1,36 +1,14 @@
-//! Documents as files, one each, at `{root}/{domain}/{entity_name}/{entity_id}.json`.
+//! Documents as files, one each: [`sigbox_files`] with a lock, threads and a clock.
 //!
-//! A write goes to a temp file in the same directory, which is fsynced, renamed over the document, and followed by an
-//! fsync of the directory (hazard H-33). So a document is always whole, and an acknowledged write survives the death of
-//! the process and of the power.
-//!
-//! Assumed of the file system: a rename within a directory is atomic; fsync of a file keeps its content and fsync of a
-//! directory keeps its names; locks work. Nothing is assumed about the order or the fate of what was not fsynced. A disk
-//! that acknowledges an fsync and forgets it is beyond help. Outside of Unix, directories cannot be fsynced.
-//!
-//! | below `root` | |
-//! |---|---|
-//! | `.lock` | names and locks out everybody else |
-//! | `{domain}/{entity_name}/{entity_id}.json` | a document: its bytes, nothing added |
-//! | `{domain}/{entity_name}/.tmp-{12 hex}-{entity_id}.json` | a write under way, or one that never ended |
-//! | `.quarantine/{domain}/{entity_name}/{entity_id}.{unix ms}.json` | a document nobody could understand |
+//! Assumed of the file system besides what that page says: locks work. Below the data directory there is, besides what
+//! is documented there, `.lock`, which names and locks out everybody else.
 
-mod atomic;
-mod documents;
 mod error;
-mod layer;
 mod lock;
-mod name;
 mod quarantine;
 
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
-mod faulty_layer;
-#[cfg(test)]
 mod model_tests;
-#[cfg(test)]
-mod power_loss;
 
 use std::collections::HashMap;
 use std::io;
@@ -40,11 +18,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use sigbox_files::{Disk, Documents, FileError};
 use tokio::sync::{OwnedMutexGuard, RwLock};
 
-use self::documents::Documents;
-use self::error::FileError;
-use self::layer::Disk;
+use self::error::FileStoreError;
 pub(crate) use self::lock::DirectoryLock;
 use self::lock::LockError;
 use super::{Address, Store, StoreError};
@@ -128,6 +105,9 @@ impl FileStore {
         let unusable = |message| StoreOpenError::Unusable { root: root.to_owned(), message };
         let absolute = std::path::absolute(root).map_err(|error| unusable(error.to_string()))?;
         let documents = Documents::open(Disk, absolute.clone()).map_err(|error| unusable(error.to_string()))?;
+        let documents = documents.telling(|path, error| {
+            tracing::warn!(path = %path.display(), %error, "an unfinished write could not be removed");
+        });
         let lock = DirectoryLock::acquire(&absolute).map_err(|error| match error {
             LockError::Held { by } => StoreOpenError::InUse { root: root.to_owned(), owner: by },
             LockError::Io { path, source } => StoreOpenError::Lock { path, source },
@@ -161,9 +141,7 @@ impl FileStore {
     /// # Errors
     /// When the address is too long for a file name.
     pub fn file_of(root: &Path, at: &Address) -> Result<PathBuf, String> {
-        let folder = name::entity_dir(&at.domain, &at.entity_name).map_err(|error| error.to_string())?;
-        let file = name::file_name(at).map_err(|error| error.to_string())?;
-        Ok(root.join(folder).join(file))
+        at.parts().path().map(|path| root.join(path)).map_err(|error| error.to_string())
     }
 
     /// Reads, which may happen at any time.
@@ -191,22 +169,22 @@ impl FileStore {
         &self,
         turn: Option<OwnedMutexGuard<()>>,
         work: impl FnOnce(&Documents<Disk>) -> Result<T, FileError> + Send + 'static,
-    ) -> Result<T, FileError> {
+    ) -> Result<T, FileStoreError> {
         let opened = Arc::clone(&self.opened).read_owned().await;
         let thread = tokio::task::spawn_blocking(move || {
             let changes = turn.is_some();
             let _until_done = turn;
-            let Opened { documents, lock } = opened.as_ref().ok_or(FileError::Closed)?;
+            let Opened { documents, lock } = opened.as_ref().ok_or(FileStoreError::Closed)?;
             let Some(lock) = lock else {
-                return if changes { Err(FileError::LookOnly) } else { work(documents) };
+                return if changes { Err(FileStoreError::LookOnly) } else { Ok(work(documents)?) };
             };
             lock.check()?;
             let outcome = work(documents);
             // Again, because "not found" in a directory that went away meanwhile must not be taken for "empty".
             lock.check()?;
-            outcome
+            Ok(outcome?)
         });
-        thread.await.unwrap_or_else(|error| Err(FileError::Unfinished(error.to_string())))
+        thread.await.unwrap_or_else(|error| Err(FileStoreError::Unfinished(error.to_string())))
     }
 
     async fn turn(&self, at: &Address) -> OwnedMutexGuard<()> {
@@ -221,7 +199,8 @@ impl FileStore {
         let attempt = || async {
             let turn = self.turn(at).await;
             let at = at.clone();
-            self.on_disk(Some(turn), move |documents| documents.quarantine(&at, unix_ms(SystemTime::now()))).await
+            self.on_disk(Some(turn), move |documents| documents.quarantine(at.parts(), unix_ms(SystemTime::now())))
+                .await
         };
         match quarantine::with_attempts(pause, attempt).await {
             Ok(path) => Ok(path.display().to_string()),
@@ -229,7 +208,7 @@ impl FileStore {
         }
     }
 
-    fn error(&self, at: &Address, error: &FileError) -> StoreError {
+    fn error(&self, at: &Address, error: &FileStoreError) -> StoreError {
         let message = error.to_string();
         let kind = if error.is_retryable() { StoreError::unavailable } else { StoreError::new };
         kind(self.describe(), at.clone(), message)
@@ -252,7 +231,7 @@ impl Store for FileStore {
 
     async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
         let address = at.clone();
-        self.look(at, move |documents| documents.read(&address)).await
+        self.look(at, move |documents| documents.read(address.parts())).await
     }
 
     async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
@@ -262,12 +241,12 @@ impl Store for FileStore {
 
     async fn write_value(&self, at: &Address, value: &[u8], _when_ms: i64) -> Result<(), StoreError> {
         let (address, value) = (at.clone(), value.to_vec());
-        self.change(at, move |documents| documents.write(&address, &value)).await
+        self.change(at, move |documents| documents.write(address.parts(), &value)).await
     }
 
     async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
         let address = at.clone();
-        self.change(at, move |documents| documents.remove(&address)).await
+        self.change(at, move |documents| documents.remove(address.parts())).await
     }
 
     async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
@@ -432,7 +411,7 @@ mod tests {
         let path = root.path().to_owned();
         let vanish = move |documents: &Documents<Disk>| {
             std::fs::remove_dir_all(path).unwrap();
-            documents.read(&bitcoin())
+            documents.read(bitcoin().parts())
         };
         let error = store.look(&bitcoin(), vanish).await.unwrap_err();
         assert!(error.message.contains("was the directory deleted, moved or unmounted?"), "{error}");

@@ -13,6 +13,7 @@ mod contract_tests;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sigbox_files::At;
 
 pub(crate) use file::DirectoryLock;
 pub use file::{FileStore, OnCorrupt, StoreOpenError};
@@ -30,6 +31,13 @@ pub struct Address {
     pub entity_name: String,
     /// The symbol, `positions` or `levels`.
     pub entity_id: String,
+}
+
+impl Address {
+    /// The same, for those who write it to files.
+    pub(crate) fn parts(&self) -> At<'_> {
+        At { domain: &self.domain, entity_name: &self.entity_name, entity_id: &self.entity_id }
+    }
 }
 
 /// One backend for documents that must survive a crash.

@@ -1,29 +1,15 @@
-//! What can go wrong with a document on disk.
+//! What can go wrong with a file store.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::name::NameError;
+use sigbox_files::FileError;
 
 /// Why the file store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
-    /// The address cannot be a path.
+pub(super) enum FileStoreError {
+    /// Something about the document on disk.
     #[error(transparent)]
-    Name(#[from] NameError),
-    /// The operating system refused.
-    #[error("cannot {action} {path}: {source}", path = .path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// A directory could not be made durable, so neither can anything later written to it.
-    #[error(
-        "fsync of directory {path} failed: {source}; what was just changed may be lost at a power failure, and nothing \
-         more is written until the store is opened again: check the disk and restart",
-        path = .path.display()
-    )]
-    DirectorySync { path: PathBuf, source: io::Error },
-    /// A directory could not be made durable earlier.
-    #[error("refusing to change anything since {earlier}")]
-    AfterFailedSync { earlier: String },
+    Document(#[from] FileError),
     /// The lock file is not ours any more.
     #[error(
         "the lock file {path} is gone or was replaced, so this process does not own the data directory any more; \
@@ -31,9 +17,6 @@ pub(super) enum FileError {
         path = .path.display()
     )]
     NotTheOwner { path: PathBuf },
-    /// There is nothing at the address.
-    #[error("there is no document to set aside at {path}", path = .path.display())]
-    NothingToQuarantine { path: PathBuf },
     /// The store was closed.
     #[error("the store is closed; open it again")]
     Closed,
@@ -45,74 +28,33 @@ pub(super) enum FileError {
     Unfinished(String),
 }
 
-impl FileError {
-    /// For `map_err`: names what was tried, and on which path.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
-
+impl FileStoreError {
     /// Whether the same call may succeed later, at best after somebody freed space or granted access.
     pub(super) fn is_retryable(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => !matches!(
-                source.kind(),
-                ErrorKind::NotADirectory
-                    | ErrorKind::IsADirectory
-                    | ErrorKind::InvalidFilename
-                    | ErrorKind::InvalidInput
-                    | ErrorKind::Unsupported
-            ),
-            Self::Name(_)
-            | Self::DirectorySync { .. }
-            | Self::AfterFailedSync { .. }
-            | Self::NotTheOwner { .. }
-            | Self::NothingToQuarantine { .. }
-            | Self::Closed
-            | Self::LookOnly
-            | Self::Unfinished(_) => false,
-        }
+        matches!(self, Self::Document(error) if error.is_retryable())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{io, path::Path};
+
     use super::*;
 
     #[test]
     fn every_message_says_what_where_and_what_to_do() {
         let path = PathBuf::from("/data/signal");
-        let full = || io::Error::new(ErrorKind::StorageFull, "disk full");
+        let full = FileError::io("write", Path::new("/data/signal"))(io::Error::other("disk full"));
         let cases = [
-            (FileError::io("write", &path)(full()), "cannot write /data/signal: disk full", true),
+            (FileStoreError::from(full), "cannot write /data/signal: disk full", true),
             (
-                FileError::io("read", &path)(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
-                "cannot read /data/signal: is a directory",
-                false,
-            ),
-            (
-                FileError::DirectorySync { path: path.clone(), source: full() },
-                "fsync of directory /data/signal failed: disk full; what was just changed may be lost at a power \
-                 failure, and nothing more is written until the store is opened again: check the disk and restart",
-                false,
-            ),
-            (
-                FileError::AfterFailedSync { earlier: "fsync of /data failed".to_owned() },
-                "refusing to change anything since fsync of /data failed",
-                false,
-            ),
-            (
-                FileError::NotTheOwner { path: path.clone() },
+                FileStoreError::NotTheOwner { path },
                 "the lock file /data/signal is gone or was replaced, so this process does not own the data directory \
                  any more; was the directory deleted, moved or unmounted? restore it and restart",
                 false,
             ),
-            (
-                FileError::NothingToQuarantine { path: path.clone() },
-                "there is no document to set aside at /data/signal",
-                false,
-            ),
-            (FileError::Closed, "the store is closed; open it again", false),
-            (FileError::Unfinished("cancelled".to_owned()), "the file operation did not finish: cancelled", false),
+            (FileStoreError::Closed, "the store is closed; open it again", false),
+            (FileStoreError::Unfinished("cancelled".to_owned()), "the file operation did not finish: cancelled", false),
         ];
         for (error, message, retryable) in cases {
             assert_eq!(error.to_string(), message);

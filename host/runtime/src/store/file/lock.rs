@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::error::FileError;
+use sigbox_files::FileError;
+
+use super::error::FileStoreError;
 
 /// Below the data directory. No domain can have this name, as a leading dot is encoded.
 const FILE_NAME: &str = ".lock";
@@ -47,14 +49,14 @@ impl DirectoryLock {
 
     /// Whether the data directory is still the one that was locked. It is not after it was deleted, moved or
     /// unmounted: what is missing then is not *empty*, and somebody else may own what is there now.
-    pub(super) fn check(&self) -> Result<(), FileError> {
+    pub(super) fn check(&self) -> Result<(), FileStoreError> {
         match is_same_file(&self.file, &self.path) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(FileError::NotTheOwner { path: self.path.clone() }),
+            Ok(false) => Err(FileStoreError::NotTheOwner { path: self.path.clone() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(FileError::NotTheOwner { path: self.path.clone() })
+                Err(FileStoreError::NotTheOwner { path: self.path.clone() })
             }
-            Err(error) => Err(FileError::io("examine", &self.path)(error)),
+            Err(error) => Err(FileError::io("examine", &self.path)(error).into()),
         }
     }
 }
@@ -135,8 +137,8 @@ mod tests {
         lock.check().unwrap();
         let path = root.path().join(FILE_NAME);
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(lock.check().unwrap_err(), FileError::NotTheOwner { .. }));
+        assert!(matches!(lock.check().unwrap_err(), FileStoreError::NotTheOwner { .. }));
         let _usurper = DirectoryLock::acquire(root.path()).unwrap();
-        assert!(matches!(lock.check().unwrap_err(), FileError::NotTheOwner { path: at } if at == path));
+        assert!(matches!(lock.check().unwrap_err(), FileStoreError::NotTheOwner { path: at } if at == path));
     }
 }

@@ -9,7 +9,7 @@ use super::layer::{DirSyncError, FileLayer};
 
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It is not done and reports an error; of a write, half is done.
     Fails,
     /// It is done and reports an error all the same.
@@ -20,8 +20,8 @@ pub(super) enum Fault {
 
 /// Passes everything on to `inner`, but for the faults.
 #[derive(Debug)]
-pub(super) struct FaultyLayer<L> {
-    pub(super) inner: L,
+pub(crate) struct FaultyLayer<L> {
+    pub(crate) inner: L,
     state: Mutex<State>,
 }
 
@@ -43,30 +43,30 @@ enum Verdict {
 }
 
 impl<L> FaultyLayer<L> {
-    pub(super) fn new(inner: L) -> Self {
+    pub(crate) fn new(inner: L) -> Self {
         Self { inner, state: Mutex::default() }
     }
 
     /// From now on, counting from 0, the change number `number` goes wrong.
-    pub(super) fn go_wrong_at(&self, number: usize, fault: Fault) {
+    pub(crate) fn go_wrong_at(&self, number: usize, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         state.plan = Some((number, fault));
         state.changes.clear();
     }
 
     /// From now on, changes of this name report success and do nothing.
-    pub(super) fn skip(&self, name: &'static str) {
+    pub(crate) fn skip(&self, name: &'static str) {
         self.state.lock().unwrap().skipped = Some(name);
     }
 
     /// Whether the planned fault has struck.
-    pub(super) fn went_wrong(&self) -> bool {
+    pub(crate) fn went_wrong(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.plan.is_some_and(|(number, _)| state.changes.len() > number)
     }
 
     /// The changes asked for since the last [`Self::go_wrong_at`].
-    pub(super) fn changes(&self) -> Vec<&'static str> {
+    pub(crate) fn changes(&self) -> Vec<&'static str> {
         self.state.lock().unwrap().changes.clone()
     }
 

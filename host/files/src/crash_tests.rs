@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::At;
 use super::documents::Documents;
 use super::error::FileError;
 use super::faulty_layer::{Fault, FaultyLayer};
 use super::layer::{Disk, FileLayer};
 use super::power_loss::ModelDisk;
-use crate::store::Address;
 
 const OLD: &str = r#"{"id":"old"}"#;
 const NEW: &str = r#"{"id":"new, and longer"}"#;
@@ -43,15 +43,15 @@ impl Change {
     /// What happens before anything goes wrong.
     fn before<L: FileLayer>(self, documents: &Documents<FaultyLayer<L>>) {
         if !matches!(self, Self::FirstWriteEver) {
-            documents.write(&at(), OLD.as_bytes()).unwrap();
+            documents.write(at(), OLD.as_bytes()).unwrap();
         }
     }
 
     fn make<L: FileLayer>(self, documents: &Documents<FaultyLayer<L>>) -> Result<(), FileError> {
         match self {
-            Self::FirstWriteEver | Self::Overwrite => documents.write(&at(), NEW.as_bytes()),
-            Self::Remove => documents.remove(&at()).map(drop),
-            Self::Quarantine => documents.quarantine(&at(), 1_700_000_000_000).map(drop),
+            Self::FirstWriteEver | Self::Overwrite => documents.write(at(), NEW.as_bytes()),
+            Self::Remove => documents.remove(at()).map(drop),
+            Self::Quarantine => documents.quarantine(at(), 1_700_000_000_000).map(drop),
             Self::InitAfterKilledWrite => documents.prepare(DOMAIN, ENTITY_NAME),
         }
     }
@@ -72,8 +72,8 @@ impl Change {
     }
 }
 
-fn at() -> Address {
-    Address { domain: DOMAIN.to_owned(), entity_name: ENTITY_NAME.to_owned(), entity_id: "BTCUSDT".to_owned() }
+fn at() -> At<'static> {
+    At { domain: DOMAIN, entity_name: ENTITY_NAME, entity_id: "BTCUSDT" }
 }
 
 fn entity_dir(root: &Path) -> PathBuf {
@@ -110,7 +110,7 @@ fn found_on<L: FileLayer>(layer: L, root: &Path) -> Found {
 
 fn found<L: FileLayer>(documents: &Documents<L>, root: &Path) -> Found {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let document = documents.read(&at()).unwrap().map(text);
+    let document = documents.read(at()).unwrap().map(text);
     let listed = documents.keys(DOMAIN, ENTITY_NAME).unwrap();
     assert_eq!(listed.len(), usize::from(document.is_some()), "listed: {listed:?}");
     let quarantine = entity_dir(&root.join(".quarantine"));
@@ -133,7 +133,7 @@ fn at_every_operation(mut check: impl FnMut(usize) -> bool) -> usize {
 fn a_write_costs_five_file_operations_in_this_order() {
     let documents =
         store_about_to_go_wrong(ModelDisk::new(), Path::new("/data"), Change::Overwrite, usize::MAX, Fault::Fails);
-    documents.write(&at(), NEW.as_bytes()).unwrap();
+    documents.write(at(), NEW.as_bytes()).unwrap();
     assert_eq!(documents.layer().changes(), ["create_new", "write_all", "sync_file", "rename", "sync_dir"]);
 }
 
@@ -151,8 +151,8 @@ fn killed_at_any_operation_the_document_is_the_old_one_or_the_new_one() {
             let found = found_on(Disk, &root);
             assert!(change.allows(&found, acknowledged), "{change:?} killed at {number}: {found:?}");
             let again = Documents::open(Disk, root).unwrap();
-            again.write(&at(), b"later").unwrap();
-            assert_eq!(again.read(&at()).unwrap(), Some(b"later".to_vec()));
+            again.write(at(), b"later").unwrap();
+            assert_eq!(again.read(at()).unwrap(), Some(b"later".to_vec()));
             went_wrong
         });
     }
@@ -188,7 +188,7 @@ fn what_is_read_after_a_kill_is_not_undone_by_a_power_failure() {
             let _ = change.make(&documents);
             let reopened = Documents::open(documents.layer().inner.clone(), root.to_owned()).unwrap();
             reopened.prepare(DOMAIN, ENTITY_NAME).unwrap();
-            let seen = reopened.read(&at()).unwrap();
+            let seen = reopened.read(at()).unwrap();
             reopened.layer().for_each_outcome(|disk| {
                 let later = found_on(disk, root).document.map(String::into_bytes);
                 assert_eq!(later, seen, "{change:?} killed at {number}");
@@ -250,21 +250,20 @@ fn a_change_that_failed_leaves_nothing_behind_and_can_be_tried_again() {
 #[test]
 fn after_a_failed_directory_fsync_everything_but_reading_is_refused() {
     let documents = store_about_to_go_wrong(ModelDisk::new(), Path::new("/data"), Change::Overwrite, 4, Fault::Fails);
-    let error = documents.write(&at(), NEW.as_bytes()).unwrap_err();
+    let error = documents.write(at(), NEW.as_bytes()).unwrap_err();
     assert!(error.to_string().starts_with("fsync of directory /data/signal/BTCUSDT_a failed: injected"), "{error}");
-    let mut elsewhere = at();
-    elsewhere.entity_name = "ETHUSDT_a".to_owned();
+    let elsewhere = At { entity_name: "ETHUSDT_a", ..at() };
     for refused in [
-        documents.write(&elsewhere, b"1").unwrap_err(),
-        documents.remove(&at()).unwrap_err(),
-        documents.quarantine(&at(), 0).unwrap_err(),
+        documents.write(elsewhere, b"1").unwrap_err(),
+        documents.remove(at()).unwrap_err(),
+        documents.quarantine(at(), 0).unwrap_err(),
         documents.prepare(DOMAIN, ENTITY_NAME).unwrap_err(),
     ] {
         assert_eq!(refused.to_string(), format!("refusing to change anything since {error}"));
     }
-    documents.read(&at()).unwrap().unwrap();
+    documents.read(at()).unwrap().unwrap();
     let reopened = Documents::open(documents.layer().inner.clone(), "/data".into()).unwrap();
-    reopened.write(&at(), NEW.as_bytes()).unwrap();
+    reopened.write(at(), NEW.as_bytes()).unwrap();
 }
 
 #[test]
@@ -278,7 +277,7 @@ fn the_model_disk_loses_what_a_store_without_fsync_would_lose() {
             let mut losses = 0;
             documents.layer().inner.for_each_outcome(|disk| {
                 let documents = Documents::open(disk, root.to_owned()).unwrap();
-                let document = documents.read(&at()).unwrap();
+                let document = documents.read(at()).unwrap();
                 losses += usize::from(document.as_deref() != Some(NEW.as_bytes()));
             });
             assert!(losses > 0, "{change:?} without {forgotten} lost nothing: the test is blind");

@@ -1,16 +1,16 @@
-//! The file store without its lock, its threads and its clock.
+//! Documents below one directory.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::At;
 use super::atomic;
 use super::error::FileError;
 use super::layer::{DirSyncError, FileLayer};
 use super::name::{self, TEMP_PREFIX};
 use super::quarantine;
-use crate::store::Address;
 
 /// Documents below one directory. Every call blocks until the disk has answered.
 ///
@@ -21,7 +21,7 @@ use crate::store::Address;
 /// may have dropped the change and call the next fsync a success (Rebello et al., "Can Applications Recover from
 /// fsync Failures?", USENIX ATC 2020). Reads go on.
 #[derive(Debug)]
-pub(super) struct Documents<L> {
+pub struct Documents<L> {
     layer: L,
     /// Absolute: changing the process's current directory later must not move it.
     root: PathBuf,
@@ -29,29 +29,47 @@ pub(super) struct Documents<L> {
     prepared: Mutex<BTreeSet<PathBuf>>,
     /// The first failed fsync of a directory.
     failed_sync: OnceLock<String>,
+    /// Who is told of an unfinished write that could not be removed.
+    told: fn(&Path, &io::Error),
 }
 
 impl<L: FileLayer> Documents<L> {
     /// Makes `root`, which is absolute, and everything above it that is missing.
-    pub(super) fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
+    ///
+    /// # Errors
+    /// When a directory cannot be made, or not be made durable.
+    pub fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
         make_root(&layer, &root)?;
         Ok(Self::not_made(layer, root))
     }
 
     /// Documents below `root`, whether it is there or not.
-    pub(super) fn not_made(layer: L, root: PathBuf) -> Self {
-        Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new() }
+    #[must_use]
+    pub fn not_made(layer: L, root: PathBuf) -> Self {
+        Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new(), told: |_, _| {} }
+    }
+
+    /// Tells of every unfinished write that could not be removed. It harms nothing, so nobody is told otherwise.
+    #[must_use]
+    pub fn telling(self, told: fn(&Path, &io::Error)) -> Self {
+        Self { told, ..self }
     }
 
     /// Makes the directory of an entity ready and durable, and sweeps the temp files in it: they are writes that
     /// were never acknowledged, and nobody else can be at work on them. After this, what is read is durable, also
     /// when an earlier process died between a rename and the fsync of the directory.
-    pub(super) fn prepare(&self, domain: &str, entity_name: &str) -> Result<(), FileError> {
+    ///
+    /// # Errors
+    /// When a name is too long, the directory cannot be made or listed, or a directory cannot be made durable.
+    pub fn prepare(&self, domain: &str, entity_name: &str) -> Result<(), FileError> {
         self.prepare_dir(&self.entity_dir(domain, entity_name)?)
     }
 
     /// The document's bytes; `None` when there is no such file.
-    pub(super) fn read(&self, at: &Address) -> Result<Option<Vec<u8>>, FileError> {
+    ///
+    /// # Errors
+    /// When a name is too long, or there is something that cannot be read.
+    pub fn read(&self, at: At<'_>) -> Result<Option<Vec<u8>>, FileError> {
         let path = self.path(at)?;
         match self.layer.read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -61,10 +79,13 @@ impl<L: FileLayer> Documents<L> {
     }
 
     /// Replaces the document. Durable on return.
-    pub(super) fn write(&self, at: &Address, value: &[u8]) -> Result<(), FileError> {
+    ///
+    /// # Errors
+    /// When a name is too long, or the document is not known to be durable. The old one or the new one is there, whole.
+    pub fn write(&self, at: At<'_>, value: &[u8]) -> Result<(), FileError> {
         self.refuse_after_failed_sync()?;
         let file_name = name::file_name(at)?;
-        let directory = self.entity_dir(&at.domain, &at.entity_name)?;
+        let directory = self.entity_dir(at.domain, at.entity_name)?;
         if !self.prepared().contains(&directory) {
             self.prepare_dir(&directory)?;
         }
@@ -80,10 +101,13 @@ impl<L: FileLayer> Documents<L> {
     }
 
     /// Removes the document. Durable on return.
-    pub(super) fn remove(&self, at: &Address) -> Result<bool, FileError> {
+    ///
+    /// # Errors
+    /// When a name is too long, or the removal is not known to be durable.
+    pub fn remove(&self, at: At<'_>) -> Result<bool, FileError> {
         self.refuse_after_failed_sync()?;
         let path = self.path(at)?;
-        let directory = self.entity_dir(&at.domain, &at.entity_name)?;
+        let directory = self.entity_dir(at.domain, at.entity_name)?;
         match self.layer.remove_file(&path) {
             Ok(()) => self.sync_dir(&directory).map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -98,7 +122,10 @@ impl<L: FileLayer> Documents<L> {
     }
 
     /// The ids of an entity's documents, ascending by bytes. Temp files and strangers are not documents.
-    pub(super) fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, FileError> {
+    ///
+    /// # Errors
+    /// When a name is too long, or the directory cannot be listed.
+    pub fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, FileError> {
         let directory = self.entity_dir(domain, entity_name)?;
         let names = match self.layer.list(&directory) {
             Ok(names) => names,
@@ -111,10 +138,13 @@ impl<L: FileLayer> Documents<L> {
     }
 
     /// Moves the document to the quarantine and says where that is. Durable on return.
-    pub(super) fn quarantine(&self, at: &Address, unix_ms: u64) -> Result<PathBuf, FileError> {
+    ///
+    /// # Errors
+    /// When there is nothing, or it could not be moved. It is at its address or in the quarantine, or both.
+    pub fn quarantine(&self, at: At<'_>, unix_ms: u64) -> Result<PathBuf, FileError> {
         self.refuse_after_failed_sync()?;
         let path = self.path(at)?;
-        let entity_dir = name::entity_dir(&at.domain, &at.entity_name)?;
+        let entity_dir = name::entity_dir(at.domain, at.entity_name)?;
         let quarantine_dir = self.make_dirs_below_root(&Path::new(quarantine::DIRECTORY).join(&entity_dir))?;
         let names = (0..).map(|attempt| quarantine_dir.join(name::quarantine_name(at, unix_ms, attempt)));
         let aside = quarantine::duplicate(&self.layer, &path, names)?;
@@ -133,7 +163,7 @@ impl<L: FileLayer> Documents<L> {
             if name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()) {
                 let path = directory.join(name);
                 if let Err(error) = self.layer.remove_file(&path) {
-                    tracing::warn!(path = %path.display(), %error, "an unfinished write could not be removed");
+                    (self.told)(&path, &error);
                 }
             }
         }
@@ -181,8 +211,8 @@ impl<L: FileLayer> Documents<L> {
         Ok(self.root.join(name::entity_dir(domain, entity_name)?))
     }
 
-    fn path(&self, at: &Address) -> Result<PathBuf, FileError> {
-        Ok(self.entity_dir(&at.domain, &at.entity_name)?.join(name::file_name(at)?))
+    fn path(&self, at: At<'_>) -> Result<PathBuf, FileError> {
+        Ok(self.root.join(at.path()?))
     }
 
     fn prepared(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
@@ -191,7 +221,7 @@ impl<L: FileLayer> Documents<L> {
 
     /// The file system, for a test to go on with after the store died.
     #[cfg(test)]
-    pub(super) fn layer(&self) -> &L {
+    pub(crate) fn layer(&self) -> &L {
         &self.layer
     }
 }
@@ -232,9 +262,8 @@ mod tests {
     use super::super::layer::Disk;
     use super::*;
 
-    fn at(entity_id: &str) -> Address {
-        let [domain, entity_name] = ["signal", "BTCUSDT_a"].map(str::to_owned);
-        Address { domain, entity_name, entity_id: entity_id.to_owned() }
+    fn at(entity_id: &str) -> At<'_> {
+        At { domain: "signal", entity_name: "BTCUSDT_a", entity_id }
     }
 
     fn open(root: &tempfile::TempDir) -> Documents<Disk> {
@@ -246,17 +275,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);
         let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
-        documents.write(&at("BTCUSDT"), br#"{"id":"x"}"#).unwrap();
+        documents.write(at("BTCUSDT"), br#"{"id":"x"}"#).unwrap();
         assert_eq!(fs::read(&path).unwrap(), br#"{"id":"x"}"#);
         fs::write(&path, "null").unwrap();
-        assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), Some(b"null".to_vec()));
+        assert_eq!(documents.read(at("BTCUSDT")).unwrap(), Some(b"null".to_vec()));
     }
 
     #[test]
     fn l_hrd_04_temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);
-        documents.write(&at("BTCUSDT"), b"1").unwrap();
+        documents.write(at("BTCUSDT"), b"1").unwrap();
         let directory = root.path().join("dump/data/signal/BTCUSDT_a");
         for name in [".tmp-0123456789ab-BTCUSDT.json", ".tmp-x", "BTCUSDT.json.tmp", "notes.txt", "%41.json"] {
             fs::write(directory.join(name), "{").unwrap();
@@ -279,11 +308,11 @@ mod tests {
             ("b", "BTCUSDT.1700000000000-1.json"),
             ("c", "BTCUSDT.1700000000000-2.json"),
         ] {
-            documents.write(&at("BTCUSDT"), document.as_bytes()).unwrap();
-            let aside = documents.quarantine(&at("BTCUSDT"), 1_700_000_000_000).unwrap();
+            documents.write(at("BTCUSDT"), document.as_bytes()).unwrap();
+            let aside = documents.quarantine(at("BTCUSDT"), 1_700_000_000_000).unwrap();
             assert_eq!(aside, quarantine.join(file_name));
             assert_eq!(fs::read_to_string(aside).unwrap(), document);
-            assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), None);
+            assert_eq!(documents.read(at("BTCUSDT")).unwrap(), None);
         }
         assert_eq!(fs::read_to_string(quarantine.join("BTCUSDT.1700000000000.json")).unwrap(), "a");
     }
@@ -294,7 +323,7 @@ mod tests {
         let documents = open(&root);
         let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
         fs::create_dir_all(&path).unwrap();
-        let error = documents.read(&at("BTCUSDT")).unwrap_err();
+        let error = documents.read(at("BTCUSDT")).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
         assert!(!error.is_retryable(), "{error}");
         assert_eq!(documents.keys("signal", "BTCUSDT_a").unwrap(), ["BTCUSDT"], "it must not go unnoticed");
@@ -310,18 +339,18 @@ mod tests {
     fn a_write_makes_a_removed_directory_again() {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);
-        documents.write(&at("BTCUSDT"), b"1").unwrap();
+        documents.write(at("BTCUSDT"), b"1").unwrap();
         fs::remove_dir_all(root.path().join("dump/data/signal")).unwrap();
-        let error = documents.write(&at("BTCUSDT"), b"2").unwrap_err();
+        let error = documents.write(at("BTCUSDT"), b"2").unwrap_err();
         assert!(error.to_string().starts_with("cannot create ") && error.is_retryable(), "{error}");
-        documents.write(&at("BTCUSDT"), b"2").unwrap();
-        assert_eq!(documents.read(&at("BTCUSDT")).unwrap(), Some(b"2".to_vec()));
+        documents.write(at("BTCUSDT"), b"2").unwrap();
+        assert_eq!(documents.read(at("BTCUSDT")).unwrap(), Some(b"2".to_vec()));
     }
 
     #[test]
     fn setting_aside_what_is_not_there_says_so() {
         let root = tempfile::tempdir().unwrap();
-        let error = open(&root).quarantine(&at("BTCUSDT"), 0).unwrap_err();
+        let error = open(&root).quarantine(at("BTCUSDT"), 0).unwrap_err();
         let path = root.path().join("dump/data/signal/BTCUSDT_a/BTCUSDT.json");
         assert_eq!(error.to_string(), format!("there is no document to set aside at {}", path.display()));
     }

@@ -12,7 +12,7 @@ use super::name::{TEMP_DIGITS, TEMP_PREFIX};
 ///
 /// A failed fsync of the temp file does not taint a later attempt: that writes the content again, to another file,
 /// and never trusts pages which the kernel may have marked clean without having written them.
-pub(super) fn replace<L: FileLayer>(
+pub(crate) fn replace<L: FileLayer>(
     layer: &L,
     directory: &Path,
     file_name: &str,

@@ -11,16 +11,16 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use crate::store::Address;
+use super::At;
 
 /// What every document's file name ends with.
 const EXTENSION: &str = ".json";
 
 /// What an unfinished file's name starts with, as in the reference. No encoded name starts with a dot.
-pub(super) const TEMP_PREFIX: &str = ".tmp-";
+pub(crate) const TEMP_PREFIX: &str = ".tmp-";
 
 /// Random hexadecimal digits in an unfinished file's name, as in the reference.
-pub(super) const TEMP_DIGITS: usize = 12;
+pub(crate) const TEMP_DIGITS: usize = 12;
 
 /// The longest name, in bytes, that the usual file systems take.
 const NAME_BYTES_MAX: usize = 255;
@@ -35,26 +35,36 @@ const EMPTY: &str = "%";
 /// Why an address cannot be a path. Names are refused rather than cut, because cut names collide.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} is too long for a file name: {length} bytes when encoded, at most {limit} fit; choose a shorter name")]
-pub(super) struct NameError {
+pub struct NameError {
     part: &'static str,
     length: usize,
     limit: usize,
 }
 
+impl At<'_> {
+    /// The document's file, relative to the data directory.
+    ///
+    /// # Errors
+    /// When a part is too long for a file name.
+    pub fn path(self) -> Result<PathBuf, NameError> {
+        Ok(entity_dir(self.domain, self.entity_name)?.join(file_name(self)?))
+    }
+}
+
 /// Where the documents of an entity are, relative to the data directory: `{domain}/{entity_name}`.
-pub(super) fn entity_dir(domain: &str, entity_name: &str) -> Result<PathBuf, NameError> {
+pub(crate) fn entity_dir(domain: &str, entity_name: &str) -> Result<PathBuf, NameError> {
     let domain = within("the domain", encode(domain), NAME_BYTES_MAX)?;
     let entity_name = within("the entity name", encode(entity_name), NAME_BYTES_MAX)?;
     Ok(PathBuf::from(domain).join(entity_name))
 }
 
 /// The file name of a document in its entity's directory: `{entity_id}.json`.
-pub(super) fn file_name(at: &Address) -> Result<String, NameError> {
-    within("the entity id", encode(&at.entity_id) + EXTENSION, FILE_NAME_BYTES_MAX)
+pub(crate) fn file_name(at: At<'_>) -> Result<String, NameError> {
+    within("the entity id", encode(at.entity_id) + EXTENSION, FILE_NAME_BYTES_MAX)
 }
 
 /// The entity id behind a file name; `None` when no document of ours can have that name.
-pub(super) fn entity_id(file_name: &str) -> Option<String> {
+pub(crate) fn entity_id(file_name: &str) -> Option<String> {
     let encoded = file_name.strip_suffix(EXTENSION)?;
     let decoded = match encoded {
         EMPTY => String::new(),
@@ -66,8 +76,8 @@ pub(super) fn entity_id(file_name: &str) -> Option<String> {
 
 /// Where a document that is set aside goes, relative to its directory in the quarantine:
 /// `{entity_id}.{unix ms}.json`, and `{entity_id}.{unix ms}-{attempt}.json` when that is taken.
-pub(super) fn quarantine_name(at: &Address, unix_ms: u64, attempt: u32) -> String {
-    let encoded = encode(&at.entity_id);
+pub(crate) fn quarantine_name(at: At<'_>, unix_ms: u64, attempt: u32) -> String {
+    let encoded = encode(at.entity_id);
     match attempt {
         0 => format!("{encoded}.{unix_ms}{EXTENSION}"),
         _ => format!("{encoded}.{unix_ms}-{attempt}{EXTENSION}"),
@@ -122,8 +132,8 @@ mod tests {
         ("a\nb\u{7f}\u{85}", "a%0Ab%7F%C2%85"),
     ];
 
-    fn id(entity_id: &str) -> Address {
-        Address { domain: "signal".to_owned(), entity_name: "e".to_owned(), entity_id: entity_id.to_owned() }
+    fn id(entity_id: &str) -> At<'_> {
+        At { domain: "signal", entity_name: "e", entity_id }
     }
 
     #[test]
@@ -144,10 +154,10 @@ mod tests {
 
     #[test]
     fn names_that_do_not_fit_are_refused_by_name_and_length() {
-        assert_eq!(file_name(&id(&"x".repeat(232))).unwrap().len(), FILE_NAME_BYTES_MAX);
+        assert_eq!(file_name(id(&"x".repeat(232))).unwrap().len(), FILE_NAME_BYTES_MAX);
         let cases = [
-            (file_name(&id(&"x".repeat(233))).unwrap_err(), "the entity id", 238, 237),
-            (file_name(&id(&"/".repeat(100))).unwrap_err(), "the entity id", 305, 237),
+            (file_name(id(&"x".repeat(233))).unwrap_err(), "the entity id", 238, 237),
+            (file_name(id(&"/".repeat(100))).unwrap_err(), "the entity id", 305, 237),
             (entity_dir(&"d".repeat(256), "e").unwrap_err(), "the domain", 256, 255),
             (entity_dir("d", &"é".repeat(128)).unwrap_err(), "the entity name", 256, 255),
         ];
@@ -163,7 +173,7 @@ mod tests {
     #[test]
     fn the_longest_name_fits_into_the_quarantine_too() {
         let year_5000_ms = 95_617_584_000_000;
-        assert!(quarantine_name(&id(&"x".repeat(232)), year_5000_ms, 99).len() <= NAME_BYTES_MAX);
+        assert!(quarantine_name(id(&"x".repeat(232)), year_5000_ms, 99).len() <= NAME_BYTES_MAX);
     }
 
     proptest! {

@@ -1,54 +1,84 @@
-//! The few things the store asks of a file system, so that a test can count them, fail each and cut the power.
+//! The few things documents ask of a file system, so that a test can count them, fail each and cut the power.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A file system, as far as the file store is concerned. Every path is absolute.
+/// A file system, as far as documents are concerned. Every path is absolute.
 ///
 /// What is promised: [`rename`](Self::rename) within a directory replaces its target all or nothing;
 /// [`sync_file`](Self::sync_file) makes the content of a file survive a power loss, but not its name;
 /// [`sync_dir`](Self::sync_dir) makes the names in a directory survive one. Nothing else survives a power loss, in
 /// whole, in part or in order.
-pub(super) trait FileLayer: Send + Sync {
+pub trait FileLayer: Send + Sync {
     /// A file open for writing.
     type File;
 
     /// Makes one directory. An existing one is `AlreadyExists`, a missing parent `NotFound`.
+    ///
+    /// # Errors
+    /// When it was not made.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes an empty file. An existing one is `AlreadyExists`.
+    ///
+    /// # Errors
+    /// When it was not made.
     fn create_new(&self, path: &Path) -> io::Result<Self::File>;
-    /// Appends `bytes`. After an error any part of them may have been written.
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// When any part of them may not have been written.
     fn write_all(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written to `file` durable.
+    ///
+    /// # Errors
+    /// When it may not be.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
     /// Gives a file another name, replacing what was there.
+    ///
+    /// # Errors
+    /// When it may have kept the old one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name. An existing one is `AlreadyExists`.
+    ///
+    /// # Errors
+    /// When it may not have it.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a name away from a file.
+    ///
+    /// # Errors
+    /// When it may have kept it.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// When they may not be.
     fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError>;
     /// The whole content of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Every name in a directory, in any order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
 }
 
 /// Why the names in a directory were not made durable.
 #[derive(Debug)]
-pub(super) enum DirSyncError {
+pub enum DirSyncError {
     /// It was not even tried, for want of a file handle, say. Trying again is sound.
     NotTried(io::Error),
     /// It failed. What was changed may be lost, and a second try may succeed without having done anything.
     Failed(io::Error),
 }
 
-/// The operating system's files.
+/// The operating system's files; within WASI, those of the directories that were granted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Disk;
+pub struct Disk;
 
 impl FileLayer for Disk {
     type File = File;
@@ -81,13 +111,13 @@ impl FileLayer for Disk {
         std::fs::remove_file(path)
     }
 
-    #[cfg(unix)]
+    #[cfg(any(unix, target_os = "wasi"))]
     fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError> {
         File::open(path).map_err(DirSyncError::NotTried)?.sync_all().map_err(DirSyncError::Failed)
     }
 
     /// Elsewhere a directory cannot be opened; the file system's own journal is all there is.
-    #[cfg(not(unix))]
+    #[cfg(not(any(unix, target_os = "wasi")))]
     fn sync_dir(&self, _path: &Path) -> Result<(), DirSyncError> {
         Ok(())
     }

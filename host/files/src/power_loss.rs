@@ -14,7 +14,7 @@ use super::layer::{DirSyncError, FileLayer};
 
 /// The disk. Cloning it copies everything, so that each outcome starts from the same state.
 #[derive(Debug)]
-pub(super) struct ModelDisk {
+pub(crate) struct ModelDisk {
     nodes: Mutex<Vec<Node>>,
     has_links: bool,
 }
@@ -55,17 +55,17 @@ impl Names {
 }
 
 impl ModelDisk {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { nodes: Mutex::new(vec![Node::Directory(Names::default())]), has_links: true }
     }
 
     /// A disk without hard links.
-    pub(super) fn without_links() -> Self {
+    pub(crate) fn without_links() -> Self {
         Self { has_links: false, ..Self::new() }
     }
 
     /// Every disk that can be found after the power failed now.
-    pub(super) fn for_each_outcome(&self, mut check: impl FnMut(Self)) {
+    pub(crate) fn for_each_outcome(&self, mut check: impl FnMut(Self)) {
         let mut choices = Choices::default();
         loop {
             let disk = self.clone();

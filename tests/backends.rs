@@ -1,0 +1,8 @@
+//! The persistence plugins that are shipped, each over what it keeps its documents in.
+
+mod binding;
+mod directory;
+mod durable;
+mod encrypt;
+mod killed;
+mod redb;

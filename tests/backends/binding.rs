@@ -1,0 +1,57 @@
+//! Plugins as an operator binds them.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use sigbox::{
+    plugin::{Limits, Mode, PluginError, PluginStore, Sandbox, StoreBinding},
+    store::{Address, Store},
+};
+
+use crate::support::plugin;
+
+/// The folder of plugins as they find it.
+pub(super) const DATA: &str = "/data";
+
+/// The plugin `plugins/persistence/{name}`, bound.
+pub(super) async fn start(name: &str, binding: StoreBinding) -> Result<PluginStore, PluginError> {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backends-cache");
+    let sandbox = Sandbox::new(Mode::Live, Limits::default(), Some(cache)).expect("this machine runs WebAssembly");
+    PluginStore::start(&sandbox, &plugin(&format!("persistence/{name}")), binding).await
+}
+
+/// The same, granted a folder and nothing else.
+pub(super) async fn start_on(name: &str, folder: &Path) -> PluginStore {
+    start(name, on(folder)).await.expect("it starts")
+}
+
+/// A binding with a folder at [`DATA`].
+pub(super) fn on(folder: &Path) -> StoreBinding {
+    let directories = BTreeMap::from([(DATA.to_owned(), folder.to_owned())]);
+    StoreBinding { name: "kept".to_owned(), directories, ..StoreBinding::default() }
+}
+
+/// A binding over another store.
+pub(super) fn over(store: &Arc<dyn Store>) -> StoreBinding {
+    StoreBinding { name: "kept".to_owned(), over: Some(Arc::clone(store)), ..StoreBinding::default() }
+}
+
+/// The binding with a setting.
+pub(super) fn set(mut binding: StoreBinding, name: &str, value: &str) -> StoreBinding {
+    binding.settings.insert(name.to_owned(), value.to_owned());
+    binding
+}
+
+/// What is said by one that does not start.
+pub(super) async fn refusal(name: &str, binding: StoreBinding) -> String {
+    start(name, binding).await.err().expect("it does not start").to_string()
+}
+
+pub(super) fn at(domain: &str, entity_name: &str, entity_id: &str) -> Address {
+    let [domain, entity_name, entity_id] = [domain, entity_name, entity_id].map(str::to_owned);
+    Address { domain, entity_name, entity_id }
+}
+
+/// The position of a strategy on bitcoin.
+pub(super) fn bitcoin() -> Address {
+    at("signal", "BTCUSDT_a", "BTCUSDT")
+}
