@@ -1,5 +1,6 @@
 //! The command: what it prints, what it refuses, and with which exit code.
 
+mod bindings;
 mod candles;
 mod configuration;
 mod documentation;

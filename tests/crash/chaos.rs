@@ -31,14 +31,14 @@ pub(crate) fn dice() -> Rng {
 }
 
 /// A run that nobody disturbs.
-pub(super) fn undisturbed(configuration: &Configuration) -> Workplace {
+pub(crate) fn undisturbed(configuration: &Configuration) -> Workplace {
     let workplace = Workplace::new(configuration);
     workplace.succeed(&["live"]);
     workplace
 }
 
 /// Asserts that `disturbed` has come to what `undisturbed` has.
-pub(super) fn assert_same_in_the_end(disturbed: &Workplace, undisturbed: &Workplace) {
+pub(crate) fn assert_same_in_the_end(disturbed: &Workplace, undisturbed: &Workplace) {
     let (found, expected) = (disturbed.live_events(), undisturbed.live_events());
     if let Some(difference) = first_difference(&found, &expected) {
         panic!("{difference}");
@@ -168,10 +168,10 @@ fn a_run_killed_while_it_starts_has_lost_nothing() {
 }
 
 /// Where the position of `sma-cross` on `BTCUSDT` is kept.
-pub(super) const POSITION: &str = "dump/data/signal/BTCUSDT_sma-cross/BTCUSDT.json";
+pub(crate) const POSITION: &str = "dump/data/signal/BTCUSDT_sma-cross/BTCUSDT.json";
 
 /// Starts a live run of `sma-cross` and kills it while it holds a position.
-pub(super) fn kill_with_a_position(workplace: &Workplace) {
+pub(crate) fn kill_with_a_position(workplace: &Workplace) {
     let holds = || fs::read_to_string(workplace.path(POSITION)).is_ok_and(|row| row.starts_with('{'));
     // It may close between the look and the kill.
     for _ in 0..20 {

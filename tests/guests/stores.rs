@@ -8,7 +8,7 @@ use std::{
 
 use sigbox::{
     plugin::{Limits, PluginError, PluginStore, StoreBinding},
-    store::{Address, Store, StoreError},
+    store::{Address, Incident, IncidentKind, Store, StoreError},
 };
 use tempfile::tempdir;
 
@@ -120,6 +120,32 @@ async fn a_call_that_always_traps_is_an_error_that_may_pass() {
     assert!(error.to_string().starts_with("rows (hostile 0.1.0: a trap): signal BTCUSDT_a/trap: "), "{error}");
     store.write_value(&at("a"), b"1", 1).await.unwrap();
     assert_eq!(store.read_value(&at("a")).await.unwrap().as_deref(), Some(b"1".as_slice()), "others are served");
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_again_and_again_is_left_alone_for_a_while() {
+    let store = hostile(&[]).await;
+    store.write_value(&at("a"), b"1", 1).await.unwrap();
+    for _ in 0..3 {
+        store.write_value(&at("trap"), b"1", 1).await.unwrap_err();
+    }
+    let error = store.read_value(&at("a")).await.unwrap_err();
+    assert!(error.message.starts_with("read-value: not asked, because it failed several times in a row: "), "{error}");
+    assert_eq!((error.code.as_str(), error.retryable), ("unavailable", true));
+    assert!(error.retry_after.unwrap() <= Duration::from_secs(1));
+    let kinds: Vec<IncidentKind> = store.incidents().into_iter().map(|incident| incident.kind).collect();
+    let restarts = kinds.iter().filter(|kind| **kind == IncidentKind::Restarted).count();
+    assert_eq!((restarts, kinds.last()), (6, Some(&IncidentKind::Suspended)), "{kinds:?}");
+
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = store.write_value(&at("a"), b"2", 1).await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(error.retry_after.unwrap()).await;
+    }
+    assert_eq!(store.read_value(&at("a")).await.unwrap().as_deref(), Some(b"2".as_slice()));
+    let incidents = store.incidents();
+    let [Incident { store, kind, message }] = incidents.as_slice() else { panic!("{incidents:?}") };
+    assert_eq!((store.as_str(), *kind, message.as_str()), ("rows", IncidentKind::Resumed, "it answers again"));
 }
 
 #[tokio::test]

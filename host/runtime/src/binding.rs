@@ -56,9 +56,14 @@ pub enum BindingError {
     },
     /// The store that kept a domain holds something the one bound to it now does not have.
     #[error(
-        "[persistence] {domain} was kept in {old:?} and is bound to {new:?} now, but {document} is in {old:?} and {found}. \
-         Move it with `sigbox state copy --from {old} --to {new}`, or bind {domain} to {old:?} again",
-        domain = .domain.name()
+        "[persistence] {domain} was kept in {old:?} and is bound to {new:?} now, but {old:?} holds {document} and {new:?} \
+         {found}. {remedy} {domain} to {old:?} again",
+        domain = .domain.name(),
+        remedy = match new.as_str() {
+            // Nothing can be moved there.
+            "memory" => "Bind".to_owned(),
+            _ => format!("Move it with `sigbox state copy --from {old} --to {new}`, or bind"),
+        }
     )]
     LeftBehind {
         /// The domain.
@@ -74,7 +79,7 @@ pub enum BindingError {
     },
     /// A store has other settings than when it was given something, and does not have that.
     #[error(
-        "[persistence] {domain}: [stores.{store}] is not what it was at the last run, and as it is now {document} {found}. \
+        "[persistence] {domain}: [stores.{store}] is not what it was at the last run: it held {document}, and as it is now it {found}. \
          Put its old settings into a section of another name, say [stores.old], and move the state with \
          `sigbox state copy --from old --to {store}`, or take back the change",
         domain = .domain.name()
@@ -290,8 +295,8 @@ impl Moved {
             new.wait_for_init(&at.domain, &at.entity_name, false).await?;
             let found = match new.read_value(at).await? {
                 Some(found) if found == *document => continue,
-                Some(_) => "has another document there",
-                None => "has none",
+                Some(_) => "has something else there",
+                None => "does not",
             };
             let domain = self.domain;
             let document = format!("{}/{}", at.entity_name, at.entity_id);
