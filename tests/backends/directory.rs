@@ -123,6 +123,25 @@ async fn nobody_else_gets_the_folder_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_folder_that_went_away_is_not_an_empty_one() {
+    let root = tempdir().unwrap();
+    let store = start_on("directory", root.path()).await;
+    store.write_value(&bitcoin(), b"1", 0).await.unwrap();
+    fs::remove_dir_all(root.path()).unwrap();
+    for error in [
+        store.read_value(&bitcoin()).await.unwrap_err(),
+        store.has_value(&bitcoin()).await.unwrap_err(),
+        store.keys("signal", "BTCUSDT_a").await.unwrap_err(),
+        store.write_value(&bitcoin(), b"2", 0).await.unwrap_err(),
+        store.remove_value(&bitcoin()).await.unwrap_err(),
+    ] {
+        assert!(error.message.contains("this process does not own the data directory any more"), "{error}");
+        assert!(!error.retryable, "{error}");
+    }
+    assert!(!root.path().exists(), "nothing may be written into what is not ours");
+}
+
+#[tokio::test]
 async fn a_wrong_binding_says_what_to_write() {
     let root = tempdir().unwrap();
     let said = refusal("directory", set(on(root.path()), "root", "/data")).await;

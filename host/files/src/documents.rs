@@ -39,7 +39,7 @@ impl<L: FileLayer> Documents<L> {
     /// # Errors
     /// When a directory cannot be made, or not be made durable.
     pub fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
-        make_root(&layer, &root)?;
+        make_dir(&layer, &root)?;
         Ok(Self::not_made(layer, root))
     }
 
@@ -226,8 +226,12 @@ impl<L: FileLayer> Documents<L> {
     }
 }
 
-/// Makes the data directory and what is missing above it, each name durable before the next level is begun.
-fn make_root<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
+/// Makes a directory, given by its absolute path, and what is missing above it, each name durable before the next level
+/// is begun.
+///
+/// # Errors
+/// When one cannot be made, or not be made durable.
+pub fn make_dir<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
     let Some(parent) = root.parent() else {
         return Ok(());
     };
@@ -235,7 +239,7 @@ fn make_root<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => true,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_root(layer, parent)?;
+            make_dir(layer, parent)?;
             layer.create_dir(root).map_err(FileError::io("create directory", root))?;
             false
         }

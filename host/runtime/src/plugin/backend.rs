@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sigbox_files::Disk;
 use tokio::time::{Instant, timeout_at};
 
 use self::{
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::{
     digest::sha256,
-    store::{Address, DirectoryLock, Incident, Incidents, Store, StoreError, UNAVAILABLE},
+    store::{Address, DirectoryLock, Incident, Incidents, OTHER, Store, StoreError, UNAVAILABLE},
 };
 
 use supervisor::Supervision;
@@ -70,7 +71,8 @@ pub struct PluginStore {
     time: TimeLimit,
     incidents: Arc<Incidents>,
     over: Option<Arc<dyn Store>>,
-    _locks: Vec<DirectoryLock>,
+    /// Shared with the call under way, which may go on when nobody waits for it any more.
+    directories: Arc<[DirectoryLock]>,
 }
 
 impl PluginStore {
@@ -91,7 +93,7 @@ impl PluginStore {
         supervision: Supervision,
     ) -> Result<Self, PluginError> {
         let StoreBinding { name, settings, secrets, network, directories, over } = binding;
-        let locks = directories.values().map(|directory| lock(&name, directory)).collect::<Result<Vec<_>, _>>()?;
+        let locks = directories.values().map(|directory| lock(&name, directory)).collect::<Result<_, _>>()?;
         let network = Network::new(format!("[stores.{name}]"), network);
         let grant = Grant {
             plugin: name.clone(),
@@ -128,7 +130,7 @@ impl PluginStore {
         let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes } = descriptor;
         let said = hide(message(&format!("{kind} {version}: {summary}")), &secrets);
         let summary = format!("{name} ({said})");
-        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, _locks: locks })
+        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks })
     }
 
     /// Makes a call on the backend's thread, and waits no longer than a call may take.
@@ -139,12 +141,18 @@ impl PluginStore {
         call: impl Call<T> + 'static,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.time.limit;
+        let directories = Arc::clone(&self.directories);
         let answer = self.thread.call(move |supervisor| {
             Box::pin(async move {
                 if deadline <= Instant::now() {
                     return None;
                 }
-                Some(supervisor.call(deadline, function, &call).await)
+                if let Err(problem) = check(&directories) {
+                    return Some(Err(problem));
+                }
+                let answered = supervisor.call(deadline, function, &call).await;
+                // Again, because what is missing in a directory that went away meanwhile must not be taken for "empty".
+                Some(check(&directories).and(answered))
             })
         });
         let answered = match timeout_at(deadline, answer).await {
@@ -179,8 +187,19 @@ fn unavailable(message: String) -> Problem {
 fn lock(store: &str, directory: &Path) -> Result<DirectoryLock, PluginError> {
     let unusable =
         |reason: String| PluginError::Directory { plugin: store.to_owned(), directory: directory.to_owned(), reason };
-    std::fs::create_dir_all(directory).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    let absolute = std::path::absolute(directory).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    sigbox_files::make_dir(&Disk, &absolute).map_err(|error| unusable(format!("cannot be made: {error}")))?;
     DirectoryLock::acquire(directory).map_err(|error| unusable(error.to_string()))
+}
+
+/// Whether the granted directories are still the ones that were locked.
+fn check(directories: &[DirectoryLock]) -> Result<(), Problem> {
+    directories.iter().try_for_each(DirectoryLock::check).map_err(|error| Problem {
+        code: if error.is_retryable() { UNAVAILABLE } else { OTHER }.to_owned(),
+        message: error.to_string(),
+        retryable: error.is_retryable(),
+        retry_after: None,
+    })
 }
 
 fn lower(at: &Address) -> Arc<wit::Address> {

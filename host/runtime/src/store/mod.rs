@@ -132,7 +132,7 @@ pub struct StoreError {
 }
 
 /// The code of a failure nobody has a better word for.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// The code of a store that cannot be reached, or does not answer.
 pub const UNAVAILABLE: &str = "unavailable";

@@ -6,7 +6,7 @@ use sigbox_files::FileError;
 
 /// Why the file store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileStoreError {
+pub(crate) enum FileStoreError {
     /// Something about the document on disk.
     #[error(transparent)]
     Document(#[from] FileError),
@@ -30,7 +30,7 @@ pub(super) enum FileStoreError {
 
 impl FileStoreError {
     /// Whether the same call may succeed later, at best after somebody freed space or granted access.
-    pub(super) fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         matches!(self, Self::Document(error) if error.is_retryable())
     }
 }

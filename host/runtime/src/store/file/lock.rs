@@ -49,7 +49,7 @@ impl DirectoryLock {
 
     /// Whether the data directory is still the one that was locked. It is not after it was deleted, moved or
     /// unmounted: what is missing then is not *empty*, and somebody else may own what is there now.
-    pub(super) fn check(&self) -> Result<(), FileStoreError> {
+    pub(crate) fn check(&self) -> Result<(), FileStoreError> {
         match is_same_file(&self.file, &self.path) {
             Ok(true) => Ok(()),
             Ok(false) => Err(FileStoreError::NotTheOwner { path: self.path.clone() }),
