@@ -1,24 +1,27 @@
-//! Keeps documents in its own memory and does, where it is told to, what the sandbox must bear.
+//! Keeps documents and does, where it is told to, what the sandbox must bear and what the conformance kit must find.
 //!
-//! What it is told comes from two places. The setting `mode` decides about `describe` and `start`, and with
+//! What it is told comes from three places. The setting `mode` decides about `describe` and `start`, and with
 //! `"trap-on-call"` and `call` which call of an instance traps. The entity id of a document, or the entity name of a
-//! listing, names anything else: see [`misbehave`] and [`Hostile::keys`].
+//! listing, names anything else: see [`misbehave`] and [`Hostile::odd_page`]. The setting `fault` names one thing it
+//! does wrong throughout: see [`faults`].
+//!
+//! The setting `medium` says where the documents are: `folder`, `server` with its address in the setting `server`, or
+//! else the memory of the instance.
 
-use std::{
-    collections::BTreeMap,
-    ops::Bound::{Excluded, Unbounded},
-    thread,
-    time::Duration,
-};
+mod faults;
+mod medium;
+
+use std::{thread, time::Duration};
 
 use sigbox_sdk::{
     export_backend,
     persistence::{Address, Backend, Descriptor, Failure, Page, config, logging},
 };
 
-#[derive(Default)]
+use self::faults::{Faulty, fault};
+
 struct Hostile {
-    documents: BTreeMap<(String, String, String), Vec<u8>>,
+    documents: Faulty,
     /// What `wait_for_init` was told, as text.
     told: Vec<String>,
     /// Calls of this instance.
@@ -63,6 +66,23 @@ impl Hostile {
         self.calls += 1;
         assert!(self.trap_on_call != Some(self.calls), "call {} of this instance", self.calls);
     }
+
+    /// What the entity name of a listing asks for, if it asks for anything.
+    fn odd_page(entity_name: &str, cursor: Option<&str>, limit: u32) -> Option<Page> {
+        let page = |ids: Vec<String>, next: Option<&str>| Page { entity_ids: ids, next: next.map(str::to_owned) };
+        let number: u64 = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        Some(match entity_name {
+            "same-cursor" => page(vec![format!("{number:09}")], Some("0")),
+            "no-ids" => page(Vec::new(), Some(&(number + 1).to_string())),
+            // Goes on for ever, one id at a time.
+            "endless" => page(vec![format!("{number:09}")], Some(&(number + 1).to_string())),
+            "unordered" => page(vec!["b".to_owned(), "a".to_owned()], None),
+            "repeated" => page(vec!["a".to_owned()], cursor.is_none().then_some("a")),
+            "overfull" => page((0..=limit).map(|id| format!("{id:09}")).collect(), None),
+            "huge" => page(vec!["x".repeat(1 << 20); 40], None),
+            _ => return None,
+        })
+    }
 }
 
 impl Backend for Hostile {
@@ -73,9 +93,9 @@ impl Backend for Hostile {
         Descriptor {
             name: "hostile".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: summary.to_owned(),
-            features: Vec::new(),
-            max_value_bytes: 64 << 10,
+            summary: if fault("says nothing") { String::new() } else { summary.to_owned() },
+            features: faults::features(),
+            max_value_bytes: if fault("takes everything, it says") { u64::MAX } else { 64 << 10 },
         }
     }
 
@@ -87,12 +107,12 @@ impl Backend for Hostile {
             _ => {}
         }
         let trap_on_call = config::get("call").and_then(|call| call.parse().ok());
-        Ok(Self { trap_on_call, ..Self::default() })
+        Ok(Self { documents: Faulty::start()?, told: Vec::new(), calls: 0, trap_on_call })
     }
 
     fn wait_for_init(&mut self, domain: &str, entity_name: &str, initial: bool) -> Result<(), Failure> {
         self.told.push(format!("{domain} {entity_name} {initial}"));
-        Ok(())
+        self.documents.init(domain, entity_name, initial)
     }
 
     fn read_value(&mut self, at: &Address) -> Result<Option<Vec<u8>>, Failure> {
@@ -101,56 +121,34 @@ impl Backend for Hostile {
         match at.entity_id.as_str() {
             "told" => Ok(Some(self.told.join("; ").into_bytes())),
             "huge" => Ok(Some(vec![b'x'; 32 << 20])),
-            _ => Ok(self.documents.get(&key(at)).cloned()),
+            _ => self.documents.read(at),
         }
     }
 
     fn write_value(&mut self, at: &Address, value: Vec<u8>, _: u64) -> Result<(), Failure> {
         self.count_call();
         misbehave(at)?;
-        self.documents.insert(key(at), value);
-        Ok(())
+        self.documents.write(at, value)
     }
 
     fn remove_value(&mut self, at: &Address) -> Result<bool, Failure> {
         self.count_call();
         misbehave(at)?;
-        Ok(self.documents.remove(&key(at)).is_some())
+        self.documents.remove(at)
     }
 
     fn keys(&mut self, domain: &str, entity_name: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        let page = |ids: Vec<String>, next: Option<&str>| Ok(Page { entity_ids: ids, next: next.map(str::to_owned) });
-        let number: u64 = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-        match entity_name {
-            "same-cursor" => page(vec![format!("{number:09}")], Some("0")),
-            "no-ids" => page(Vec::new(), Some(&(number + 1).to_string())),
-            // Goes on for ever, one id at a time.
-            "endless" => page(vec![format!("{number:09}")], Some(&(number + 1).to_string())),
-            "unordered" => page(vec!["b".to_owned(), "a".to_owned()], None),
-            "repeated" => page(vec!["a".to_owned()], cursor.is_none().then_some("a")),
-            "overfull" => page((0..=limit).map(|id| format!("{id:09}")).collect(), None),
-            "huge" => page(vec!["x".repeat(1 << 20); 40], None),
-            _ => {
-                let from = cursor.map(|cursor| (domain.to_owned(), entity_name.to_owned(), cursor.to_owned()));
-                let from = from.map_or(Unbounded, Excluded);
-                let mut rest = self.documents.range((from, Unbounded)).map(|(key, _)| key);
-                let mut ours = rest.by_ref().filter(|key| key.0 == domain && key.1 == entity_name);
-                let ids: Vec<String> = ours.by_ref().take(limit as usize).map(|key| key.2.clone()).collect();
-                let next = ours.next().and_then(|_| ids.last().cloned());
-                Ok(Page { entity_ids: ids, next })
-            }
+        match Self::odd_page(entity_name, cursor, limit) {
+            Some(page) => Ok(page),
+            None => self.documents.keys(domain, entity_name, cursor, limit),
         }
     }
 
     fn close(&mut self) -> Result<(), Failure> {
         logging::log(logging::Level::Info, "close", "closed");
         assert!(mode() != "close-trap", "in close");
-        Ok(())
+        self.documents.close()
     }
-}
-
-fn key(at: &Address) -> (String, String, String) {
-    (at.domain.clone(), at.entity_name.clone(), at.entity_id.clone())
 }
 
 export_backend!(Hostile);

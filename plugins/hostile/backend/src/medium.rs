@@ -1,0 +1,249 @@
+//! Where the documents are: in memory, in the folder `/data`, or with a server of the tests.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Domain, entity name and entity id.
+pub(crate) type Key = (String, String, String);
+
+pub(crate) trait Medium {
+    fn read(&mut self, key: &Key) -> io::Result<Option<Vec<u8>>>;
+    fn write(&mut self, key: &Key, value: &[u8]) -> io::Result<()>;
+    fn remove(&mut self, key: &Key) -> io::Result<bool>;
+    /// Ascending by bytes.
+    fn ids(&mut self, domain: &str, entity_name: &str) -> io::Result<Vec<String>>;
+}
+
+pub(crate) type Memory = BTreeMap<Key, Vec<u8>>;
+
+impl Medium for Memory {
+    fn read(&mut self, key: &Key) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.get(key).cloned())
+    }
+
+    fn write(&mut self, key: &Key, value: &[u8]) -> io::Result<()> {
+        self.insert(key.clone(), value.to_owned());
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &Key) -> io::Result<bool> {
+        Ok(BTreeMap::remove(self, key).is_some())
+    }
+
+    fn ids(&mut self, domain: &str, entity_name: &str) -> io::Result<Vec<String>> {
+        let from = (domain.to_owned(), entity_name.to_owned(), String::new());
+        let ours = self.range(from..).map(|(key, _)| key).take_while(|key| key.0 == domain && key.1 == entity_name);
+        Ok(ours.map(|key| key.2.clone()).collect())
+    }
+}
+
+/// A file a document, each part of its address in hexadecimal.
+pub(crate) struct Folder;
+
+const ROOT: &str = "/data";
+
+/// Bytes of a file's name.
+const NAME_MAX: usize = 255;
+
+impl Folder {
+    /// The file of a document.
+    pub(crate) fn file(key: &Key) -> PathBuf {
+        Self::folder(&key.0, &key.1).join(format!("d{}", hex(key.2.as_bytes())))
+    }
+
+    fn folder(domain: &str, entity_name: &str) -> PathBuf {
+        // No name may be empty.
+        Path::new(ROOT).join(format!("d{}", hex(domain.as_bytes()))).join(format!("d{}", hex(entity_name.as_bytes())))
+    }
+
+    fn check(key: &Key) -> io::Result<()> {
+        let longest = [&key.0, &key.1, &key.2].into_iter().map(String::len).max().unwrap_or_default();
+        if 2 * longest < NAME_MAX { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidFilename, "too long")) }
+    }
+}
+
+/// `None` for what is not there.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Only where the folder itself is there.
+            fs::metadata(ROOT)?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Medium for Folder {
+    fn read(&mut self, key: &Key) -> io::Result<Option<Vec<u8>>> {
+        Self::check(key)?;
+        found(fs::read(Self::file(key)))
+    }
+
+    fn write(&mut self, key: &Key, value: &[u8]) -> io::Result<()> {
+        Self::check(key)?;
+        let (file, folder) = (Self::file(key), Self::folder(&key.0, &key.1));
+        fs::create_dir_all(&folder)?;
+        let temporary = folder.join("temporary");
+        let mut writing = File::create(&temporary)?;
+        writing.write_all(value)?;
+        writing.sync_all()?;
+        fs::rename(temporary, file)
+    }
+
+    fn remove(&mut self, key: &Key) -> io::Result<bool> {
+        Self::check(key)?;
+        Ok(found(fs::remove_file(Self::file(key)))?.is_some())
+    }
+
+    fn ids(&mut self, domain: &str, entity_name: &str) -> io::Result<Vec<String>> {
+        let Some(entries) = found(fs::read_dir(Self::folder(domain, entity_name)))? else { return Ok(Vec::new()) };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            if let Some(id) = name.to_str().and_then(|name| name.strip_prefix('d')) {
+                ids.push(text(id)?);
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+/// A server of the tests: each request is a line of words, each word but the first in hexadecimal, and so is each answer.
+///
+/// ```text
+/// read D E I      -> some VALUE | none
+/// write D E I V   -> done
+/// remove D E I    -> done | none
+/// ids D E         -> some ID ID …
+/// ```
+pub(crate) struct Server {
+    address: String,
+    connection: Option<BufReader<TcpStream>>,
+    /// A connection that ended is not replaced.
+    pub(crate) gives_up: bool,
+    /// An answer that ends early is taken as it is.
+    pub(crate) credulous: bool,
+    /// How long it waits for an answer; `None`: as long as it may.
+    pub(crate) patience: Option<Duration>,
+}
+
+impl Server {
+    pub(crate) fn at(address: String) -> Self {
+        Self { address, connection: None, gives_up: false, credulous: false, patience: None }
+    }
+
+    pub(crate) fn connect(&mut self) -> io::Result<()> {
+        let connection = TcpStream::connect(&self.address)?;
+        connection.set_nodelay(true)?;
+        self.connection = Some(BufReader::new(connection));
+        Ok(())
+    }
+
+    /// Asks, on a fresh connection if the one there was has ended: every request may be repeated.
+    fn ask(&mut self, verb: &str, words: &[&[u8]]) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let mut request = verb.to_owned();
+        for word in words {
+            request.push(' ');
+            request.push_str(&hex(word));
+        }
+        request.push('\n');
+        let was_connected = self.connection.is_some();
+        match self.ask_once(request.as_bytes()) {
+            Err(_) if was_connected && !self.gives_up => self.ask_once(request.as_bytes()),
+            answer => answer,
+        }
+    }
+
+    fn ask_once(&mut self, request: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None if self.gives_up => return Err(io::Error::other("the connection ended")),
+            None => {
+                self.connect()?;
+                self.connection.take().expect("it was connected above")
+            }
+        };
+        connection.get_mut().write_all(request)?;
+        let mut answer = String::new();
+        self.wait(&mut connection, &mut answer)?;
+        if !answer.ends_with('\n') && !self.credulous {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended in an answer"));
+        }
+        if !self.gives_up || answer.ends_with('\n') {
+            self.connection = Some(connection);
+        }
+        let mut words = answer.trim_end_matches('\n').split(' ');
+        match words.next() {
+            Some("some" | "done") => words.map(bytes).collect::<io::Result<Vec<_>>>().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn wait(&self, connection: &mut BufReader<TcpStream>, answer: &mut String) -> io::Result<()> {
+        let Some(patience) = self.patience else {
+            return connection.read_line(answer).map(drop);
+        };
+        connection.get_mut().set_nonblocking(true)?;
+        let until = std::time::Instant::now() + patience;
+        let mut byte = [0];
+        while !answer.ends_with('\n') {
+            match connection.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => answer.push(char::from(byte[0])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if std::time::Instant::now() >= until {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        connection.get_mut().set_nonblocking(false)
+    }
+}
+
+impl Medium for Server {
+    fn read(&mut self, (domain, entity_name, id): &Key) -> io::Result<Option<Vec<u8>>> {
+        let answer = self.ask("read", &[domain.as_bytes(), entity_name.as_bytes(), id.as_bytes()])?;
+        Ok(answer.map(|words| words.into_iter().next().unwrap_or_default()))
+    }
+
+    fn write(&mut self, (domain, entity_name, id): &Key, value: &[u8]) -> io::Result<()> {
+        self.ask("write", &[domain.as_bytes(), entity_name.as_bytes(), id.as_bytes(), value]).map(drop)
+    }
+
+    fn remove(&mut self, (domain, entity_name, id): &Key) -> io::Result<bool> {
+        Ok(self.ask("remove", &[domain.as_bytes(), entity_name.as_bytes(), id.as_bytes()])?.is_some())
+    }
+
+    fn ids(&mut self, domain: &str, entity_name: &str) -> io::Result<Vec<String>> {
+        let ids = self.ask("ids", &[domain.as_bytes(), entity_name.as_bytes()])?.unwrap_or_default();
+        ids.into_iter().map(|id| String::from_utf8(id).map_err(io::Error::other)).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from);
+    bytes.iter().flat_map(digits).collect()
+}
+
+fn bytes(hex: &str) -> io::Result<Vec<u8>> {
+    let pair = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes = hex.as_bytes().chunks(2).map(pair).collect::<Option<_>>();
+    bytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not hexadecimal"))
+}
+
+fn text(hex: &str) -> io::Result<String> {
+    String::from_utf8(bytes(hex)?).map_err(io::Error::other)
+}
