@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod features;
 mod guests;
+mod kit;
 mod report;
 #[cfg(unix)]
 mod report_page;

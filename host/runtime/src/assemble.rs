@@ -356,26 +356,36 @@ impl<'a, 's> Opener<'a, 's> {
         plugin: &StorePlugin,
         over: Option<Arc<dyn Store>>,
     ) -> Result<PluginStore, AssembleError> {
-        let StorePlugin { plugin, settings, secrets, network, directories, over: _ } = plugin;
-        let secret = |(secret, source): (&String, &SecretSource)| {
-            let found = read_secret(source, self.variable).map_err(|reason| AssembleError::Secret {
-                store: name.to_owned(),
-                secret: secret.clone(),
-                reason,
-            })?;
-            Ok((secret.clone(), Secret::from(found)))
-        };
-        let binding = StoreBinding {
-            name: name.to_owned(),
-            settings: settings.clone(),
-            secrets: secrets.iter().map(secret).collect::<Result<_, AssembleError>>()?,
-            network: network.clone(),
-            directories: directories.clone(),
-            over,
-        };
-        let file = (self.resolve)(plugin)?;
+        let binding = store_binding(name, plugin, over, self.variable)?;
+        let file = (self.resolve)(&plugin.plugin)?;
         Ok(PluginStore::start(self.sandbox, &file, binding).await?)
     }
+}
+
+/// What the plugin called `name` is bound with, with the secrets themselves.
+pub(crate) fn store_binding(
+    name: &str,
+    plugin: &StorePlugin,
+    over: Option<Arc<dyn Store>>,
+    variable: &Variable<'_>,
+) -> Result<StoreBinding, AssembleError> {
+    let StorePlugin { plugin: _, settings, secrets, network, directories, over: _ } = plugin;
+    let secret = |(secret, source): (&String, &SecretSource)| {
+        let found = read_secret(source, variable).map_err(|reason| AssembleError::Secret {
+            store: name.to_owned(),
+            secret: secret.clone(),
+            reason,
+        })?;
+        Ok((secret.clone(), Secret::from(found)))
+    };
+    Ok(StoreBinding {
+        name: name.to_owned(),
+        settings: settings.clone(),
+        secrets: secrets.iter().map(secret).collect::<Result<_, AssembleError>>()?,
+        network: network.clone(),
+        directories: directories.clone(),
+        over,
+    })
 }
 
 /// A secret, without the line end editors put at the end of a file.

@@ -8,6 +8,7 @@ pub mod candles;
 pub mod config;
 mod digest;
 pub mod feed;
+pub mod kit;
 pub mod market;
 pub mod plugin;
 pub mod plugin_source;

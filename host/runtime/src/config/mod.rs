@@ -11,6 +11,7 @@ mod candles;
 mod engine;
 mod error;
 mod frame;
+mod kit;
 mod limits;
 mod live;
 mod persistence;
@@ -42,6 +43,7 @@ use crate::{plugin::Limits, run::Frame};
 pub use self::{
     candles::{CandleSource, Candles},
     error::{ConfigError, ConfigProblem},
+    kit::KitFile,
     live::{Feed, Live, is_base_url},
     persistence::{Persistence, SecretSource, StoreChoice, StorePlugin},
     risk::RiskProfile,

@@ -155,21 +155,27 @@ pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
         read_store(section, &format!("stores.{name}"))
     });
     for (name, store) in &stores {
-        if let Some(problem) = store.over.as_ref().and_then(|over| wrong_over(name, over, &stores)) {
+        if let Some(problem) = store.over.as_ref().and_then(|over| over_problem(name, over, &stores)) {
             root.report(offsets[name], format!("[stores.{name}] over {problem}"));
         }
     }
     stores
 }
 
-/// Reads what binds a plugin. `path`: the section's keys.
-pub(super) fn read_store(section: &Section<'_>, path: &str) -> StorePlugin {
+/// Reads a plugin and what binds it. `path`: the section's keys.
+fn read_store(section: &Section<'_>, path: &str) -> StorePlugin {
+    let plugin = section.plugin("plugin").unwrap_or_default();
+    StorePlugin { plugin, ..read_binding(section, &format!("{path}.secrets")) }
+}
+
+/// Reads what binds a plugin that is named elsewhere. `secrets`: the keys of its secrets.
+pub(super) fn read_binding(section: &Section<'_>, secrets: &str) -> StorePlugin {
     let settings = section.named_values::<Setting>("settings", "{ }");
     StorePlugin {
-        plugin: section.plugin("plugin").unwrap_or_default(),
+        plugin: PathBuf::new(),
         settings: settings.into_iter().map(|(name, Item { value: Setting(text), .. })| (name, text)).collect(),
         secrets: section
-            .named_sections("secrets", &format!("[{path}.secrets]"), |secret, _| read_secret(secret))
+            .named_sections("secrets", &format!("[{secrets}]"), |secret, _| read_secret(secret))
             .into_iter()
             .filter_map(|(name, source)| Some((name, source?)))
             .collect(),
@@ -200,7 +206,7 @@ fn read_directories(section: &Section<'_>) -> BTreeMap<String, PathBuf> {
 }
 
 /// What is wrong with the store `name` wraps.
-fn wrong_over(name: &str, over: &StoreChoice, stores: &BTreeMap<String, StorePlugin>) -> Option<String> {
+pub(super) fn over_problem(name: &str, over: &StoreChoice, stores: &BTreeMap<String, StorePlugin>) -> Option<String> {
     let mut seen = BTreeSet::from([name]);
     let mut next = over;
     while let StoreChoice::Plugin(inner) = next {

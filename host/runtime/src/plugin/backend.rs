@@ -29,6 +29,7 @@ use super::{
     http::Http,
     limits::{LISTING_PAGE, LISTING_PAGES},
     network::{Endpoint, Network},
+    probe::Probe,
     secret::{Secret, hide},
     text::message,
 };
@@ -83,14 +84,25 @@ impl PluginStore {
     /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start, or when a
     /// directory is in use.
     pub async fn start(sandbox: &Sandbox, path: &Path, binding: StoreBinding) -> Result<Self, PluginError> {
-        Self::start_with(sandbox, path, binding, Supervision::On).await
+        Self::start_with(sandbox, path, binding, Supervision::On, None).await
     }
 
-    pub(crate) async fn start_with(
+    /// Starts one instance with a probe in it, which nobody restarts and whose calls nobody repeats.
+    pub(crate) async fn start_probed(
+        sandbox: &Sandbox,
+        path: &Path,
+        binding: StoreBinding,
+        probe: Arc<Probe>,
+    ) -> Result<Self, PluginError> {
+        Self::start_with(sandbox, path, binding, Supervision::Off, Some(probe)).await
+    }
+
+    async fn start_with(
         sandbox: &Sandbox,
         path: &Path,
         binding: StoreBinding,
         supervision: Supervision,
+        probe: Option<Arc<Probe>>,
     ) -> Result<Self, PluginError> {
         let StoreBinding { name, settings, secrets, network, directories, over } = binding;
         let locks = directories.values().map(|directory| lock(&name, directory)).collect::<Result<_, _>>()?;
@@ -103,6 +115,7 @@ impl PluginStore {
             network,
             directories,
             over: over.clone(),
+            probe,
             ..Grant::default()
         };
         // A wrapper waits for what it wraps.
@@ -124,6 +137,7 @@ impl PluginStore {
                 function,
                 code: message(&failure.code),
                 message: hide(message(&failure.message), &secrets),
+                retryable: failure.retryable,
             },
             Failed::Broke(function, breakdown) => PluginError::Broke { plugin: name.clone(), function, breakdown },
         })?;

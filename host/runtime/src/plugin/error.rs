@@ -56,6 +56,8 @@ pub enum PluginError {
         code: String,
         /// The plugin's own words.
         message: String,
+        /// Whether the same may succeed later.
+        retryable: bool,
     },
     /// The plugin broke down.
     #[error("plugin {plugin}: {function}: {breakdown}")]

@@ -17,6 +17,7 @@ use super::{
     http::{Hooks, Http},
     limits::{FUEL_PER_CANDLE, ID_BYTES, LOG_LINE_BYTES, LOG_PART_BYTES, Limits, RESOURCES},
     network::Network,
+    probe::Probe,
     secret::{Secrets, hide},
     text::printable,
     wasi::{self, Dice, Now},
@@ -45,6 +46,8 @@ pub(crate) struct Grant {
     pub(crate) directories: BTreeMap<String, PathBuf>,
     /// The store it wraps.
     pub(crate) over: Option<Arc<dyn Store>>,
+    /// What looks at it from inside.
+    pub(crate) probe: Option<Arc<Probe>>,
     /// Candles, and the symbol whose candles `next-candle` walks.
     pub(crate) market: Market,
     /// See `market`.
@@ -184,6 +187,9 @@ impl WasiHttpView for Host {
 impl logging::Host for Host {
     fn log(&mut self, level: logging::Level, target: String, message: String) -> wasmtime::Result<()> {
         self.spend(target.len() + message.len())?;
+        if let Some(probe) = &self.grant.probe {
+            probe.hear(format!("{target}: {message}"));
+        }
         let Some(left) = self.log_lines_left.checked_sub(1) else {
             self.log_lines_dropped += 1;
             return Ok(());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolConcurrencyLimitError, PoolingAllocationConfig,
+    CallHook, Config, Engine, InstanceAllocationStrategy, PoolConcurrencyLimitError, PoolingAllocationConfig,
     component::{Component, Linker},
 };
 
@@ -91,6 +91,12 @@ impl Sandbox {
         let mut store = wasmtime::Store::new(&self.engine, host);
         store.limiter(|host| host.growth_limiter());
         store.set_hostcall_fuel(hostcall_bytes);
+        if let Some(probe) = store.data().grant().probe.clone() {
+            store.call_hook(move |_, hook| match hook {
+                CallHook::CallingHost => probe.called(),
+                CallHook::CallingWasm | CallHook::ReturningFromWasm | CallHook::ReturningFromHost => Ok(()),
+            });
+        }
         match self.mode {
             Mode::Deterministic => store.set_fuel(self.limits.fuel_per_call).map_err(set_up)?,
             Mode::Live => store.epoch_deadline_async_yield_and_update(1),

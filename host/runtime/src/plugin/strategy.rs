@@ -98,6 +98,7 @@ impl StrategyPlugin {
                     printable(&descriptor.interval, ID_BYTES),
                     Interval::SIGNAL.join(", ")
                 ),
+                retryable: false,
             });
         };
         Ok(StrategyInstance { plugin: self.clone(), session, interval, running: Some(running), retired: false })
@@ -143,6 +144,7 @@ impl StrategyPlugin {
             function: "init",
             code: message(&failure.code),
             message: message(&failure.message),
+            retryable: false,
         })?;
         Ok((descriptor, Running { store, get_signal }))
     }

@@ -23,7 +23,8 @@ impl Backend for Memory {
             name: "memory".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "memory of the plugin, lost when it stops".to_owned(),
-            features: Vec::new(),
+            // Nothing outlives the instance.
+            features: vec!["volatile".to_owned()],
             max_value_bytes: 1 << 20,
         }
     }

@@ -14,6 +14,7 @@ use super::super::{
     error::Breakdown,
     host::{Grant, Host},
     limits::STORE_HOSTCALL_BYTES,
+    probe::Descriptor,
     text::one_line,
 };
 
@@ -104,6 +105,10 @@ impl Blueprint {
                 Box::pin(async move { guest.call_describe(store).await.map(Ok) })
             })
             .await?;
+        if let Some(probe) = &self.grant.probe {
+            let wit::Descriptor { name, version, summary, features, max_value_bytes } = descriptor.clone();
+            probe.described(Descriptor { name, version, summary, features, max_value_bytes });
+        }
         self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.call_start(store))).await?;
         Ok((descriptor, running))
     }
@@ -122,7 +127,12 @@ impl Blueprint {
         match tokio::time::timeout_at(deadline, call).await {
             Err(_) => Err(Failed::Broke(function, self.time.exceeded())),
             Ok(Err(error)) => Err(Failed::Broke(function, self.sandbox.breakdown(store, &error))),
-            Ok(Ok(Err(failure))) => Err(Failed::Refused(function, failure)),
+            Ok(Ok(Err(failure))) => {
+                if let Some(probe) = &self.grant.probe {
+                    probe.hear(format!("{}: {}", failure.code, failure.message));
+                }
+                Err(Failed::Refused(function, failure))
+            }
             Ok(Ok(Ok(value))) => Ok(value),
         }
     }

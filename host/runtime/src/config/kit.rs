@@ -1,0 +1,74 @@
+//! `kit.toml`: what the conformance kit binds the plugin with that it tests.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use sigbox_engine::Settings;
+
+use super::{
+    ConfigError, StoreChoice, StorePlugin, limits,
+    persistence::{over_problem, read_binding, read_stores},
+    reader::{Reader, Section},
+};
+use crate::plugin::Limits;
+
+/// One binding: the keys of a `[stores.NAME]` section, at the top of the file.
+///
+/// A wrapper's `over` is `"memory"` or one of the `[stores.NAME]` the file may have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KitFile {
+    /// The binding. Its plugin is the one that is tested.
+    pub binding: StorePlugin,
+    /// The stores a wrapper can be over.
+    pub stores: BTreeMap<String, StorePlugin>,
+    /// What the plugin may use.
+    pub limits: Limits,
+    /// Where compiled plugins are kept, if the file says so.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl KitFile {
+    /// Reads `file`, which binds `plugin`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or says something that cannot be.
+    pub fn load(file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
+        let file = file.as_ref();
+        let text = fs::read_to_string(file).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::NotFound(file.to_owned()),
+            _ => ConfigError::Read { file: file.to_owned(), source },
+        })?;
+        Self::parse(&text, file, plugin)
+    }
+
+    /// Reads `text` as if it were in `file`, which messages name and to whose folder paths are relative.
+    ///
+    /// # Errors
+    /// As [`KitFile::load`], without the reading.
+    pub fn parse(text: &str, file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
+        let reader = Reader::new(text, file.as_ref());
+        let read = reader.read(|root| Self::read(root, plugin));
+        let problems = reader.into_problems();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    fn read(root: &Section<'_>, plugin: &Path) -> Self {
+        let binding = StorePlugin { plugin: plugin.to_owned(), ..read_binding(root, "secrets") };
+        let stores = read_stores(root);
+        let chosen = [binding.over.as_ref()].into_iter().chain(stores.values().map(|store| store.over.as_ref()));
+        if chosen.flatten().any(|over| *over == StoreChoice::File) {
+            root.report(root.offset_of("over"), "over must not be \"file\": the kit has no data directory".to_owned());
+        }
+        if let Some(problem) = binding.over.as_ref().and_then(|over| over_problem("", over, &stores)) {
+            root.report(root.offset_of("over"), format!("over {problem}"));
+        }
+        let (limits, cache_dir) = limits::read(root, &Settings::default());
+        Self { binding, stores, limits, cache_dir }
+    }
+}

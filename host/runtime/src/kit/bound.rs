@@ -1,0 +1,52 @@
+//! From a `kit.toml` to a subject.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::ComponentSubject;
+use crate::{
+    assemble::{AssembleError, Resolve, Variable, store_binding},
+    config::{KitFile, StoreChoice, StorePlugin},
+    plugin::{PluginStore, Sandbox, StoreBinding},
+    store::{MemoryStore, Store},
+};
+
+/// The name of the plugin that is tested, in its log lines and errors.
+const TESTED: &str = "tested";
+
+/// Binds the plugin that `file` names as it says. `sandbox` is a live one; `variable` reads a variable of the
+/// environment, for secrets.
+///
+/// # Errors
+/// When a secret cannot be read, a plugin cannot be built, or what a wrapper is over cannot start.
+pub async fn bind(
+    file: &KitFile,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
+) -> Result<ComponentSubject, AssembleError> {
+    let binding = binding(TESTED, &file.binding, file, sandbox, resolve, variable).await?;
+    let component: PathBuf = resolve(&file.binding.plugin)?;
+    Ok(ComponentSubject::new(sandbox.clone(), component, binding))
+}
+
+async fn binding(
+    name: &str,
+    plugin: &StorePlugin,
+    file: &KitFile,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
+) -> Result<StoreBinding, AssembleError> {
+    let over: Option<Arc<dyn Store>> = match &plugin.over {
+        None => None,
+        Some(StoreChoice::Memory) => Some(Arc::new(MemoryStore::new())),
+        Some(other) => {
+            // The file has no circles, and no store of files.
+            let name = other.name();
+            let plugin = file.stores.get(name).ok_or_else(|| AssembleError::NoStore(name.to_owned()))?;
+            let binding = Box::pin(binding(name, plugin, file, sandbox, resolve, variable)).await?;
+            Some(Arc::new(PluginStore::start(sandbox, &resolve(&plugin.plugin)?, binding).await?))
+        }
+    };
+    store_binding(name, plugin, over, variable)
+}

@@ -1,0 +1,5 @@
+//! The conformance kit.
+
+mod document_server;
+mod faults;
+mod world;
