@@ -18,6 +18,7 @@ Exit codes:
   3    a plugin cannot be built, loaded or started
   4    candles are missing or wrong, or the feed failed
   5    stored state cannot be read, written or trusted
+  6    a plugin failed a test
   130  a sweep or a fetch was interrupted; the same command goes on
 
 Environment:
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Get, check and convert candle files.
     Candles(Candles),
+    /// Put a persistence plugin to the test.
+    Plugin(Plugin),
 }
 
 #[derive(Debug, Arguments)]
@@ -276,6 +279,40 @@ pub(crate) struct CandlesConvert {
     /// Replace OUT if it exists.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Plugin {
+    #[command(subcommand)]
+    pub(crate) command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Run the conformance kit: what every persistence plugin must do, case by case.
+    ///
+    /// It writes under names nobody else uses and removes them, so it can be run against a server that holds other
+    /// documents.
+    Test(PluginTest),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct PluginTest {
+    /// A .wasm file, or a folder with its source.
+    #[arg(value_name = "PLUGIN", required_unless_present = "list")]
+    pub(crate) plugin: Option<PathBuf>,
+    /// What it is bound with: the keys of a [stores.NAME] section, at the top of the file, without plugin. Default: nothing.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Run only the cases with NAME in their names; can be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Where the results are written as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Show the cases and run none.
+    #[arg(long, conflicts_with_all = ["plugin", "config", "junit"])]
+    pub(crate) list: bool,
 }
 
 fn minute(text: &str) -> Result<i64, &'static str> {

@@ -15,13 +15,14 @@ use sigbox::{
 };
 use sigbox_report::LedgerError;
 
-use crate::{candles::Problems, record::RecordError};
+use crate::{candles::Problems, plugin::Failed, record::RecordError};
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
 const PLUGIN: u8 = 3;
 const CANDLES: u8 = 4;
 const STATE: u8 = 5;
+const FAILED: u8 = 6;
 /// What shells say of a command that ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -77,6 +78,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         || error.is::<RecordError>()
     {
         return Some(STATE);
+    }
+    if error.is::<Failed>() {
+        return Some(FAILED);
     }
     if error.is::<FetchFileError>() || error.is::<Problems>() {
         return Some(CANDLES);

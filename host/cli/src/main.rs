@@ -11,6 +11,7 @@ mod exit;
 mod init;
 mod interrupts;
 mod live;
+mod plugin;
 mod plugins;
 mod record;
 mod report;
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let quiet = match args.command {
         Command::Live(_) => "info",
+        // What goes wrong there is what is looked for.
+        Command::Plugin(_) => "error",
         Command::Backtest(_)
         | Command::Walk(_)
         | Command::Report(_)
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::State(command) => state::run(&command),
         Command::Init(command) => init::run(&command),
         Command::Candles(command) => candles::run(&command),
+        Command::Plugin(command) => plugin::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

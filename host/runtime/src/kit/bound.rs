@@ -1,6 +1,6 @@
 //! From a `kit.toml` to a subject.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use super::ComponentSubject;
 use crate::{
@@ -17,7 +17,7 @@ const TESTED: &str = "tested";
 /// environment, for secrets.
 ///
 /// # Errors
-/// When a secret cannot be read, a plugin cannot be built, or what a wrapper is over cannot start.
+/// When a secret cannot be read, a plugin cannot be built or is no backend, or what a wrapper is over cannot start.
 pub async fn bind(
     file: &KitFile,
     sandbox: &Sandbox,
@@ -25,7 +25,8 @@ pub async fn bind(
     variable: &Variable<'_>,
 ) -> Result<ComponentSubject, AssembleError> {
     let binding = binding(TESTED, &file.binding, file, sandbox, resolve, variable).await?;
-    let component: PathBuf = resolve(&file.binding.plugin)?;
+    let component = resolve(&file.binding.plugin)?;
+    PluginStore::check(sandbox, &component, binding.over.clone())?;
     Ok(ComponentSubject::new(sandbox.clone(), component, binding))
 }
 

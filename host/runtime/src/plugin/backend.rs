@@ -40,6 +40,9 @@ use crate::{
 
 use supervisor::Supervision;
 
+/// The setting that says how long a call may take.
+const STORE_TIMEOUT: &str = "[limits] store-timeout-ms";
+
 /// What a persistence plugin is bound with. What is not here it does not have.
 #[derive(Clone, Default)]
 pub struct StoreBinding {
@@ -87,6 +90,12 @@ impl PluginStore {
         Self::start_with(sandbox, path, binding, Supervision::On, None).await
     }
 
+    /// Checks that the component at `path` is a backend, and a wrapper if there is something to wrap.
+    pub(crate) fn check(sandbox: &Sandbox, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
+        let time = TimeLimit { limit: sandbox.limits().store_timeout, setting: STORE_TIMEOUT };
+        Blueprint::new(sandbox, path, Grant { over, ..Grant::default() }, time).map(drop)
+    }
+
     /// Starts one instance with a probe in it, which nobody restarts and whose calls nobody repeats.
     pub(crate) async fn start_probed(
         sandbox: &Sandbox,
@@ -120,7 +129,7 @@ impl PluginStore {
         };
         // A wrapper waits for what it wraps.
         let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
-        let time = TimeLimit { limit, setting: "[limits] store-timeout-ms" };
+        let time = TimeLimit { limit, setting: STORE_TIMEOUT };
         let blueprint = Blueprint::new(sandbox, path, grant, time)?;
         let incidents = Arc::new(Incidents::default());
         let secrets = Arc::clone(&blueprint.grant().secrets);

@@ -1,0 +1,159 @@
+//! `sigbox plugin`.
+
+use std::{fmt, fs::File, io::IsTerminal as _, path::Path, time::Duration};
+
+use anyhow::Context as _;
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::{ProgressBar, ProgressStyle};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use sigbox::{
+    config::KitFile,
+    kit::{self, Case, CaseReport, Report, Verdict},
+    plugin::Mode,
+};
+
+use crate::{
+    args::{self, PluginCommand},
+    exit::Usage,
+    plugins,
+};
+
+pub(crate) fn run(command: &args::Plugin) -> anyhow::Result<()> {
+    match &command.command {
+        PluginCommand::Test(command) if command.list => {
+            println!("{}", list(chosen(&command.only)?));
+            Ok(())
+        }
+        PluginCommand::Test(command) => test(command),
+    }
+}
+
+/// A plugin did not do what it must.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    failed: usize,
+    of: usize,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failed {
+            0 => f.write_str("no case could be run"),
+            failed => write!(f, "{failed} of {} cases failed", self.of),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// The cases whose names have one of `parts` in them; without any, all.
+fn chosen(parts: &[String]) -> Result<Vec<&'static Case>, Usage> {
+    let unknown = parts.iter().find(|part| !kit::cases().any(|case| case.name.contains(part.as_str())));
+    if let Some(part) = unknown {
+        return Err(Usage(format!("no case has {part:?} in its name; --list shows them all")));
+    }
+    let is_chosen = |case: &&Case| parts.is_empty() || parts.iter().any(|part| case.name.contains(part.as_str()));
+    Ok(kit::cases().filter(is_chosen).collect())
+}
+
+fn test(command: &args::PluginTest) -> anyhow::Result<()> {
+    let cases = chosen(&command.only)?;
+    // Without --list there is one.
+    let plugin = command.plugin.as_deref().unwrap_or(Path::new(""));
+    let file = match &command.config {
+        Some(config) => KitFile::load(config, plugin)?,
+        None => KitFile::parse("", "", plugin)?,
+    };
+    let sandbox = plugins::sandbox(Mode::Live, &file.limits, file.cache_dir.as_ref())?;
+    let report = tokio::runtime::Runtime::new()?.block_on(async {
+        let subject = kit::bind(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
+        let progress = progress(cases.len());
+        let report = kit::run_cases(&subject, cases, |done| {
+            progress.inc(1);
+            progress.set_message(done.case.name);
+        });
+        let report = report.await;
+        progress.finish_and_clear();
+        anyhow::Ok(report)
+    })?;
+    println!("{}\n{}", report.subject, table(&report));
+    let (passed, failed, not_run) = (report.passed(), report.failures().len(), report.not_run().len());
+    println!("{passed} passed, {failed} failed, {not_run} not run");
+    for left in &report.left_behind {
+        eprintln!("warning: could not be removed: {left}");
+    }
+    if let Some(path) = &command.junit {
+        write_junit(&report, path).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    if failed > 0 || passed == 0 {
+        return Err(Failed { failed, of: passed + failed }.into());
+    }
+    Ok(())
+}
+
+fn progress(cases: usize) -> ProgressBar {
+    let bar = ProgressBar::new(cases as u64);
+    bar.set_style(
+        ProgressStyle::with_template("{spinner} {pos} of {len} cases: {msg}").expect("the template is valid"),
+    );
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Columns of a table that nobody's terminal shows.
+const COLUMNS: u16 = 120;
+
+/// Characters of a reason in the table; JUnit has it whole.
+const REASON_CHARACTERS: usize = 400;
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if !std::io::stdout().is_terminal() {
+        table.set_width(COLUMNS);
+    }
+    table
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = new_table();
+    table.set_header(["about", "case", "result", "reason"]);
+    for CaseReport { case, verdict, .. } in &report.cases {
+        let reason = verdict.reason();
+        let mut shown: String = reason.chars().take(REASON_CHARACTERS).collect();
+        if shown.len() < reason.len() {
+            shown.push('…');
+        }
+        table.add_row([case.group.name(), case.name, verdict.name(), &shown]);
+    }
+    table
+}
+
+fn list(cases: Vec<&Case>) -> Table {
+    let mut table = new_table();
+    table.set_header(["about", "case", "what it proves", "what it needs"]);
+    for case in cases {
+        table.add_row([case.group.name(), case.name, case.proves, case.needs.name()]);
+    }
+    table
+}
+
+fn write_junit(report: &Report, path: &Path) -> anyhow::Result<()> {
+    let mut suite = TestSuite::new(&*report.subject);
+    for CaseReport { case, verdict, took } in &report.cases {
+        let mut status = match verdict {
+            Verdict::Passed(_) => TestCaseStatus::success(),
+            Verdict::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Verdict::NotRun(_) => TestCaseStatus::skipped(),
+        };
+        if !matches!(verdict, Verdict::Passed(_)) {
+            status.set_message(verdict.reason());
+        }
+        let mut test = TestCase::new(case.name, status);
+        test.set_classname(format!("sigbox.persistence.{}", case.group.name())).set_time(*took);
+        suite.add_test_case(test);
+    }
+    let mut junit = quick_junit::Report::new("sigbox plugin test");
+    junit.add_test_suite(suite);
+    Ok(junit.serialize(File::create(path)?)?)
+}
