@@ -6,3 +6,7 @@ mod durable;
 mod encrypt;
 mod killed;
 mod redb;
+#[cfg(unix)]
+mod s3;
+#[cfg(unix)]
+mod served;

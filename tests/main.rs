@@ -12,6 +12,8 @@ mod report;
 #[cfg(unix)]
 mod report_page;
 #[cfg(unix)]
+mod servers;
+#[cfg(unix)]
 mod signals;
 mod simulation;
 mod support;

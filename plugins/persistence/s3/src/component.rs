@@ -1,0 +1,78 @@
+//! The component: the contract over [`Documents`].
+
+use sigbox_sdk::{
+    export_backend,
+    persistence::{
+        Address, Backend, Descriptor, Failure, Page, config,
+        logging::{Level, log},
+        secrets,
+    },
+};
+
+use crate::{bucket::Bucket, documents::Documents, key, outgoing::Outgoing, settings::Settings};
+
+/// The largest document, in bytes. S3 itself takes 5 GiB at once, but a document is copied a few times inside the
+/// sandbox, on its way out, and has to be there within seconds.
+const VALUE_BYTES_MAX: u64 = 4 << 20;
+
+struct S3 {
+    prefix: String,
+    documents: Documents<Outgoing>,
+}
+
+impl S3 {
+    fn key(&self, at: &Address) -> Result<String, Failure> {
+        key::document(&key::entity(&self.prefix, &at.domain, &at.entity_name)?, &at.entity_id)
+    }
+}
+
+impl Backend for S3 {
+    fn describe() -> Descriptor {
+        Descriptor {
+            name: "s3".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: settings().map_or_else(|_| "not configured".to_owned(), |settings| settings.to_string()),
+            features: Vec::new(),
+            max_value_bytes: VALUE_BYTES_MAX,
+        }
+    }
+
+    fn start() -> Result<Self, Failure> {
+        let settings = settings().map_err(|message| Failure::give_up("other", message))?;
+        let (prefix, host) = (settings.prefix.clone(), settings.host());
+        let (documents, as_wished) = Documents::open(Bucket::new(settings, Outgoing))?;
+        if !as_wished {
+            let message = format!(
+                "{host} does not heed If-Match and If-None-Match: if a second sigbox writes here, neither notices"
+            );
+            log(Level::Warn, "s3", &message);
+        }
+        Ok(Self { prefix, documents })
+    }
+
+    fn read_value(&mut self, at: &Address) -> Result<Option<Vec<u8>>, Failure> {
+        self.documents.read(&self.key(at)?)
+    }
+
+    fn has_value(&mut self, at: &Address) -> Result<bool, Failure> {
+        self.documents.has(&self.key(at)?)
+    }
+
+    fn write_value(&mut self, at: &Address, value: Vec<u8>, _: u64) -> Result<(), Failure> {
+        self.documents.write(&self.key(at)?, &value)
+    }
+
+    fn remove_value(&mut self, at: &Address) -> Result<bool, Failure> {
+        self.documents.remove(&self.key(at)?)
+    }
+
+    fn keys(&mut self, domain: &str, entity_name: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        self.documents.ids(&key::entity(&self.prefix, domain, entity_name)?, cursor, limit)
+    }
+}
+
+fn settings() -> Result<Settings, String> {
+    Settings::read(&config::all(), secrets::get)
+}
+
+export_backend!(S3);
