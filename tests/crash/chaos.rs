@@ -117,8 +117,8 @@ fn strategies_that_share_a_limit_of_positions_survive_kills() {
     survives_kills(&configuration);
 }
 
-#[test]
-fn limit_orders_survive_kills() {
+/// One strategy with a limit order every two hours.
+pub(super) fn limit_orders() -> Configuration {
     // A proposal every two hours, with the limit below or above the price: some are filled, some run out.
     let candles = sigbox::candles::generate(&recipe(5, 6)).unwrap();
     let signals: Vec<String> = (1..70)
@@ -138,10 +138,15 @@ fn limit_orders_survive_kills() {
         })
         .collect();
     let settings = format!("risk = [\"shared\"]\nsettings = {{ signals = [{}] }}", signals.join(", "));
-    let configuration = Configuration::new()
+    Configuration::new()
         .generated("BTCUSDT", 5, 6)
         .strategy("scripted", &plugin("strategies/scripted"), &["BTCUSDT"], &settings)
-        .section("[[risk]]\nname = \"shared\"\nrules = [{ max-active = 1 }]");
+        .section("[[risk]]\nname = \"shared\"\nrules = [{ max-active = 1 }]")
+}
+
+#[test]
+fn limit_orders_survive_kills() {
+    let configuration = limit_orders();
     let events = undisturbed(&configuration).live_events();
     let (scheduled, cancelled) = (events.of("scheduled").len(), events.of("cancelled").len());
     assert!(scheduled > cancelled && cancelled > 3, "{scheduled} orders, {cancelled} of them cancelled");
