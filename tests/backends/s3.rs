@@ -1,5 +1,6 @@
 //! The S3 store against s3s-fs.
 
+mod cost;
 mod relay;
 
 use std::fs;
