@@ -131,8 +131,6 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const BITCOIN: At<'_> = ("signal", "BTCUSDT_a", "BTCUSDT");
