@@ -209,5 +209,5 @@ fn stores_are_shown_with_what_they_keep_and_whether_they_answer() {
     fs::remove_dir_all(workplace.path("positions")).unwrap();
     workplace.write("positions", "a file");
     let stores: Value = serde_json::from_str(&workplace.succeed(&["state", "stores", "--json"]).stdout).unwrap();
-    assert!(stores[0]["error"].as_str().unwrap().contains("cannot be made"), "{stores}");
+    assert!(stores[0]["error"].as_str().unwrap().contains("Not a directory"), "{stores}");
 }
