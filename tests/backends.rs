@@ -4,8 +4,16 @@ mod binding;
 mod directory;
 mod durable;
 mod encrypt;
+#[cfg(unix)]
+mod guide;
 mod killed;
+#[cfg(unix)]
+mod measured;
+#[cfg(unix)]
+mod postgres;
 mod redb;
+#[cfg(unix)]
+mod redis;
 #[cfg(unix)]
 mod s3;
 #[cfg(unix)]

@@ -5,6 +5,8 @@
 
 pub(crate) mod chaos;
 mod every_step;
+#[cfg(unix)]
+mod four_backends;
 mod left_behind;
 mod restored;
 mod store_failure;

@@ -1,6 +1,14 @@
 //! Real servers, one of its own for each test that needs one.
 
+mod authority;
+mod postgres;
 mod process;
+mod redis;
 mod s3;
 
-pub(crate) use self::s3::S3;
+pub(crate) use self::{
+    authority::Authority,
+    postgres::{Postgres, PostgresSetup},
+    redis::{Redis, RedisSetup},
+    s3::S3,
+};

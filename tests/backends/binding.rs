@@ -14,9 +14,20 @@ pub(super) const DATA: &str = "/data";
 
 /// The plugin `plugins/persistence/{name}`, bound.
 pub(super) async fn start(name: &str, binding: StoreBinding) -> Result<PluginStore, PluginError> {
+    PluginStore::start(&sandbox(Limits::default()), &plugin(&format!("persistence/{name}")), binding).await
+}
+
+/// The same as a subject of the kit, which waits for calls that hang.
+#[cfg(unix)]
+pub(super) fn subject(name: &str, binding: StoreBinding) -> sigbox::kit::ComponentSubject {
+    let limits = Limits { store_timeout: std::time::Duration::from_secs(2), ..Limits::default() };
+    sigbox::kit::ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding)
+}
+
+/// Compiled code is kept, so that each component is compiled once and not once a test.
+fn sandbox(limits: Limits) -> Sandbox {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backends-cache");
-    let sandbox = Sandbox::new(Mode::Live, Limits::default(), Some(cache)).expect("this machine runs WebAssembly");
-    PluginStore::start(&sandbox, &plugin(&format!("persistence/{name}")), binding).await
+    Sandbox::new(Mode::Live, limits, Some(cache)).expect("this machine runs WebAssembly")
 }
 
 /// The same, granted a folder and nothing else.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigbox::{
+    kit::{self, Verdict},
     plugin::{PluginError, PluginStore, Secret, StoreBinding},
     store::{Address, Store, StoreError},
 };
@@ -38,18 +39,21 @@ impl Bound {
         self
     }
 
-    pub(super) async fn try_start(&self) -> Result<PluginStore, PluginError> {
+    fn binding(&self) -> StoreBinding {
         let texts = |texts: &BTreeMap<&'static str, String>| -> Vec<(String, String)> {
             texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()
         };
-        let binding = StoreBinding {
+        StoreBinding {
             name: "rows".to_owned(),
             settings: texts(&self.settings).into_iter().collect(),
             secrets: texts(&self.secrets).into_iter().map(|(name, text)| (name, Secret::from(text))).collect(),
             network: self.network.iter().map(|endpoint| endpoint.parse().expect("it is HOST:PORT")).collect(),
             ..StoreBinding::default()
-        };
-        binding::start(self.plugin, binding).await
+        }
+    }
+
+    pub(super) async fn try_start(&self) -> Result<PluginStore, PluginError> {
+        binding::start(self.plugin, self.binding()).await
     }
 
     pub(super) async fn start(&self) -> PluginStore {
@@ -77,6 +81,17 @@ pub(super) async fn read(store: &PluginStore, id: &str) -> Option<String> {
 
 pub(super) async fn write(store: &PluginStore, id: &str, value: &str) -> Result<(), StoreError> {
     store.write_value(&at(id), value.as_bytes(), 1).await
+}
+
+/// All that the kit asks of a backend. No case may be left out.
+pub(super) async fn passes_the_kit(bound: &Bound) {
+    // Below the limit of the kit's sandbox, as a binding should have it.
+    let bound = bound.clone().set("timeout-ms", 1500);
+    let report = kit::run(&binding::subject(bound.plugin, bound.binding())).await;
+    let failed = report.cases.iter().filter(|case| !matches!(case.verdict, Verdict::Passed(_)));
+    let failed: Vec<String> = failed.map(ToString::to_string).collect();
+    assert!(failed.is_empty(), "{}:\n{}", report.subject, failed.join("\n"));
+    assert_eq!(report.left_behind, Vec::<String>::new());
 }
 
 /// What `ok` of any backend promises, over everything an address and a document can be.

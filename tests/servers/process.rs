@@ -56,6 +56,23 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Waits for its end.
+    pub(super) fn wait(&mut self) {
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// Ends it and its children as a crash of the machine does: none of them has time to notice.
+    pub(super) fn crash(mut self) {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        self.child.kill().expect("a child can be killed");
+        for child in children.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)) {
+            // It may have ended.
+            let _ = kill_process(child, Signal::KILL);
+        }
+        self.wait();
+    }
+
     /// Sends it a signal.
     pub(super) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");

@@ -1,0 +1,182 @@
+//! The table, how it came to be, and the statements on it.
+
+use sigbox_sdk::persistence::Failure;
+use sigbox_wire::bad_setting;
+
+use crate::connection::{Connection, Trouble};
+
+/// What makes the table, one step a version. Steps that were ever released are not changed, only followed by others.
+///
+/// Names are bytes, because PostgreSQL's text refuses NUL and sorts by language.
+const STEPS: &[&str] = &["CREATE TABLE {table} (
+    domain bytea NOT NULL,
+    entity_name bytea NOT NULL,
+    entity_id bytea NOT NULL,
+    value bytea NOT NULL,
+    when_ms bigint NOT NULL,
+    PRIMARY KEY (domain, entity_name, entity_id)
+)"];
+
+/// Whoever makes a table holds this advisory lock of the database: "sigbox" in ASCII.
+const LOCK: i64 = 0x7369_6762_6f78;
+
+/// The longest identifier in PostgreSQL, 63 bytes, less what the names of the version table and the index add.
+const NAME_BYTES_MAX: usize = 50;
+
+/// A table, perhaps in a schema of its own, by a name that needs no quotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table(String);
+
+impl Table {
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        let is_identifier = |part: &str| {
+            part.len() <= NAME_BYTES_MAX
+                && part.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+                && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        if name.split('.').count() <= 2 && name.split('.').all(is_identifier) {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(bad_setting(&format!(
+            "setting table is {name:?}; it must be a name, or schema.name, of at most {NAME_BYTES_MAX} small letters, \
+             digits and \"_\" each"
+        )))
+    }
+
+    /// Names may be reserved words.
+    fn quoted(&self, suffix: &str) -> String {
+        format!("\"{}{suffix}\"", self.0.replace('.', "\".\""))
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What is asked of the table again and again, by its name on the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Statement {
+    Read,
+    Has,
+    Write,
+    Remove,
+    FirstKeys,
+    NextKeys,
+}
+
+impl Statement {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Read, Self::Has, Self::Write, Self::Remove, Self::FirstKeys, Self::NextKeys];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Has => "has",
+            Self::Write => "write",
+            Self::Remove => "remove",
+            Self::FirstKeys => "first-keys",
+            Self::NextKeys => "next-keys",
+        }
+    }
+
+    pub(crate) fn sql(self, table: &Table) -> String {
+        let sql = match self {
+            Self::Read => "SELECT value FROM {table} WHERE domain = $1 AND entity_name = $2 AND entity_id = $3",
+            Self::Has => "SELECT '' FROM {table} WHERE domain = $1 AND entity_name = $2 AND entity_id = $3",
+            Self::Write => {
+                "INSERT INTO {table} (domain, entity_name, entity_id, value, when_ms) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (domain, entity_name, entity_id)
+                 DO UPDATE SET value = excluded.value, when_ms = excluded.when_ms"
+            }
+            Self::Remove => {
+                "DELETE FROM {table} WHERE domain = $1 AND entity_name = $2 AND entity_id = $3 RETURNING ''"
+            }
+            Self::FirstKeys => {
+                "SELECT entity_id FROM {table} WHERE domain = $1 AND entity_name = $2
+                 ORDER BY entity_id LIMIT $3"
+            }
+            Self::NextKeys => {
+                "SELECT entity_id FROM {table} WHERE domain = $1 AND entity_name = $2 AND entity_id > $3
+                 ORDER BY entity_id LIMIT $4"
+            }
+        };
+        sql.replace("{table}", &table.quoted(""))
+    }
+}
+
+/// Makes the table, or brings it up to date. Two that start at the same time take turns.
+pub(crate) fn prepare(connection: &mut Connection, table: &Table) -> Result<(), Trouble> {
+    // Without the lock first: a user who may only use the table needs no right to make one.
+    if version(connection, table)? == Some(STEPS.len()) {
+        return Ok(());
+    }
+    // Before the transaction, which then sees what whoever had the lock before has made: within one, the server
+    // remembers from above that there is no such table.
+    connection.run(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+    connection.run("BEGIN")?;
+    migrate(connection, table)?;
+    connection.run(&format!("COMMIT; SELECT pg_advisory_unlock({LOCK})"))?;
+    Ok(())
+}
+
+/// Left in the middle, it leaves nothing: the connection is dropped, and the transaction and the lock with it.
+fn migrate(connection: &mut Connection, table: &Table) -> Result<(), Trouble> {
+    let versions = table.quoted("_version");
+    let (table, from) = (table.quoted(""), version(connection, table)?);
+    if from.is_none() {
+        connection.run(&format!("CREATE TABLE {versions} (version bigint NOT NULL)"))?;
+        connection.run(&format!("INSERT INTO {versions} VALUES (0)"))?;
+    }
+    for step in STEPS.iter().skip(from.unwrap_or(0)) {
+        connection.run(&step.replace("{table}", &table))?;
+    }
+    connection.run(&format!("UPDATE {versions} SET version = {}", STEPS.len()))?;
+    Ok(())
+}
+
+/// How many steps the table has gone through; none: it was never made.
+pub(crate) fn version(connection: &mut Connection, table: &Table) -> Result<Option<usize>, Trouble> {
+    let versions = table.quoted("_version");
+    if connection.run(&format!("SELECT to_regclass('{versions}')"))?.text(0, 0).is_none() {
+        return Ok(None);
+    }
+    let answer = connection.run(&format!("SELECT version FROM {versions}"))?;
+    let version = answer.text(0, 0).and_then(|version| version.parse().ok()).filter(|version| *version <= STEPS.len());
+    version.map(Some).ok_or_else(|| {
+        let message = format!(
+            "table {table} is of version {}, and this plugin knows versions up to {}: use a newer plugin, or another \
+             setting table",
+            answer.text(0, 0).unwrap_or("unknown"),
+            STEPS.len()
+        );
+        Trouble::Refused(Failure::give_up("unsupported", message))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_plain_name() {
+        for name in ["sigbox_documents", "_a1", "trading.user"] {
+            assert_eq!(Table::named(name).unwrap().to_string(), name);
+        }
+        let long = "a".repeat(NAME_BYTES_MAX + 1);
+        for name in ["", "A", "1a", "a-b", "a.b.c", ".a", "a.", "a\"", "a b", "é", &long] {
+            assert!(Table::named(name).unwrap_err().message.starts_with("setting table is "), "{name}");
+        }
+    }
+
+    #[test]
+    fn statements_name_the_table_in_quotes() {
+        let table = Table::named("trading.user").unwrap();
+        for statement in Statement::ALL {
+            let sql = statement.sql(&table);
+            assert!(sql.contains("\"trading\".\"user\"") && !sql.contains('{'), "{sql}");
+        }
+        assert_eq!(table.quoted("_version"), "\"trading\".\"user_version\"");
+    }
+}
