@@ -9,6 +9,7 @@ use sigbox::{
 use tempfile::tempdir;
 
 use super::binding::{at, bitcoin, over, refusal, set, start, start_on};
+use crate::support::{Configuration, Workplace, plugin};
 
 /// 32 bytes of each.
 const ONE: &str = "one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -215,4 +216,63 @@ async fn it_takes_what_fits_sealed_into_what_it_wraps() {
     let error = store.write_value(&bitcoin(), &vec![b'1'; most + 1], 1).await.unwrap_err();
     assert_eq!(error.code, "too-large", "{error}");
     assert_eq!(sealing(ONE, &memory()).await.max_value_bytes(), 4 << 20);
+}
+
+/// A day of trading whose documents are sealed in the data directory.
+fn sealed_files(settings: &str) -> Configuration {
+    let plugin = plugin("persistence/encrypt");
+    let domains = ["signal", "schedule", "risk", "partial"].map(|domain| format!("{domain} = \"sealed\"\n")).concat();
+    let binding = format!(
+        "[persistence]\n{domains}[stores.sealed]\nplugin = '{}'\nsecrets = {{ keys = {{ file = \"sealing-keys\" }} }}\n\
+         over = \"file\"\n{settings}",
+        plugin.display()
+    );
+    Configuration::sma_cross(1).section(&binding)
+}
+
+/// The key every document is sealed with.
+fn assert_sealed_with(workplace: &Workplace, id: &str) {
+    let documents = workplace.documents();
+    assert!(!documents.is_empty());
+    for (name, document) in documents {
+        let start = format!("{{\"sealed\":1,\"key\":\"{id}\",");
+        assert!(document.starts_with(&start), "{name}: {document}");
+    }
+}
+
+#[test]
+fn files_are_taken_over_and_a_copy_onto_itself_seals_every_document_anew() {
+    let workplace = Workplace::new(&Configuration::sma_cross(1));
+    workplace.succeed(&["live"]);
+    workplace.configure(&sealed_files("settings = { accept-plain = true }"));
+    workplace.write("sealing-keys", ONE);
+    workplace.succeed(&["live"]);
+    for (keys, id) in [(ONE.to_owned(), "one"), (format!("{TWO}\n{ONE}"), "two")] {
+        workplace.write("sealing-keys", keys);
+        workplace.succeed(&["state", "copy", "--from", "sealed", "--to", "sealed", "--replace"]);
+        assert_sealed_with(&workplace, id);
+    }
+    workplace.configure(&sealed_files(""));
+    workplace.write("sealing-keys", TWO);
+    workplace.succeed(&["live"]);
+    assert_sealed_with(&workplace, "two");
+}
+
+#[test]
+fn state_is_moved_from_a_plain_store_into_a_sealed_one() {
+    let workplace = Workplace::new(&Configuration::sma_cross(1));
+    workplace.succeed(&["live"]);
+    let plain = workplace.documents();
+    let folder = plugin("persistence/directory");
+    let kept = format!("[stores.kept]\nplugin = '{}'\ndirectories = {{ \"/data\" = \"kept\" }}", folder.display());
+    let configuration = sealed_files("").to_toml().replace("over = \"file\"", "over = \"kept\"");
+    workplace.write("sigbox.toml", format!("{configuration}\n{kept}\n"));
+    workplace.write("sealing-keys", ONE);
+    workplace.succeed(&["state", "copy", "--from", "file", "--to", "sealed"]);
+    for (name, document) in &plain {
+        let sealed = workplace.read(&format!("kept/{name}"));
+        assert!(sealed.starts_with("{\"sealed\":1,\"key\":\"one\",") && sealed != *document, "{name}: {sealed}");
+    }
+    workplace.succeed(&["live"]);
+    assert_eq!(workplace.documents(), plain, "what was moved stays where it was");
 }

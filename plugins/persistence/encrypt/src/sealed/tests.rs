@@ -15,7 +15,7 @@ fn one() -> Keys {
 
 #[test]
 fn a_document_comes_back_and_is_sealed_in_other_bytes_each_time() {
-    for document in [DOCUMENT, b"null", b"", &[0, 255, 10], &[7; 100_000]] {
+    for document in [DOCUMENT, b"null", b"", &[0, 255, 10], &vec![7; 100_000]] {
         let (first, second) = (seal(&one(), HERE, document).unwrap(), seal(&one(), HERE, document).unwrap());
         assert_ne!(first, second);
         for kept in [first, second] {
@@ -27,7 +27,7 @@ fn a_document_comes_back_and_is_sealed_in_other_bytes_each_time() {
     }
 }
 
-/// Sealed by libsodium (`crypto_aead_xchacha20poly1305_ietf_encrypt`, PyNaCl 1.6.2): the format is what the
+/// Sealed by libsodium (`crypto_aead_xchacha20poly1305_ietf_encrypt`, `PyNaCl` 1.6.2): the format is what the
 /// documentation says, and not only what this code makes of it.
 #[test]
 fn what_another_implementation_sealed_opens() {
