@@ -14,9 +14,13 @@ pub(super) const DATA: &str = "/data";
 
 /// The plugin `plugins/persistence/{name}`, bound.
 pub(super) async fn start(name: &str, binding: StoreBinding) -> Result<PluginStore, PluginError> {
+    PluginStore::start(&sandbox(), &plugin(&format!("persistence/{name}")), binding).await
+}
+
+/// A sandbox for them. Compiled code is kept, so that each component is compiled once and not once a test.
+pub(super) fn sandbox() -> Sandbox {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backends-cache");
-    let sandbox = Sandbox::new(Mode::Live, Limits::default(), Some(cache)).expect("this machine runs WebAssembly");
-    PluginStore::start(&sandbox, &plugin(&format!("persistence/{name}")), binding).await
+    Sandbox::new(Mode::Live, Limits::default(), Some(cache)).expect("this machine runs WebAssembly")
 }
 
 /// The same, granted a folder and nothing else.

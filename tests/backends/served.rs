@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigbox::{
+    kit::{self, ComponentSubject},
     plugin::{PluginError, PluginStore, Secret, StoreBinding},
     store::{Address, Store, StoreError},
 };
 
 use super::binding;
+use crate::support::plugin;
 
 /// What a store is bound with.
 #[derive(Clone, Debug, Default)]
@@ -38,18 +40,21 @@ impl Bound {
         self
     }
 
-    pub(super) async fn try_start(&self) -> Result<PluginStore, PluginError> {
+    fn binding(&self) -> StoreBinding {
         let texts = |texts: &BTreeMap<&'static str, String>| -> Vec<(String, String)> {
             texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()
         };
-        let binding = StoreBinding {
+        StoreBinding {
             name: "rows".to_owned(),
             settings: texts(&self.settings).into_iter().collect(),
             secrets: texts(&self.secrets).into_iter().map(|(name, text)| (name, Secret::from(text))).collect(),
             network: self.network.iter().map(|endpoint| endpoint.parse().expect("it is HOST:PORT")).collect(),
             ..StoreBinding::default()
-        };
-        binding::start(self.plugin, binding).await
+        }
+    }
+
+    pub(super) async fn try_start(&self) -> Result<PluginStore, PluginError> {
+        binding::start(self.plugin, self.binding()).await
     }
 
     pub(super) async fn start(&self) -> PluginStore {
@@ -125,6 +130,18 @@ pub(super) async fn keeps_the_contract(bound: &Bound) {
     for store in [&store, &other] {
         store.close().await;
     }
+}
+
+/// Every case of the conformance kit that can be run.
+pub(super) async fn passes_the_kit(bound: &Bound) {
+    let component = plugin(&format!("persistence/{}", bound.plugin));
+    let subject = ComponentSubject::new(binding::sandbox(), component, bound.binding());
+    let report = kit::run(&subject).await;
+    let failures: Vec<_> = report.failures().iter().map(|case| (case.case.name, case.verdict.reason())).collect();
+    assert!(failures.is_empty(), "{}: {failures:#?}", report.subject);
+    let not_run: Vec<_> = report.not_run().iter().map(|case| (case.case.name, case.verdict.reason())).collect();
+    assert!(not_run.is_empty(), "{}: {not_run:#?}", report.subject);
+    assert!(report.left_behind.is_empty(), "{:#?}", report.left_behind);
 }
 
 /// Ten thousand ids, written in no order, are listed in theirs.
