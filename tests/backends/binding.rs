@@ -1,8 +1,14 @@
 //! Plugins as an operator binds them.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use sigbox::{
+    kit::{self, ComponentSubject, Report},
     plugin::{Limits, Mode, PluginError, PluginStore, Sandbox, StoreBinding},
     store::{Address, Store},
 };
@@ -17,11 +23,24 @@ pub(super) async fn start(name: &str, binding: StoreBinding) -> Result<PluginSto
     PluginStore::start(&sandbox(Limits::default()), &plugin(&format!("persistence/{name}")), binding).await
 }
 
-/// The same as a subject of the kit, which waits for calls that hang.
-#[cfg(unix)]
-pub(super) fn subject(name: &str, binding: StoreBinding) -> sigbox::kit::ComponentSubject {
-    let limits = Limits { store_timeout: std::time::Duration::from_secs(2), ..Limits::default() };
-    sigbox::kit::ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding)
+/// What the kit says of the same. It leaves nothing behind.
+pub(super) async fn examined(name: &str, binding: StoreBinding) -> Report {
+    // The kit waits for calls that hang.
+    let limits = Limits { store_timeout: Duration::from_secs(2), ..Limits::default() };
+    let subject = ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding);
+    let report = kit::run(&subject).await;
+    assert_eq!(report.left_behind, Vec::<String>::new(), "{}", report.subject);
+    report
+}
+
+/// All that the kit asks of a backend without a server, which cannot be slow, gone or cut off.
+pub(super) async fn passes_the_kit(name: &str, binding: StoreBinding) {
+    let report = examined(name, binding).await;
+    let failed: Vec<String> = report.failures().into_iter().map(ToString::to_string).collect();
+    assert!(failed.is_empty(), "{}:\n{}", report.subject, failed.join("\n"));
+    let reasons: BTreeSet<&str> = report.not_run().iter().map(|case| case.verdict.reason()).collect();
+    println!("{reasons:#?}");
+    assert!(report.passed() > report.not_run().len(), "{reasons:#?}");
 }
 
 /// Compiled code is kept, so that each component is compiled once and not once a test.

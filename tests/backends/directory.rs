@@ -10,7 +10,7 @@ use sigbox::store::{Address, FileStore, Store};
 use tempfile::tempdir;
 
 use super::{
-    binding::{at, bitcoin, on, refusal, set, start, start_on},
+    binding::{at, bitcoin, on, passes_the_kit, refusal, set, start, start_on},
     durable, killed,
 };
 
@@ -78,6 +78,12 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
         }
     }
     files
+}
+
+#[tokio::test]
+async fn it_passes_the_kit() {
+    let folder = tempdir().unwrap();
+    passes_the_kit("directory", on(folder.path())).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use sigbox::{
 };
 use tempfile::tempdir;
 
-use super::binding::{at, bitcoin, over, refusal, set, start, start_on};
+use super::binding::{at, bitcoin, over, passes_the_kit, refusal, set, start, start_on};
 use crate::support::{Configuration, Workplace, plugin};
 
 /// 32 bytes of each.
@@ -49,6 +49,19 @@ async fn assert_corrupt(store: &dyn Store, why: &str) {
     let error = read(store).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.retryable), ("corrupt", false), "{error}");
     assert!(error.message.contains(why), "{why}: {error}");
+}
+
+#[tokio::test]
+async fn it_passes_the_kit_over_memory_files_and_another_plugin() {
+    let (files, database) = (tempdir().unwrap(), tempdir().unwrap());
+    let stores: [Arc<dyn Store>; 3] = [
+        memory(),
+        Arc::new(FileStore::open(files.path()).unwrap()),
+        Arc::new(start_on("redb", database.path()).await),
+    ];
+    for store in &stores {
+        passes_the_kit("encrypt", keys(ONE, over(store))).await;
+    }
 }
 
 #[tokio::test]

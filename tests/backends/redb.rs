@@ -6,9 +6,15 @@ use sigbox::store::Store as _;
 use tempfile::tempdir;
 
 use super::{
-    binding::{at, bitcoin, on, refusal, set, start, start_on},
+    binding::{at, bitcoin, on, passes_the_kit, refusal, set, start, start_on},
     durable, killed,
 };
+
+#[tokio::test]
+async fn it_passes_the_kit() {
+    let folder = tempdir().unwrap();
+    passes_the_kit("redb", on(folder.path())).await;
+}
 
 #[tokio::test]
 async fn documents_are_in_one_file_and_survive_the_end_of_the_plugin() {

@@ -11,7 +11,9 @@ use sigbox::{
 };
 
 use self::relay::{Fault, Relay};
-use super::served::{Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, read, said, write};
+use super::served::{
+    Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, passes_the_kit, read, said, write,
+};
 use crate::{servers::S3, support::slow_tests};
 
 const LOCALHOST: &str = "127.0.0.1";
@@ -40,6 +42,13 @@ async fn it_keeps_the_contract() {
     let Some(server) = S3::start() else { return };
     keeps_the_contract(&bound(&server)).await;
     keeps_the_contract(&bound(&server).set("prefix", "").set("conditional-writes", "false")).await;
+}
+
+#[tokio::test]
+async fn it_passes_the_kit() {
+    let Some(server) = S3::start() else { return };
+    // The server cannot keep longer ones.
+    passes_the_kit(&bound(&server).set("prefix", "").set("key-bytes-max", 163)).await;
 }
 
 #[tokio::test]

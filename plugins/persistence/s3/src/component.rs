@@ -9,21 +9,15 @@ use sigbox_sdk::{
     },
 };
 
-use crate::{bucket::Bucket, documents::Documents, key, outgoing::Outgoing, settings::Settings};
+use crate::{bucket::Bucket, documents::Documents, key::Keys, outgoing::Outgoing, settings::Settings};
 
 /// The largest document, in bytes. S3 itself takes 5 GiB at once, but a document is copied a few times inside the
 /// sandbox, on its way out, and has to be there within seconds.
 const VALUE_BYTES_MAX: u64 = 4 << 20;
 
 struct S3 {
-    prefix: String,
+    keys: Keys,
     documents: Documents<Outgoing>,
-}
-
-impl S3 {
-    fn key(&self, at: &Address) -> Result<String, Failure> {
-        key::document(&key::entity(&self.prefix, &at.domain, &at.entity_name)?, &at.entity_id)
-    }
 }
 
 impl Backend for S3 {
@@ -39,7 +33,7 @@ impl Backend for S3 {
 
     fn start() -> Result<Self, Failure> {
         let settings = settings().map_err(|message| Failure::give_up("other", message))?;
-        let (prefix, host) = (settings.prefix.clone(), settings.host());
+        let (keys, host) = (settings.keys.clone(), settings.host());
         let (documents, as_wished) = Documents::open(Bucket::new(settings, Outgoing))?;
         if !as_wished {
             let message = format!(
@@ -47,27 +41,27 @@ impl Backend for S3 {
             );
             log(Level::Warn, "s3", &message);
         }
-        Ok(Self { prefix, documents })
+        Ok(Self { keys, documents })
     }
 
     fn read_value(&mut self, at: &Address) -> Result<Option<Vec<u8>>, Failure> {
-        self.documents.read(&self.key(at)?)
+        self.documents.read(&self.keys.document(at)?)
     }
 
     fn has_value(&mut self, at: &Address) -> Result<bool, Failure> {
-        self.documents.has(&self.key(at)?)
+        self.documents.has(&self.keys.document(at)?)
     }
 
     fn write_value(&mut self, at: &Address, value: Vec<u8>, _: u64) -> Result<(), Failure> {
-        self.documents.write(&self.key(at)?, &value)
+        self.documents.write(&self.keys.document(at)?, &value)
     }
 
     fn remove_value(&mut self, at: &Address) -> Result<bool, Failure> {
-        self.documents.remove(&self.key(at)?)
+        self.documents.remove(&self.keys.document(at)?)
     }
 
     fn keys(&mut self, domain: &str, entity_name: &str, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        self.documents.ids(&key::entity(&self.prefix, domain, entity_name)?, cursor, limit)
+        self.documents.ids(&self.keys.entity(domain, entity_name)?, cursor, limit)
     }
 }
 

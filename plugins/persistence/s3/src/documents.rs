@@ -56,9 +56,9 @@ impl<T: Transport> Documents<T> {
     pub fn open(mut bucket: Bucket<T>) -> Result<(Self, bool), Failure> {
         let settings = bucket.settings().clone();
         let deadline = Instant::now() + settings.timeout;
-        bucket.list(&settings.prefix, "", 1, deadline)?;
+        bucket.list(&settings.keys.prefix, "", 1, deadline)?;
         let heeds = settings.conditional_writes != ConditionalWrites::Off
-            && heeds_conditions(&mut bucket, &settings.prefix, deadline)?;
+            && heeds_conditions(&mut bucket, &settings.keys.prefix, deadline)?;
         if settings.conditional_writes == ConditionalWrites::Required && !heeds {
             let message = format!(
                 "{}: the server does not heed If-Match and If-None-Match, so a second writer would not be noticed; \
@@ -161,7 +161,7 @@ impl<T: Transport> Documents<T> {
         if limit == 0 {
             return Ok(page);
         }
-        let mut after = cursor.map_or(Ok(String::new()), |cursor| key::document(entity, cursor))?;
+        let mut after = cursor.map(|cursor| key::key(entity, cursor)).unwrap_or_default();
         loop {
             let listing = self.bucket.list(entity, &after, limit, deadline)?;
             let ours = |listed: &crate::bucket::Listed| key::entity_id(listed.key.strip_prefix(entity)?);

@@ -7,29 +7,58 @@
 
 use std::fmt::Write as _;
 
-use sigbox_sdk::persistence::Failure;
+use sigbox_sdk::persistence::{Address, Failure};
 
 /// The longest key S3 takes, in bytes of UTF-8.
-const KEY_BYTES_MAX: usize = 1024;
+pub const BYTES_MAX: usize = 1024;
 
 /// How the empty text is written. No other text is written so, because two digits follow every mark, and it is before
 /// all of them.
 const EMPTY: &str = "-";
 
-/// What the keys of an entity's documents start with.
-///
-/// # Errors
-/// When no id fits behind it.
-pub fn entity(prefix: &str, domain: &str, entity_name: &str) -> Result<String, Failure> {
-    within(format!("{prefix}{}/{}/", encode(domain), encode(entity_name)))
+/// Makes keys that start with a prefix and have no more than so many bytes.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Empty, or ends with a slash.
+    pub prefix: String,
+    /// At most [`BYTES_MAX`].
+    pub bytes_max: usize,
+}
+
+impl Keys {
+    /// What the keys of an entity's documents start with.
+    ///
+    /// # Errors
+    /// When no id fits behind it.
+    pub fn entity(&self, domain: &str, entity_name: &str) -> Result<String, Failure> {
+        self.within(format!("{}{}/{}/", self.prefix, encode(domain), encode(entity_name)))
+    }
+
+    /// The key of a document.
+    ///
+    /// # Errors
+    /// When it is longer than the server takes. It is never cut, because cut keys collide.
+    pub fn document(&self, at: &Address) -> Result<String, Failure> {
+        self.within(key(&self.entity(&at.domain, &at.entity_name)?, &at.entity_id))
+    }
+
+    fn within(&self, key: String) -> Result<String, Failure> {
+        let (length, most) = (key.len(), self.bytes_max);
+        if length <= most {
+            return Ok(key);
+        }
+        let message = format!(
+            "the key of this object would have {length} bytes, and the server takes at most {most}; a byte that is \
+             not a letter or a digit takes three; choose shorter names or a shorter prefix"
+        );
+        Err(Failure::give_up("too-large", message))
+    }
 }
 
 /// The key of the document `entity_id` of the entity whose keys start with `entity`.
-///
-/// # Errors
-/// When it is longer than S3 takes. It is never cut, because cut keys collide.
-pub fn document(entity: &str, entity_id: &str) -> Result<String, Failure> {
-    within(format!("{entity}{}", encode(entity_id)))
+#[must_use]
+pub fn key(entity: &str, entity_id: &str) -> String {
+    format!("{entity}{}", encode(entity_id))
 }
 
 /// The entity id behind the last part of a key; `None` when no document of ours has that key.
@@ -38,18 +67,6 @@ pub fn entity_id(part: &str) -> Option<String> {
     let decoded = decode(part)?;
     // What is not written the way we write it cannot be read back by its id.
     (encode(&decoded) == part).then_some(decoded)
-}
-
-fn within(key: String) -> Result<String, Failure> {
-    let length = key.len();
-    if length <= KEY_BYTES_MAX {
-        return Ok(key);
-    }
-    let message = format!(
-        "the key of this object would have {length} bytes, and S3 takes at most {KEY_BYTES_MAX}; a byte that is not a \
-         letter or a digit takes three; choose shorter names or a shorter prefix"
-    );
-    Err(Failure::give_up("too-large", message))
 }
 
 /// Letters and digits stay as they are. Any other byte becomes a mark that sorts as the byte does among them, and two
@@ -101,11 +118,21 @@ mod tests {
 
     use super::*;
 
+    fn keys(bytes_max: usize) -> Keys {
+        Keys { prefix: "sigbox/".to_owned(), bytes_max }
+    }
+
+    fn at(entity_id: &str) -> Address {
+        let [domain, entity_name] = ["signal", "BTCUSDT_my-trend"].map(str::to_owned);
+        Address { domain, entity_name, entity_id: entity_id.to_owned() }
+    }
+
     #[test]
     fn a_key_shows_its_address() {
-        let entity = entity("sigbox/", "signal", "BTCUSDT_my-trend").unwrap();
+        let entity = keys(BYTES_MAX).entity("signal", "BTCUSDT_my-trend").unwrap();
         assert_eq!(entity, "sigbox/signal/BTCUSDT_5Fmy-2Dtrend/");
-        assert_eq!(document(&entity, "BTCUSDT").unwrap(), "sigbox/signal/BTCUSDT_5Fmy-2Dtrend/BTCUSDT");
+        assert_eq!(keys(BYTES_MAX).document(&at("BTCUSDT")).unwrap(), format!("{entity}BTCUSDT"));
+        assert_eq!(key(&entity, "BTCUSDT"), format!("{entity}BTCUSDT"));
     }
 
     #[test]
@@ -138,12 +165,19 @@ mod tests {
 
     #[test]
     fn a_key_that_is_too_long_is_refused_with_its_length() {
-        let entity = entity("p/", "d", "e").unwrap();
-        let longest = "x".repeat(KEY_BYTES_MAX - entity.len());
-        assert_eq!(document(&entity, &longest).unwrap().len(), KEY_BYTES_MAX);
-        let failure = document(&entity, &(longest + ".")).unwrap_err();
-        assert_eq!((failure.code.as_str(), failure.retryable), ("too-large", false));
-        assert!(failure.message.starts_with("the key of this object would have 1027 bytes"), "{}", failure.message);
+        for bytes_max in [160, BYTES_MAX] {
+            let keys = keys(bytes_max);
+            let entity = keys.entity("signal", "BTCUSDT_my-trend").unwrap();
+            let longest = "x".repeat(bytes_max - entity.len());
+            assert_eq!(keys.document(&at(&longest)).unwrap().len(), bytes_max);
+            let failure = keys.document(&at(&(longest + "."))).unwrap_err();
+            assert_eq!((failure.code.as_str(), failure.retryable), ("too-large", false));
+            let expected = format!(
+                "the key of this object would have {} bytes, and the server takes at most {bytes_max};",
+                bytes_max + 3
+            );
+            assert!(failure.message.starts_with(&expected), "{}", failure.message);
+        }
     }
 
     proptest! {

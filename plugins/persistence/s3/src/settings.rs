@@ -1,11 +1,14 @@
 //! What the operator has to say, and may say.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use http::{Uri, uri::Scheme};
 
+use crate::key::{BYTES_MAX, Keys};
+
 /// The settings there are.
-const KNOWN: [&str; 7] = ["endpoint", "region", "bucket", "prefix", "path-style", "conditional-writes", "timeout-ms"];
+const KNOWN: [&str; 8] =
+    ["endpoint", "region", "bucket", "prefix", "path-style", "conditional-writes", "timeout-ms", "key-bytes-max"];
 
 /// What a store of one's own is signed for when no region is set: most of them take this one.
 const USUAL_REGION: &str = "us-east-1";
@@ -24,8 +27,8 @@ pub struct Settings {
     pub region: String,
     /// The bucket.
     pub bucket: String,
-    /// What all keys start with: empty, or ends with a slash.
-    pub prefix: String,
+    /// How objects are named.
+    pub keys: Keys,
     /// Whether the bucket is in the path, and not in the host name.
     pub path_style: bool,
     /// Whether a write is refused when somebody else wrote in between.
@@ -94,11 +97,14 @@ impl Settings {
             authority,
             region,
             bucket,
-            prefix: prefix(setting("prefix").unwrap_or_default())?,
+            keys: Keys {
+                prefix: prefix(setting("prefix").unwrap_or_default())?,
+                bytes_max: number("key-bytes-max", setting("key-bytes-max"), 1..=BYTES_MAX)?.unwrap_or(BYTES_MAX),
+            },
             path_style: one_of("path-style", setting("path-style"), &SWITCH)?.unwrap_or(endpoint.is_some()),
             conditional_writes: one_of("conditional-writes", setting("conditional-writes"), &CONDITIONAL)?
                 .unwrap_or(ConditionalWrites::Auto),
-            timeout: setting("timeout-ms").map_or(Ok(TIMEOUT), milliseconds)?,
+            timeout: number("timeout-ms", setting("timeout-ms"), 1..=600_000)?.map_or(TIMEOUT, Duration::from_millis),
             credentials: Credentials {
                 access_key_id: secret_of("access-key-id")?,
                 secret_access_key: secret_of("secret-access-key")?,
@@ -126,7 +132,7 @@ impl Settings {
 /// Without secrets.
 impl fmt::Display for Settings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, authority, bucket, prefix, .. } = self;
+        let Self { scheme, authority, bucket, keys: Keys { prefix, .. }, .. } = self;
         write!(formatter, "bucket {bucket} at {scheme}://{authority}")?;
         if prefix.is_empty() { Ok(()) } else { write!(formatter, ", under {prefix}") }
     }
@@ -185,11 +191,14 @@ fn one_of<T: Copy>(name: &str, text: Option<&str>, words: &[(&str, T)]) -> Resul
         .ok_or_else(|| format!("{name} = \"{text}\": expected is one of {}", expected()))
 }
 
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(milliseconds @ 1..=600_000) => Ok(Duration::from_millis(milliseconds)),
-        _ => Err(format!("timeout-ms = \"{text}\": a number of milliseconds from 1 to 600000 is expected")),
-    }
+fn number<T>(name: &str, text: Option<&str>, possible: RangeInclusive<T>) -> Result<Option<T>, String>
+where
+    T: FromStr + PartialOrd + fmt::Display,
+{
+    let Some(text) = text else { return Ok(None) };
+    let found = text.parse().ok().filter(|number| possible.contains(number));
+    let (least, most) = possible.into_inner();
+    found.map(Some).ok_or_else(|| format!("{name} = \"{text}\": a number from {least} to {most} is expected"))
 }
 
 #[cfg(test)]
@@ -224,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let cases: [(&[(&str, &str)], &str); 12] = [
+        let cases: [(&[(&str, &str)], &str); 13] = [
             (&[], "the setting \"bucket\" is missing"),
             (&[("bucket", "b/c")], "bucket = \"b/c\""),
             (&[("bucket", "state")], "the setting \"region\" is missing"),
@@ -236,7 +245,8 @@ mod tests {
             (&[("bucket", "state"), ("region", "r"), ("prefix", "a/../b")], "prefix = \"a/../b\""),
             (&[("bucket", "state"), ("region", "r"), ("path-style", "yes")], "expected is one of true, false"),
             (&[("bucket", "state"), ("region", "r"), ("conditional-writes", "on")], "one of auto, true, false"),
-            (&[("bucket", "state"), ("region", "r"), ("timeout-ms", "0")], "timeout-ms = \"0\""),
+            (&[("bucket", "state"), ("region", "r"), ("timeout-ms", "0")], "a number from 1 to 600000"),
+            (&[("bucket", "state"), ("region", "r"), ("key-bytes-max", "2000")], "a number from 1 to 1024"),
         ];
         for (settings, expected) in cases {
             let said = read(settings).err().unwrap();

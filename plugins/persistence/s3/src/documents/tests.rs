@@ -113,7 +113,7 @@ fn settings(conditional_writes: ConditionalWrites) -> Settings {
         authority: "localhost".to_owned(),
         region: "us-east-1".to_owned(),
         bucket: "state".to_owned(),
-        prefix: String::new(),
+        keys: key::Keys { prefix: String::new(), bytes_max: key::BYTES_MAX },
         path_style: true,
         conditional_writes,
         timeout: std::time::Duration::from_secs(4),
