@@ -1,5 +1,7 @@
 //! The conformance kit.
 
+mod command;
 mod document_server;
+mod documentation;
 mod faults;
 mod world;

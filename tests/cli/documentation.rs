@@ -58,7 +58,13 @@ fn what_the_readme_says_to_type_works() {
             }
             let arguments = ["cargo run --release -- ", "sigbox "].iter().find_map(|start| command.strip_prefix(start));
             let arguments = arguments.unwrap_or_else(|| panic!("{command:?} does not run sigbox; do not mark it"));
-            workplace.succeed(&arguments.split_whitespace().collect::<Vec<_>>());
+            let in_repository = format!("{}/plugins/", repository().display());
+            let arguments = arguments.split_whitespace().map(|word| match word.strip_prefix("plugins/") {
+                Some(plugin) => format!("{in_repository}{plugin}"),
+                None => word.to_owned(),
+            });
+            let arguments: Vec<String> = arguments.collect();
+            workplace.succeed(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
 }

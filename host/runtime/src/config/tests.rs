@@ -75,7 +75,7 @@ fn unknown_keys_are_refused_wherever_they_are() {
         &[
             "sigbox.toml:11: [candles.generate.ETH] has no key volatility; it has start, days, price, \
              volatility-percent, seed",
-            "sigbox.toml:14: [stores.x] has no key colour; it has settings, plugin, secrets, network, directories, over",
+            "sigbox.toml:14: [stores.x] has no key colour; it has plugin, settings, secrets, network, directories, over",
             "sigbox.toml:16: [candles] has no key colour; it has files, generate, gaps",
         ],
     );

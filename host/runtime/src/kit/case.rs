@@ -69,8 +69,10 @@ impl Group {
 /// What a case needs of its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing but the contract.
+    /// Nothing at all.
     Nothing,
+    /// A store that starts.
+    Start,
     /// Documents that outlive the instance that wrote them.
     Durability,
     /// Two instances at once on the same documents.
@@ -90,7 +92,7 @@ impl Need {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Nothing => "nothing",
+            Self::Nothing | Self::Start => "nothing",
             Self::Durability => "documents that outlive the instance",
             Self::TwoInstances => "two instances at once",
             Self::Kill => "a component whose documents outlive it",
@@ -102,8 +104,11 @@ impl Need {
 
     /// Why the subject of `run` does not have it.
     pub(super) fn lacking(self, run: &Run<'_>) -> Option<String> {
+        if self != Self::Nothing && run.start.is_err() {
+            return Some("it does not start".to_owned());
+        }
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Start => None,
             Self::Durability => run.volatile(),
             Self::TwoInstances => run.volatile().or_else(|| run.subject.only_one()),
             Self::Kill => run.component().err().or_else(|| run.volatile()),

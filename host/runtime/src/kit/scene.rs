@@ -38,6 +38,8 @@ const SHOWN_CHARACTERS: usize = 48;
 pub(super) struct Run<'r> {
     pub(super) subject: &'r dyn Subject,
     pub(super) descriptor: Result<Descriptor, Trouble>,
+    /// Whether it starts at all.
+    pub(super) start: Result<(), Trouble>,
     heard: Arc<Heard>,
 }
 
@@ -54,7 +56,15 @@ impl Heard {
 
 impl<'r> Run<'r> {
     pub(super) async fn begin(subject: &'r dyn Subject) -> Self {
-        Self { subject, descriptor: subject.describe().await, heard: Arc::default() }
+        let descriptor = subject.describe().await;
+        let start = match subject.open().await {
+            Ok(opened) => {
+                opened.store.close().await;
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        };
+        Self { subject, descriptor, start, heard: Arc::default() }
     }
 
     pub(super) fn component(&self) -> Result<&'r ComponentSubject, String> {

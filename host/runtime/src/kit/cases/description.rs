@@ -9,13 +9,22 @@ use crate::kit::{
 
 const GROUP: Group = Group::Description;
 
-pub(super) const CASES: &[Case] = &[Case {
-    name: "description",
-    proves: "describe gives a name, a version, and one printable line that says where the documents are.",
-    group: GROUP,
-    needs: Need::Nothing,
-    run: |scene| Box::pin(ready(description(scene))),
-}];
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "description",
+        proves: "describe gives a name, a version, and one printable line that says where the documents are.",
+        group: GROUP,
+        needs: Need::Nothing,
+        run: |scene| Box::pin(ready(description(scene))),
+    },
+    Case {
+        name: "start",
+        proves: "An instance starts with the settings, secrets and grants it was bound with.",
+        group: GROUP,
+        needs: Need::Nothing,
+        run: |scene| Box::pin(ready(start(scene))),
+    },
+];
 
 fn description(scene: &Scene<'_>) -> Done {
     let said = scene.run.descriptor.as_ref().map_err(|trouble| Stop::Failed(trouble.message.clone()))?;
@@ -28,6 +37,10 @@ fn description(scene: &Scene<'_>) -> Done {
     }
     check(said.max_value_bytes > 0, || "it says that it takes no bytes".to_owned())?;
     Ok(())
+}
+
+fn start(scene: &Scene<'_>) -> Done {
+    scene.run.start.as_ref().copied().map_err(|trouble| Stop::Failed(trouble.message.clone()))
 }
 
 /// A line.

@@ -17,14 +17,14 @@ pub(super) const CASES: &[Case] = &[
         name: "listing order",
         proves: "Ids ascend by bytes, not by number, language or time, and those of other entities are not among them.",
         group: GROUP,
-        needs: Need::Nothing,
+        needs: Need::Start,
         run: |scene| Box::pin(order(scene)),
     },
     Case {
         name: "10,000 keys",
         proves: "Over many pages, each no longer than asked for, every id is listed once, in order, and none is missing.",
         group: GROUP,
-        needs: Need::Nothing,
+        needs: Need::Start,
         run: |scene| Box::pin(many(scene)),
     },
 ];

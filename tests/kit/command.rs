@@ -1,0 +1,118 @@
+//! `sigbox plugin test`.
+
+use crate::support::{Workplace, plugin};
+
+/// A workplace whose `kit.toml` has the hostile backend do `fault` in memory.
+fn hostile(fault: &str) -> (Workplace, String) {
+    let workplace = Workplace::empty();
+    workplace.write("kit.toml", format!("settings = {{ fault = \"{fault}\" }}\n"));
+    (workplace, plugin("hostile/backend").display().to_string())
+}
+
+#[test]
+fn a_plugin_that_does_what_it_must_ends_with_0_and_says_what_was_not_run() {
+    let workplace = Workplace::empty();
+    let memory = plugin("persistence/memory").display().to_string();
+    let finished = workplace.succeed(&["plugin", "test", &memory, "--junit", "kit.xml"]);
+    let said = finished.stdout;
+    assert!(said.starts_with("memory 0.1.0: memory of the plugin, lost when it stops\n"), "{said}");
+    assert!(said.trim_end().ends_with("19 passed, 0 failed, 16 not run"), "{said}");
+    for words in [["null is a value", "passed", ""], ["two instances", "not run", "it says that it is volatile"]] {
+        let line = said.lines().find(|line| line.contains(words[0])).expect("each case has a line");
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+    }
+    let junit = workplace.read("kit.xml");
+    assert!(junit.contains("tests=\"35\" skipped=\"16\" failures=\"0\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("<testcase name=\"10,000 keys\" classname=\"sigbox.persistence.listings\""), "{junit}");
+}
+
+#[test]
+fn a_plugin_that_does_not_ends_with_6_and_the_reason() {
+    let (workplace, component) = hostile("takes null for none");
+    let finished = workplace.run(&["plugin", "test", &component, "-c", "kit.toml", "--junit", "kit.xml"]);
+    assert_eq!(finished.code(), Some(6), "{finished:?}");
+    assert!(finished.stderr.contains("error: 1 of 19 cases failed"), "{}", finished.stderr);
+    let reason = "after null was written, read-value gave none instead of 4 bytes &quot;null&quot;";
+    assert!(workplace.read("kit.xml").contains(reason), "{}", workplace.read("kit.xml"));
+    assert!(finished.stdout.contains("18 passed, 1 failed, 16 not run"), "{}", finished.stdout);
+}
+
+#[test]
+fn some_cases_can_be_chosen_by_a_part_of_their_names() {
+    let (workplace, component) = hostile("takes null for none");
+    let test = |arguments: &[&str]| workplace.run(&[&["plugin", "test", &component], arguments].concat());
+    let chosen = test(&["-c", "kit.toml", "--only", "write", "--only", "overwrite"]);
+    assert_eq!(chosen.code(), Some(0), "{chosen:?}");
+    assert!(
+        chosen.stdout.contains("3 passed, 0 failed, 1 not run"),
+        "read before and after write, overwrite: {chosen:?}"
+    );
+    let none = test(&["--only", "killed"]);
+    assert_eq!(none.code(), Some(6), "what was not run has not passed: {none:?}");
+    assert!(none.stderr.contains("error: no case could be run"), "{}", none.stderr);
+    let unknown = test(&["--only", "kill", "--only", "nonsense"]);
+    assert_eq!(unknown.code(), Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("no case has \"nonsense\" in its name; --list shows them all"), "{unknown:?}");
+}
+
+#[test]
+fn the_cases_are_listed() {
+    let said = Workplace::empty().succeed(&["plugin", "test", "--list"]).stdout;
+    for case in sigbox::kit::cases() {
+        assert!(said.contains(case.name), "{}", case.name);
+    }
+}
+
+#[test]
+fn a_plugin_that_does_not_start_says_so_once() {
+    let (workplace, component) = (Workplace::empty(), plugin("hostile/backend").display().to_string());
+    workplace.write("kit.toml", "settings = { mode = \"start-refuse\" }\n");
+    let finished = workplace.run(&["plugin", "test", &component, "-c", "kit.toml"]);
+    assert_eq!(finished.code(), Some(6), "{finished:?}");
+    assert_eq!(finished.stdout.matches("no password").count(), 1, "{}", finished.stdout);
+    assert!(finished.stdout.contains("1 passed, 1 failed, 33 not run"), "{}", finished.stdout);
+}
+
+#[test]
+fn what_is_no_backend_ends_with_3() {
+    let strategy = plugin("strategies/sma-cross").display().to_string();
+    let finished = Workplace::empty().run(&["plugin", "test", &strategy]);
+    assert_eq!(finished.code(), Some(3), "{finished:?}");
+    assert!(finished.stderr.contains("is a strategy, but a persistence backend was expected here"), "{finished:?}");
+}
+
+#[test]
+fn a_kit_file_is_refused_with_its_lines() {
+    let (workplace, memory) = (Workplace::empty(), plugin("persistence/memory").display().to_string());
+    let cases = [
+        ("plugin = \"a.wasm\"\n", "kit.toml:1: the file has no key plugin; it has settings, secrets, network,"),
+        ("\nnetwork = [\"localhost\"]\n", "kit.toml:2: network must hold only HOST:PORT in quotes"),
+        ("over = \"file\"\n", "kit.toml:1: over must not be \"file\": the kit has no data directory"),
+        ("over = \"inner\"\n", "kit.toml:1: over must be"),
+        ("secrets = { a = { } }\n", "must say where a secret is"),
+    ];
+    for (text, expected) in cases {
+        workplace.write("kit.toml", text);
+        let finished = workplace.run(&["plugin", "test", &memory, "--config", "kit.toml"]);
+        assert_eq!(finished.code(), Some(2), "{text}: {finished:?}");
+        assert!(finished.stderr.contains(expected), "{text}: {}", finished.stderr);
+    }
+    workplace.write("kit.toml", "secrets = { a = { env = \"SIGBOX_TEST_NO_SUCH_VARIABLE\" } }\n");
+    let finished = workplace.run(&["plugin", "test", &memory, "--config", "kit.toml"]);
+    assert_eq!(finished.code(), Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("SIGBOX_TEST_NO_SUCH_VARIABLE is not set"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_wrapper_is_tested_over_memory_or_another_plugin() {
+    let workplace = Workplace::empty();
+    let (wrapper, memory) = (plugin("persistence/encrypt"), plugin("persistence/memory"));
+    workplace.write("keys", "one:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
+    for over in ["over = \"memory\"\n", "over = \"inner\"\n"] {
+        let inner = format!("[stores.inner]\nplugin = '{}'\n", memory.display());
+        workplace.write("kit.toml", format!("{over}secrets = {{ keys = {{ file = \"keys\" }} }}\n{inner}"));
+        let arguments = ["plugin", "test", &wrapper.display().to_string(), "-c", "kit.toml", "--only", "write"];
+        let finished = workplace.succeed(&arguments);
+        assert!(finished.stdout.starts_with("encrypt 0.1.0: sealed in "), "{over}: {}", finished.stdout);
+    }
+}
