@@ -1,4 +1,4 @@
-//! The four requests made of a bucket.
+//! The requests made of a bucket.
 
 use std::time::{Instant, SystemTime};
 
@@ -80,6 +80,14 @@ pub struct Listed {
     pub key: String,
 }
 
+impl Version {
+    /// The version of what was found; `None` when it cannot be told from others.
+    #[must_use]
+    pub fn of(found: Option<&Object>) -> Option<Self> {
+        found.map_or(Some(Self::Absent), |object| object.tag.clone().map(Self::Tagged))
+    }
+}
+
 impl<T: Transport> Bucket<T> {
     /// A bucket.
     pub fn new(settings: Settings, transport: T) -> Self {
@@ -103,6 +111,20 @@ impl<T: Transport> Bucket<T> {
             404 if answer.problem().code == "NoSuchKey" => Ok(None),
             _ => Err(answer.failure(&self.settings)),
         }
+    }
+
+    /// Which version of the object is there; `None` when there is one and the server does not say which. It is not read:
+    /// its bytes are not sent.
+    ///
+    /// # Errors
+    /// When the server cannot say what is there.
+    pub fn look(&mut self, key: &str, deadline: Instant) -> Result<Option<Version>, Failure> {
+        let answer = self.read(Ask { method: "HEAD", key, query: &[], headers: &[], body: &[] }, deadline)?;
+        if answer.status == 200 {
+            return Ok(answer.tag().map(Version::Tagged));
+        }
+        // An answer without a body does not say whether it is the object that is missing, or what else is wrong.
+        Ok(Version::of(self.get(key, deadline)?.as_ref()))
     }
 
     /// Replaces the object, if it is still that version.
@@ -191,7 +213,7 @@ impl<T: Transport> Bucket<T> {
         let request =
             signed(&self.settings, SystemTime::now(), ask).map_err(|error| Lost::Impossible(error.to_string()))?;
         let answer = self.transport.send(request, deadline)?;
-        if answer.is_whole() {
+        if ask.method == "HEAD" || answer.is_whole() {
             Ok(answer)
         } else {
             Err(Lost::Broken(format!("the answer ended after {} bytes", answer.body.len())))

@@ -78,7 +78,7 @@ impl<T: Transport> Documents<T> {
     pub fn read(&mut self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
         let deadline = self.deadline();
         let found = self.bucket.get(key, deadline)?;
-        self.known(key).version = version(found.as_ref());
+        self.known(key).version = Version::of(found.as_ref());
         Ok(found.map(|object| object.bytes))
     }
 
@@ -88,7 +88,7 @@ impl<T: Transport> Documents<T> {
     /// When the server cannot say.
     pub fn has(&mut self, key: &str) -> Result<bool, Failure> {
         let deadline = self.deadline();
-        Ok(self.bucket.get(key, deadline)?.is_some())
+        Ok(self.bucket.look(key, deadline)? != Some(Version::Absent))
     }
 
     /// Replaces the document.
@@ -99,8 +99,7 @@ impl<T: Transport> Documents<T> {
         let deadline = self.deadline();
         let content = Some(Sha256::digest(value).into());
         if self.is_conditional && self.known(key).version.is_none() {
-            let found = self.bucket.get(key, deadline)?;
-            self.known(key).version = version(found.as_ref());
+            self.known(key).version = self.bucket.look(key, deadline)?;
         }
         for tried in 1..=TRIES {
             let replaced = if self.is_conditional { self.known(key).version.clone() } else { None };
@@ -128,15 +127,15 @@ impl<T: Transport> Documents<T> {
     /// When it is not known to be gone, or is somebody else's.
     pub fn remove(&mut self, key: &str) -> Result<bool, Failure> {
         let deadline = self.deadline();
-        let found = self.bucket.get(key, deadline)?;
-        if found.is_none() {
-            let known = self.known(key);
+        let found = self.bucket.look(key, deadline)?;
+        let known = self.known(key);
+        if found == Some(Version::Absent) {
             let was_us = known.unsure.contains(&None);
-            *known = Known { version: Some(Version::Absent), unsure: Vec::new() };
+            *known = Known { version: found, unsure: Vec::new() };
             return Ok(was_us);
         }
-        let known = self.known(key);
-        if known.version.is_some() && known.version != version(found.as_ref()) && self.is_conditional {
+        if known.version.is_some() && known.version != found && self.is_conditional {
+            let found = self.bucket.get(key, deadline)?;
             self.recognise(key, found.as_ref())?;
         }
         for tried in 1..=TRIES {
@@ -197,7 +196,7 @@ impl<T: Transport> Documents<T> {
     fn recognise(&mut self, key: &str, found: Option<&Object>) -> Result<(), Failure> {
         let known = self.known(key);
         if known.unsure.contains(&found.map(content_of)) {
-            known.version = version(found);
+            known.version = Version::of(found);
             return Ok(());
         }
         let message = format!(
@@ -229,13 +228,6 @@ fn heeds_conditions<T: Transport>(bucket: &mut Bucket<T>, prefix: &str, deadline
     // The first write for an absent object may be the one that makes it.
     Ok(is_refused(Version::Tagged(NO_TAG.to_owned()))?
         && (is_refused(Version::Absent)? || is_refused(Version::Absent)?))
-}
-
-fn version(found: Option<&Object>) -> Option<Version> {
-    match found {
-        None => Some(Version::Absent),
-        Some(object) => object.tag.clone().map(Version::Tagged),
-    }
 }
 
 fn content_of(object: &Object) -> Content {

@@ -39,6 +39,7 @@ impl Transport for Outgoing {
         let outgoing = OutgoingRequest::new(fields);
         let method = match method {
             "GET" => Method::Get,
+            "HEAD" => Method::Head,
             "PUT" => Method::Put,
             "DELETE" => Method::Delete,
             other => Method::Other(other.to_owned()),

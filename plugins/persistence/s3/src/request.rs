@@ -20,7 +20,7 @@ const RESERVED_IN_PATHS: AsciiSet = RESERVED.remove(b'/');
 /// A request that is ready to be sent.
 #[derive(Debug)]
 pub struct Request {
-    /// `GET`, `PUT` or `DELETE`.
+    /// `GET`, `HEAD`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// `http` or `https`.
     pub scheme: String,
@@ -37,7 +37,7 @@ pub struct Request {
 /// What is asked of the server.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
-    /// `GET`, `PUT` or `DELETE`.
+    /// `GET`, `HEAD`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// The object's key; empty for the bucket.
     pub key: &'a str,

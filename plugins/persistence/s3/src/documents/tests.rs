@@ -85,6 +85,10 @@ impl Server {
                 Answer { status: 200, body: body.to_vec(), ..Answer::default() }
             }
             "GET" => self.objects.get(&key).map_or(no_such_key, |bytes| stored(200, bytes, bytes.clone())),
+            "HEAD" => match self.objects.get(&key) {
+                Some(bytes) => stored(200, bytes, Vec::new()),
+                None => Answer { status: 404, ..Answer::default() },
+            },
             "PUT" if is_as_expected || self.ignores_conditions => {
                 self.objects.insert(key, request.body.clone());
                 stored(200, &request.body, Vec::new())
