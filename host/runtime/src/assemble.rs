@@ -242,6 +242,18 @@ pub async fn stores(
     Ok(stores)
 }
 
+/// Whether a store is the files of the data directory, or wraps them.
+fn is_in_files(config: &Config, choice: &StoreChoice) -> bool {
+    match choice {
+        StoreChoice::File => true,
+        StoreChoice::Memory => false,
+        StoreChoice::Plugin(name) => {
+            let over = config.stores.get(name).and_then(|plugin| plugin.over.as_ref());
+            over.is_some_and(|over| is_in_files(config, over))
+        }
+    }
+}
+
 /// Opens stores by their names in the configuration, each once.
 pub struct Opener<'a, 's> {
     config: &'a Config,
@@ -308,7 +320,8 @@ impl<'a, 's> Opener<'a, 's> {
             moved.push(read.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?);
         }
         for (choice, store) in old.opened {
-            if choice != StoreChoice::File {
+            // A wrapper closes what it wraps, and the files are not the old stores' own.
+            if !is_in_files(&config, &choice) {
                 store.close().await;
             }
         }
