@@ -28,6 +28,7 @@ const ROUNDS: usize = 100;
 #[ignore = "a measurement: see bench/README.md"]
 async fn plugins_and_their_clients_outside_of_the_sandbox() {
     say("| server | call | component µs | native µs | ratio | 1.5 x native + 60 µs |\n|---|---|---|---|---|---|\n");
+    say(&format!("| none: the plugin memory | write | {:.0} | | | |\n", way_to_a_plugin().await));
     let no_sync = RedisSetup { lines: &[("appendfsync", "no")], ..RedisSetup::default() };
     let tls = RedisSetup { tls_name: Some("localhost"), ..RedisSetup::default() };
     for (name, setup) in [("Redis, no fsync", no_sync), ("Redis", RedisSetup::default()), ("Redis, TLS", tls)] {
@@ -40,6 +41,16 @@ async fn plugins_and_their_clients_outside_of_the_sandbox() {
         let bound = if setup.tls_name.is_some() { postgres::bound_tls(&server) } else { postgres::bound(&server) };
         compare(name, bound).await;
     }
+}
+
+/// What a call of a plugin takes that asks nobody.
+async fn way_to_a_plugin() -> f64 {
+    let store = Bound::new("memory").start().await;
+    let mut took = Vec::new();
+    for call in 0..BATCH * ROUNDS {
+        took.push(nanoseconds_of_write(&store, call).await);
+    }
+    median_microseconds(took)
 }
 
 /// Both take turns, so that what else the machine does meets both.
