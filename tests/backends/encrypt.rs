@@ -54,11 +54,8 @@ async fn assert_corrupt(store: &dyn Store, why: &str) {
 #[tokio::test]
 async fn it_passes_the_kit_over_memory_files_and_another_plugin() {
     let (files, database) = (tempdir().unwrap(), tempdir().unwrap());
-    let stores: [Arc<dyn Store>; 3] = [
-        memory(),
-        Arc::new(FileStore::open(files.path()).unwrap()),
-        Arc::new(start_on("redb", database.path()).await),
-    ];
+    let stores: [Arc<dyn Store>; 3] =
+        [memory(), Arc::new(FileStore::open(files.path()).unwrap()), Arc::new(start_on("redb", database.path()).await)];
     for store in &stores {
         passes_the_kit("encrypt", keys(ONE, over(store))).await;
     }

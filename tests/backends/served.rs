@@ -24,11 +24,13 @@ impl Bound {
         Self { plugin, ..Self::default() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that texts and numbers are given as they are")]
     pub(super) fn set(mut self, setting: &'static str, value: impl ToString) -> Self {
         self.settings.insert(setting, value.to_string());
         self
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that texts and numbers are given as they are")]
     pub(super) fn secret(mut self, name: &'static str, text: impl ToString) -> Self {
         self.secrets.insert(name, text.to_string());
         self
