@@ -13,6 +13,8 @@ use sigbox::{
     store::{Address, Store},
 };
 
+use tempfile::{TempDir, tempdir, tempdir_in};
+
 use crate::support::plugin;
 
 /// The folder of plugins as they find it.
@@ -51,6 +53,13 @@ fn sandbox(limits: Limits) -> Sandbox {
 /// The same, granted a folder and nothing else.
 pub(super) async fn start_on(name: &str, folder: &Path) -> PluginStore {
     start(name, on(folder)).await.expect("it starts")
+}
+
+/// A folder in memory where there is one: the kit writes ten thousand documents, and a disk would sync each.
+pub(super) fn quick_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempdir_in(memory) } else { tempdir() };
+    folder.expect("a temporary directory can be made")
 }
 
 /// A binding with a folder at [`DATA`].

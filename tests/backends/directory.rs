@@ -10,7 +10,7 @@ use sigbox::store::{Address, FileStore, Store};
 use tempfile::tempdir;
 
 use super::{
-    binding::{at, bitcoin, on, passes_the_kit, refusal, set, start, start_on},
+    binding::{at, bitcoin, on, passes_the_kit, quick_folder, refusal, set, start, start_on},
     durable, killed,
 };
 
@@ -82,7 +82,7 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
 
 #[tokio::test]
 async fn it_passes_the_kit() {
-    let folder = tempdir().unwrap();
+    let folder = quick_folder();
     passes_the_kit("directory", on(folder.path())).await;
 }
 

@@ -8,7 +8,7 @@ use sigbox::{
 };
 use tempfile::tempdir;
 
-use super::binding::{at, bitcoin, over, passes_the_kit, refusal, set, start, start_on};
+use super::binding::{at, bitcoin, over, passes_the_kit, quick_folder, refusal, set, start, start_on};
 use crate::support::{Configuration, Workplace, plugin};
 
 /// 32 bytes of each.
@@ -52,10 +52,13 @@ async fn assert_corrupt(store: &dyn Store, why: &str) {
 }
 
 #[tokio::test]
-async fn it_passes_the_kit_over_memory_files_and_another_plugin() {
-    let (files, database) = (tempdir().unwrap(), tempdir().unwrap());
-    let stores: [Arc<dyn Store>; 3] =
-        [memory(), Arc::new(FileStore::open(files.path()).unwrap()), Arc::new(start_on("redb", database.path()).await)];
+async fn it_passes_the_kit_over_memory_and_over_plugins() {
+    let (files, database) = (quick_folder(), quick_folder());
+    let stores: [Arc<dyn Store>; 3] = [
+        memory(),
+        Arc::new(start_on("directory", files.path()).await),
+        Arc::new(start_on("redb", database.path()).await),
+    ];
     for store in &stores {
         passes_the_kit("encrypt", keys(ONE, over(store))).await;
     }

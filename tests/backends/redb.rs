@@ -6,13 +6,13 @@ use sigbox::store::Store as _;
 use tempfile::tempdir;
 
 use super::{
-    binding::{at, bitcoin, on, passes_the_kit, refusal, set, start, start_on},
+    binding::{at, bitcoin, on, passes_the_kit, quick_folder, refusal, set, start, start_on},
     durable, killed,
 };
 
 #[tokio::test]
 async fn it_passes_the_kit() {
-    let folder = tempdir().unwrap();
+    let folder = quick_folder();
     passes_the_kit("redb", on(folder.path())).await;
 }
 
