@@ -161,10 +161,11 @@ async fn serve(
                 let _ = done.send(());
             }
             client = accept(listener.as_ref()) => {
-                if state.borrow().traffic == Traffic::Ended {
-                    continue;
+                // Now, not when the task first runs: an order that comes in between ends this connection too.
+                let State { traffic, generation, .. } = *state.borrow();
+                if traffic != Traffic::Ended {
+                    connections.spawn(connect(client, server.clone(), generation, Arc::clone(&state)));
                 }
-                connections.spawn(connect(client, server.clone(), Arc::clone(&state)));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -184,9 +185,8 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     }
 }
 
-async fn connect(client: TcpStream, server: String, state: Arc<watch::Sender<State>>) {
+async fn connect(client: TcpStream, server: String, born: u64, state: Arc<watch::Sender<State>>) {
     let mut current = state.subscribe();
-    let born = current.borrow_and_update().generation;
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
