@@ -114,7 +114,10 @@ impl PluginStore {
         probe: Option<Arc<Probe>>,
     ) -> Result<Self, PluginError> {
         let StoreBinding { name, settings, secrets, network, directories, over } = binding;
-        let locks = directories.values().map(|directory| lock(&name, directory)).collect::<Result<_, _>>()?;
+        let mut locks = Vec::new();
+        for directory in directories.values() {
+            locks.push(lock(&name, directory, sandbox.limits().store_timeout).await?);
+        }
         let network = Network::new(format!("[stores.{name}]"), network);
         let grant = Grant {
             plugin: name.clone(),
@@ -153,7 +156,7 @@ impl PluginStore {
         let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes } = descriptor;
         let said = hide(message(&format!("{kind} {version}: {summary}")), &secrets);
         let summary = format!("{name} ({said})");
-        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks })
+        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks.into() })
     }
 
     /// Makes a call on the backend's thread, and waits no longer than a call may take.
@@ -206,13 +209,25 @@ fn unavailable(message: String) -> Problem {
     Problem { code: UNAVAILABLE.to_owned(), message, retryable: true, retry_after: None }
 }
 
-/// Makes a granted directory and keeps others out of it: guests cannot.
-fn lock(store: &str, directory: &Path) -> Result<DirectoryLock, PluginError> {
+/// How often a lock of our own is looked at that is about to be let go.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Makes a granted directory and keeps others out of it: guests cannot. A call of a store that was just dropped may still
+/// be under way and keeps the lock until it is over; that is waited for, others are not.
+async fn lock(store: &str, directory: &Path, patience: Duration) -> Result<DirectoryLock, PluginError> {
     let unusable =
         |reason: String| PluginError::Directory { plugin: store.to_owned(), directory: directory.to_owned(), reason };
     let absolute = std::path::absolute(directory).map_err(|error| unusable(format!("cannot be made: {error}")))?;
     sigbox_files::make_dir(&Disk, &absolute).map_err(|error| unusable(format!("cannot be made: {error}")))?;
-    DirectoryLock::acquire(directory).map_err(|error| unusable(error.to_string()))
+    let (deadline, ourselves) = (Instant::now() + patience, format!("process {} ", std::process::id()));
+    loop {
+        match DirectoryLock::acquire(directory) {
+            Err(error) if error.to_string().contains(&ourselves) && Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            locked => return locked.map_err(|error| unusable(error.to_string())),
+        }
+    }
 }
 
 /// Whether the granted directories are still the ones that were locked.
