@@ -52,10 +52,11 @@ async fn assert_corrupt(store: &dyn Store, why: &str) {
 }
 
 #[tokio::test]
-async fn it_passes_the_kit_over_memory_and_over_plugins() {
-    let (files, database) = (quick_folder(), quick_folder());
-    let stores: [Arc<dyn Store>; 3] = [
+async fn it_passes_the_kit_over_memory_files_and_plugins() {
+    let (own, files, database) = (quick_folder(), quick_folder(), quick_folder());
+    let stores: [Arc<dyn Store>; 4] = [
         memory(),
+        Arc::new(FileStore::open(own.path()).unwrap()),
         Arc::new(start_on("directory", files.path()).await),
         Arc::new(start_on("redb", database.path()).await),
     ];

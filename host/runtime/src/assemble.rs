@@ -242,18 +242,6 @@ pub async fn stores(
     Ok(stores)
 }
 
-/// Whether a store is the files of the data directory, or wraps them.
-fn is_in_files(config: &Config, choice: &StoreChoice) -> bool {
-    match choice {
-        StoreChoice::File => true,
-        StoreChoice::Memory => false,
-        StoreChoice::Plugin(name) => {
-            let over = config.stores.get(name).and_then(|plugin| plugin.over.as_ref());
-            over.is_some_and(|over| is_in_files(config, over))
-        }
-    }
-}
-
 /// Opens stores by their names in the configuration, each once.
 pub struct Opener<'a, 's> {
     config: &'a Config,
@@ -297,7 +285,9 @@ impl<'a, 's> Opener<'a, 's> {
             })?);
         }
         let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
-        Ok(Stores { data_dir: Some(Arc::clone(&self.files)), signal, schedule, risk, partial })
+        // What is wrapped was opened first.
+        let closing = self.opened.iter().rev().map(|(_, store)| Arc::clone(store)).collect();
+        Ok(Stores { data_dir: Some(Arc::clone(&self.files)), signal, schedule, risk, partial, closing })
     }
 
     /// Reads what must not be left behind where domains were kept before. The old stores are closed again: the new ones
@@ -319,9 +309,8 @@ impl<'a, 's> Opener<'a, 's> {
             let read = Moved::read(self.config, domain, choice, &store).await;
             moved.push(read.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?);
         }
-        for (choice, store) in old.opened {
-            // A wrapper closes what it wraps, and the files are not the old stores' own.
-            if !is_in_files(&config, &choice) {
+        for (choice, store) in old.opened.into_iter().rev() {
+            if choice != StoreChoice::File {
                 store.close().await;
             }
         }
@@ -355,9 +344,9 @@ impl<'a, 's> Opener<'a, 's> {
         Ok(store)
     }
 
-    /// Lets go of every store that was opened.
+    /// Lets go of every store that was opened, wrappers first.
     pub async fn close(self) {
-        for (_, store) in &self.opened {
+        for (_, store) in self.opened.iter().rev() {
             store.close().await;
         }
         self.files.close().await;

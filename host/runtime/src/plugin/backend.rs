@@ -57,7 +57,7 @@ pub struct StoreBinding {
     /// Folders it may read and write, by the path it finds them at. They are made when missing, and nobody else may
     /// use them meanwhile.
     pub directories: BTreeMap<String, PathBuf>,
-    /// The store a wrapper wraps.
+    /// The store a wrapper wraps. Others may use it too, so it is closed by whoever opened it.
     pub over: Option<Arc<dyn Store>>,
 }
 
@@ -375,8 +375,5 @@ impl Store for PluginStore {
         let closed = self.thread.call(move |supervisor| Box::pin(supervisor.close(deadline)));
         // A thread that is gone, or stuck, has said why.
         let _ = timeout_at(deadline, closed).await;
-        if let Some(over) = &self.over {
-            over.close().await;
-        }
     }
 }

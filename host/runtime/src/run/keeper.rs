@@ -63,6 +63,8 @@ pub struct Stores {
     pub risk: Arc<dyn Store>,
     /// Levels positions have passed.
     pub partial: Arc<dyn Store>,
+    /// Those and what they wrap, in the order to close them in: a wrapper before what it wraps. Empty where none does.
+    pub closing: Vec<Arc<dyn Store>>,
     /// Keeps others out of the data directory, whatever is kept in it; `None` when there is none.
     pub data_dir: Option<Arc<dyn Store>>,
 }
@@ -72,7 +74,8 @@ impl Stores {
     #[must_use]
     pub fn all_in(store: &Arc<dyn Store>) -> Self {
         let store = || Arc::clone(store);
-        Self { signal: store(), schedule: store(), risk: store(), partial: store(), data_dir: None }
+        let closing = Vec::new();
+        Self { signal: store(), schedule: store(), risk: store(), partial: store(), closing, data_dir: None }
     }
 
     /// The store of `domain`.
@@ -93,8 +96,9 @@ impl Stores {
 
     /// Lets go of every store.
     pub async fn close(&self) {
-        for domain in Domain::ALL {
-            self.of(domain).close().await;
+        // Closing one again changes nothing.
+        for store in self.closing.iter().chain(Domain::ALL.map(|domain| self.of(domain))) {
+            store.close().await;
         }
         if let Some(data_dir) = &self.data_dir {
             data_dir.close().await;
