@@ -148,7 +148,11 @@ impl Bindings {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::files()),
             Err(error) => return Err(BindingError::Record { file, reason: format!("cannot be read: {error}") }),
         };
-        serde_json::from_slice(&text).map_err(|error| BindingError::Record {
+        let understood = serde_json::from_slice(&text).map_err(|error| error.to_string()).and_then(|recorded: Self| {
+            let is_endless = |domain| recorded.chain(recorded.choice(domain)).is_none();
+            if Domain::ALL.into_iter().any(is_endless) { Err("a store wraps itself".to_owned()) } else { Ok(recorded) }
+        });
+        understood.map_err(|error| BindingError::Record {
             file,
             reason: format!(
                 "cannot be understood ({error}); it says which stores kept the state. If the configuration still names \
@@ -212,23 +216,22 @@ impl Bindings {
         }
     }
 
-    /// A store, and what it wraps.
-    fn chain<'a>(&'a self, choice: &'a StoreChoice) -> Vec<(&'a StoreChoice, Option<&'a StorePlugin>)> {
+    /// A store, and what it wraps; `None` when that comes back to itself.
+    fn chain<'a>(&'a self, choice: &'a StoreChoice) -> Option<Vec<(&'a StoreChoice, Option<&'a StorePlugin>)>> {
         let mut chain = Vec::new();
         let mut next = Some(choice);
         while let Some(choice) = next {
+            if chain.iter().any(|(known, _)| *known == choice) {
+                return None;
+            }
             let plugin = match choice {
                 StoreChoice::Plugin(name) => self.stores.get(name),
                 StoreChoice::File | StoreChoice::Memory => None,
             };
-            // The record of a damaged file may go in circles; a configuration does not.
-            if chain.iter().any(|(known, _)| *known == choice) {
-                break;
-            }
             chain.push((choice, plugin));
             next = plugin.and_then(|plugin| plugin.over.as_ref());
         }
-        chain
+        Some(chain)
     }
 }
 
@@ -333,4 +336,38 @@ pub fn pairs(config: &Config) -> Vec<Pair> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_nobody_can_follow_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = |over: &str| {
+            format!(
+                r#"{{"plugin":"p","settings":{{}},"secrets":{{}},"network":[],"directories":{{}},"over":{{"plugin":"{over}"}}}}"#
+            )
+        };
+        let domains = r#""signal":{"plugin":"a"},"schedule":"file","risk":"file","partial":"memory""#;
+        let record = |stores: &str| {
+            fs::write(folder.path().join(FILE_NAME), format!(r#"{{{domains},"stores":{{{stores}}}}}"#)).unwrap();
+            Bindings::recorded(folder.path()).map_err(|error| error.to_string())
+        };
+        let circle = format!(r#""a":{},"b":{}"#, store("b"), store("a"));
+        for (stores, why) in [(circle.as_str(), "a store wraps itself"), ("\"a\":1", "invalid type: integer `1`")] {
+            let error = record(stores).unwrap_err();
+            assert!(error.contains("bindings.json: cannot be understood (") && error.contains(why), "{error}");
+        }
+        let recorded = record(&format!(r#""a":{}"#, store("elsewhere"))).unwrap();
+        recorded.record(folder.path()).unwrap();
+        assert_eq!(Bindings::recorded(folder.path()).unwrap(), recorded);
+    }
+
+    #[test]
+    fn without_a_record_everything_was_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Bindings::recorded(folder.path()).unwrap(), Bindings::files());
+    }
 }

@@ -1,0 +1,212 @@
+//! The stores of a run: opened by their names in the configuration, with what each is granted.
+
+use std::{fs, sync::Arc};
+
+use super::{AssembleError, Resolve, Variable};
+use crate::{
+    binding::{BindingError, Bindings, Moved},
+    config::{Config, SecretSource, StoreChoice, StorePlugin},
+    plugin::{PluginStore, Sandbox, Secret, StoreBinding},
+    run::{Domain, Stores},
+    store::{FileStore, MemoryStore, Store},
+};
+
+/// What stores are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To run: the data directory belongs to this process until it ends.
+    Own,
+    /// To look at what a run holds, also while it is under way.
+    Look,
+}
+
+/// The store of each domain. Domains with the same choice share one. `sandbox` is a live one.
+///
+/// With [`Access::Own`], the data directory is this process's own from here on, whatever is kept in it, and the stores
+/// are those of the last run or have what those had.
+///
+/// # Errors
+/// When the data directory is in use, a persistence plugin cannot start, or state would be left behind; the message
+/// names the domains.
+pub async fn stores(
+    config: &Config,
+    access: Access,
+    sandbox: &Sandbox,
+    resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
+) -> Result<Stores, AssembleError> {
+    let mut opener = Opener::new(config, access, sandbox, resolve, variable)?;
+    if access == Access::Look {
+        return opener.open_all().await;
+    }
+    let data_dir = &config.persistence.data_dir;
+    let (before, now) = (Bindings::recorded(data_dir)?, Bindings::of(config));
+    let moved = opener.moved(&before, &now).await?;
+    let stores = opener.open_all().await?;
+    for moved in moved {
+        moved.is_in(stores.of(moved.domain())).await?;
+    }
+    if before != now {
+        now.record(data_dir)?;
+    }
+    Ok(stores)
+}
+
+/// Opens stores by their names in the configuration, each once.
+pub struct Opener<'a, 's> {
+    config: &'a Config,
+    sandbox: &'a Sandbox,
+    resolve: &'a mut Resolve<'s>,
+    variable: &'a Variable<'s>,
+    opened: Vec<(StoreChoice, Arc<dyn Store>)>,
+    /// The files of the data directory, which is this process's own or only looked at.
+    files: Arc<dyn Store>,
+}
+
+impl<'a, 's> Opener<'a, 's> {
+    /// `sandbox` is a live one. With [`Access::Own`], takes possession of the data directory.
+    ///
+    /// # Errors
+    /// When the data directory is in use or cannot be used.
+    pub fn new(
+        config: &'a Config,
+        access: Access,
+        sandbox: &'a Sandbox,
+        resolve: &'a mut Resolve<'s>,
+        variable: &'a Variable<'s>,
+    ) -> Result<Self, AssembleError> {
+        let data_dir = &config.persistence.data_dir;
+        let files: Arc<dyn Store> = Arc::new(match access {
+            Access::Own => FileStore::open(data_dir)?,
+            Access::Look => FileStore::look_only(data_dir)?,
+        });
+        Ok(Self { config, sandbox, resolve, variable, files, opened: Vec::new() })
+    }
+
+    async fn open_all(&mut self) -> Result<Stores, AssembleError> {
+        let persistence = &self.config.persistence;
+        let mut stores = Vec::new();
+        for domain in Domain::ALL {
+            let choice = persistence.choice(domain);
+            stores.push(self.open(choice).await.map_err(|source| {
+                let bound = Domain::ALL.into_iter().filter(|domain| persistence.choice(*domain) == choice);
+                let domains: Vec<&str> = bound.map(Domain::name).collect();
+                AssembleError::Store { domains: domains.join(", "), source: Box::new(source) }
+            })?);
+        }
+        let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
+        // What is wrapped was opened first.
+        let closing = self.opened.iter().rev().map(|(_, store)| Arc::clone(store)).collect();
+        Ok(Stores { data_dir: Some(Arc::clone(&self.files)), signal, schedule, risk, partial, closing })
+    }
+
+    /// Reads what must not be left behind where domains were kept before. The old stores are closed again: the new ones
+    /// may be in the same places.
+    async fn moved(&mut self, before: &Bindings, now: &Bindings) -> Result<Vec<Moved>, AssembleError> {
+        let mut moved = Vec::new();
+        let config = before.in_place_of(self.config);
+        let mut old = Opener {
+            config: &config,
+            sandbox: self.sandbox,
+            resolve: &mut *self.resolve,
+            variable: self.variable,
+            files: Arc::clone(&self.files),
+            opened: Vec::new(),
+        };
+        for (domain, choice) in now.changed_since(before) {
+            let store = old.open(choice).await;
+            let store = store.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?;
+            let read = Moved::read(self.config, domain, choice, &store).await;
+            moved.push(read.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?);
+        }
+        for (choice, store) in old.opened.into_iter().rev() {
+            if choice != StoreChoice::File {
+                store.close().await;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The store called `choice`, with whatever it wraps.
+    ///
+    /// # Errors
+    /// When there is no such store, it is in use, or it cannot start.
+    pub async fn open(&mut self, choice: &StoreChoice) -> Result<Arc<dyn Store>, AssembleError> {
+        if let Some((_, store)) = self.opened.iter().find(|(known, _)| known == choice) {
+            return Ok(Arc::clone(store));
+        }
+        let store: Arc<dyn Store> = match choice {
+            StoreChoice::File => Arc::clone(&self.files),
+            StoreChoice::Memory => Arc::new(MemoryStore::new()),
+            StoreChoice::Plugin(name) => {
+                let Some(plugin) = self.config.stores.get(name) else {
+                    return Err(AssembleError::NoStore(name.clone()));
+                };
+                let over = match &plugin.over {
+                    // The configuration has no circles.
+                    Some(over) => Some(Box::pin(self.open(over)).await?),
+                    None => None,
+                };
+                Arc::new(self.start(name, plugin, over).await?)
+            }
+        };
+        self.opened.push((choice.clone(), Arc::clone(&store)));
+        Ok(store)
+    }
+
+    /// Lets go of every store that was opened, wrappers first.
+    pub async fn close(self) {
+        for (_, store) in self.opened.iter().rev() {
+            store.close().await;
+        }
+        self.files.close().await;
+    }
+
+    async fn start(
+        &mut self,
+        name: &str,
+        plugin: &StorePlugin,
+        over: Option<Arc<dyn Store>>,
+    ) -> Result<PluginStore, AssembleError> {
+        let binding = store_binding(name, plugin, over, self.variable)?;
+        let file = (self.resolve)(&plugin.plugin)?;
+        Ok(PluginStore::start(self.sandbox, &file, binding).await?)
+    }
+}
+
+/// What the plugin called `name` is bound with, with the secrets themselves.
+pub(crate) fn store_binding(
+    name: &str,
+    plugin: &StorePlugin,
+    over: Option<Arc<dyn Store>>,
+    variable: &Variable<'_>,
+) -> Result<StoreBinding, AssembleError> {
+    let StorePlugin { plugin: _, settings, secrets, network, directories, over: _ } = plugin;
+    let secret = |(secret, source): (&String, &SecretSource)| {
+        let found = read_secret(source, variable).map_err(|reason| AssembleError::Secret {
+            store: name.to_owned(),
+            secret: secret.clone(),
+            reason,
+        })?;
+        Ok((secret.clone(), Secret::from(found)))
+    };
+    Ok(StoreBinding {
+        name: name.to_owned(),
+        settings: settings.clone(),
+        secrets: secrets.iter().map(secret).collect::<Result<_, AssembleError>>()?,
+        network: network.clone(),
+        directories: directories.clone(),
+        over,
+    })
+}
+
+/// A secret, without the line end editors put at the end of a file.
+fn read_secret(source: &SecretSource, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    match source {
+        SecretSource::Env(name) => variable(name).ok_or_else(|| format!("{source} is not set")),
+        SecretSource::File(path) => {
+            let text = fs::read_to_string(path).map_err(|error| format!("{source} cannot be read: {error}"))?;
+            Ok(text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
+        }
+    }
+}
