@@ -13,7 +13,7 @@ use sigbox_engine::{
     candle::CandleFault,
     price::average_price,
     risk::{Rejection, RiskGate, RiskRequest, check_rules},
-    trader::{Bar, Memory},
+    trader::{Bar, Memory, Next},
 };
 
 use super::{
@@ -127,18 +127,16 @@ impl<'a, S: Strategy> Run<'a, S> {
             let mut outcomes = Vec::new();
             let mut gate = Gate::new(self.vector, 0, &mut self.trace.risk_checks);
             let next = self.trader.admit(now_ms, price, answer, &mut gate, &mut outcomes);
-            self.conclude(Some(next), &outcomes);
+            self.conclude(next, &outcomes);
         }
         Ok(())
     }
 
-    fn conclude(&mut self, next: Option<Memory>, outcomes: &[Outcome]) {
+    fn conclude(&mut self, next: Next, outcomes: &[Outcome]) {
         for outcome in outcomes {
             self.trace.tell(self.trader.pair(), outcome).expect("a trace takes everything");
         }
-        if let Some(next) = next {
-            self.trader.commit(next);
-        }
+        self.trader.commit(next);
     }
 
     /// The newest closed candles, as many as are averaged.

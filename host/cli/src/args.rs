@@ -59,6 +59,9 @@ pub(crate) struct Backtest {
     /// Where every event is written, one JSON object a line.
     #[arg(long, value_name = "FILE", default_value = "dump/backtest/events.jsonl")]
     pub(crate) events: PathBuf,
+    /// Write no events: only the result is shown.
+    #[arg(long, conflicts_with_all = ["events", "report"])]
+    pub(crate) no_events: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

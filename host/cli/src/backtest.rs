@@ -18,7 +18,7 @@ use sigbox::{
     config::Config,
     market::Market,
     plugin::Mode,
-    run::{Backtest, EventWriter, Setup, Stopwatch, Strategy},
+    run::{Aside, Backtest, EventWriter, Setup, Stopwatch, Strategy},
 };
 use sigbox_engine::{
     MINUTE_MS,
@@ -41,8 +41,8 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
         .now_or_never()
         .expect("a deterministic sandbox never waits")?;
     let components = record::components(&config, &setup);
-    let events = command.events.as_path();
-    let keep = |period_ms| {
+    let events = (!command.no_events).then_some(command.events.as_path());
+    let keep = |events: &Path, period_ms| {
         let run = record::describe(&config, Kind::Backtest, Some(period_ms), components, sources, events);
         record::keep(events, &run)
     };
@@ -54,7 +54,7 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
         let (setup, answers) = setup.timed();
         (execute(&config, setup, events, keep)?, answers)
     };
-    let reports = report::after(events, &command.report, timings(done.took, &answers), |_| market)?;
+    let reports = report::after(&command.events, &command.report, timings(done.took, &answers), |_| market)?;
     if command.json {
         print_json(&done, events, &reports)
     } else {
@@ -78,22 +78,26 @@ impl Done {
     }
 }
 
-/// Runs `setup`, writing its events. `keep` is told the period once there is an event file.
+/// Runs `setup`, writing its events if they are to be written. `keep` is told the file once it is there, and the period.
 fn execute<S: Strategy>(
     config: &Config,
     setup: Setup<S>,
-    events: &Path,
-    keep: impl FnOnce((i64, i64)) -> io::Result<()>,
+    events: Option<&Path>,
+    keep: impl FnOnce(&Path, (i64, i64)) -> io::Result<()>,
 ) -> anyhow::Result<Done> {
     let backtest = Backtest::new(setup, &config.frame)?;
     let period_ms = backtest.period_ms();
 
-    let written = || format!("events {}", events.display());
-    if let Some(folder) = events.parent() {
-        fs::create_dir_all(folder).with_context(written)?;
-    }
-    let writer = EventWriter::new(BufWriter::new(File::create(events).with_context(written)?));
-    keep(period_ms).with_context(written)?;
+    let written = || format!("events {}", events.unwrap_or(Path::new("")).display());
+    let open = |file: &Path| {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let writer = EventWriter::new(BufWriter::new(File::create(file)?));
+        keep(file, period_ms)?;
+        Aside::new(writer)
+    };
+    let writer = events.map(open).transpose().with_context(written)?;
     let mut sink = (Tally::default(), writer);
 
     let bar = progress_bar();
@@ -103,11 +107,16 @@ fn execute<S: Strategy>(
         bar.set_position(progress.done);
         ControlFlow::Continue(())
     });
+    let (tally, writer) = sink;
+    if let Some(writer) = writer {
+        writer.finish().and_then(EventWriter::finish).with_context(written)?;
+    }
     let took = started.elapsed();
     bar.finish_and_clear();
-    let (tally, writer) = sink;
-    writer.finish().with_context(written)?;
-    outcome.with_context(|| format!("the run stopped; the events until then are in {}", events.display()))?;
+    outcome.with_context(|| match events {
+        Some(events) => format!("the run stopped; the events until then are in {}", events.display()),
+        None => "the run stopped".to_owned(),
+    })?;
     Ok(Done { tally, period_ms, took })
 }
 
@@ -118,7 +127,7 @@ fn timings(took: Duration, answers: &BTreeMap<String, Stopwatch>) -> Vec<Timing>
     [run].into_iter().chain(report::answer_timings(answers)).collect()
 }
 
-fn print_json(done: &Done, events: &Path, reports: &[PathBuf]) -> anyhow::Result<()> {
+fn print_json(done: &Done, events: Option<&Path>, reports: &[PathBuf]) -> anyhow::Result<()> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Json<'a> {
@@ -126,7 +135,8 @@ fn print_json(done: &Done, events: &Path, reports: &[PathBuf]) -> anyhow::Result
         end_timestamp: i64,
         minutes: i64,
         run_seconds: f64,
-        events: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        events: Option<String>,
         reports: Vec<String>,
         #[serde(flatten)]
         rows: Rows<'a>,
@@ -136,7 +146,7 @@ fn print_json(done: &Done, events: &Path, reports: &[PathBuf]) -> anyhow::Result
         end_timestamp: done.period_ms.1,
         minutes: done.minutes(),
         run_seconds: done.took.as_secs_f64(),
-        events: events.display().to_string(),
+        events: events.map(|events| events.display().to_string()),
         reports: reports.iter().map(|file| file.display().to_string()).collect(),
         rows: Rows::of(&done.tally),
     };
@@ -145,7 +155,7 @@ fn print_json(done: &Done, events: &Path, reports: &[PathBuf]) -> anyhow::Result
     Ok(writeln!(out)?)
 }
 
-fn print_table(done: &Done, events: &Path, reports: &[PathBuf]) {
+fn print_table(done: &Done, events: Option<&Path>, reports: &[PathBuf]) {
     let (start, end) = (text::time(done.period_ms.0), text::time(done.period_ms.1));
     let minutes = done.minutes().unsigned_abs();
     println!("{start} to {end}, {} minutes", HumanCount(minutes));
@@ -154,7 +164,9 @@ fn print_table(done: &Done, events: &Path, reports: &[PathBuf]) {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
     let rate = (minutes as f64 / seconds.max(1e-9)) as u64;
     println!("Ran in {seconds:.3} s, {} candles a second.", HumanCount(rate));
-    println!("Every event: {}", events.display());
+    if let Some(events) = events {
+        println!("Every event: {}", events.display());
+    }
     for file in reports {
         println!("Report: {}", file.display());
     }

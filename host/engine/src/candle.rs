@@ -56,6 +56,7 @@ impl fmt::Display for CandleFault {
 impl Candle {
     /// When the bar closed and became visible, milliseconds since the Unix epoch.
     #[must_use]
+    #[inline]
     pub const fn close_time_ms(&self) -> i64 {
         self.open_time_ms + MINUTE_MS
     }

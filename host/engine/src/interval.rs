@@ -55,6 +55,7 @@ impl Interval {
 
     /// Length, milliseconds.
     #[must_use]
+    #[inline]
     pub const fn ms(self) -> i64 {
         self.minutes as i64 * MINUTE_MS
     }
@@ -62,8 +63,11 @@ impl Interval {
     /// The start of the slot that holds `at_ms`: slots are aligned to the Unix epoch, not to the start of a process
     /// (specification 2.2, hazard H-27).
     #[must_use]
+    #[inline]
     pub const fn slot(self, at_ms: i64) -> i64 {
-        at_ms - at_ms.rem_euclid(self.ms())
+        // In minutes, because processors divide short numbers several times as fast as long ones.
+        let minute = at_ms.div_euclid(MINUTE_MS);
+        (minute - minute.rem_euclid(self.minutes as i64)) * MINUTE_MS
     }
 
     /// Whether a strategy may be asked at this interval.

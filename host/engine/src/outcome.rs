@@ -108,3 +108,11 @@ pub enum Outcome {
     /// The strategy failed to answer.
     StrategyFailed { message: String, at_ms: i64 },
 }
+
+impl Outcome {
+    /// Whether it is a tick at which nothing happened: no event, and nothing to add up.
+    #[must_use]
+    pub const fn is_uneventful(&self) -> bool {
+        matches!(self, Self::Idle { .. } | Self::Waiting { .. } | Self::Active { .. })
+    }
+}

@@ -7,6 +7,7 @@ use crate::candle::Candle;
 ///
 /// Both sums run left to right from zero: another order gives another last bit.
 #[must_use]
+#[inline]
 pub fn average_price(window: &[Candle]) -> Option<f64> {
     if window.is_empty() {
         return None;

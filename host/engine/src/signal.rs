@@ -1,7 +1,7 @@
 //! What a strategy proposes, and the signal that validation makes of it.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
-use core::fmt;
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::fmt::{self, Write as _};
 
 use crate::{
     settings::Settings,
@@ -29,6 +29,7 @@ impl Side {
 
     /// How far `price` lies from `from` towards profit; negative towards loss.
     #[must_use]
+    #[inline]
     pub fn gain(self, from: f64, price: f64) -> f64 {
         match self {
             Self::Long => price - from,
@@ -38,6 +39,7 @@ impl Side {
 
     /// Whether `price` is at `level` or beyond it towards profit.
     #[must_use]
+    #[inline]
     pub fn reached(self, price: f64, level: f64) -> bool {
         match self {
             Self::Long => price >= level,
@@ -47,6 +49,7 @@ impl Side {
 
     /// Whether `price` is at `level` or beyond it towards loss.
     #[must_use]
+    #[inline]
     pub fn fallen_to(self, price: f64, level: f64) -> bool {
         match self {
             Self::Long => price <= level,
@@ -106,8 +109,21 @@ impl Pair {
     /// one. The name's parts keep apart because `:` and `%` inside them are escaped (hazard H-23).
     #[must_use]
     pub fn signal_id(&self, when_ms: i64) -> String {
-        let escape = |part: &str| part.replace('%', "%25").replace(':', "%3A");
-        format!("{}:{}:{}:{when_ms}", escape(&self.exchange), escape(&self.strategy), escape(&self.symbol))
+        // Room for the separators and a time; names hardly ever need escapes.
+        let names = self.exchange.len() + self.strategy.len() + self.symbol.len();
+        let mut id = String::with_capacity(names + 24);
+        for part in [&self.exchange, &self.strategy, &self.symbol] {
+            for character in part.chars() {
+                match character {
+                    '%' => id.push_str("%25"),
+                    ':' => id.push_str("%3A"),
+                    plain => id.push(plain),
+                }
+            }
+            id.push(':');
+        }
+        write!(id, "{when_ms}").expect("a text takes more text");
+        id
     }
 }
 

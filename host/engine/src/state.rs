@@ -68,6 +68,20 @@ impl Levels {
         1 << (level / 10)
     }
 
+    /// The levels that are not above `percent`, 0 to 100.
+    #[must_use]
+    pub fn up_to(percent: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        let highest = percent as u8 / 10;
+        Self(((1 << highest) - 1) << 1)
+    }
+
+    /// The levels that are in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `level` is in the set.
     #[must_use]
     pub const fn contains(self, level: u8) -> bool {
@@ -81,7 +95,13 @@ impl Levels {
 
     /// The levels in the set, ascending.
     pub fn iter(self) -> impl Iterator<Item = u8> {
-        Self::ALL.into_iter().filter(move |level| self.contains(*level))
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let lowest = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            #[expect(clippy::cast_possible_truncation, reason = "a bit of sixteen")]
+            (lowest < u16::BITS).then_some(lowest as u8 * 10)
+        })
     }
 }
 
@@ -178,5 +198,30 @@ impl Position {
         let minutes = self.signal.minute_estimated_time;
         #[expect(clippy::cast_possible_truncation, reason = "validated: a positive whole number of minutes")]
         minutes.is_finite().then(|| self.pending_at_ms.saturating_add((minutes as i64).saturating_mul(60_000)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_set_of_levels_lists_what_was_put_in_ascending() {
+        let set: Levels = [100, 30, 10, 35].into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [10, 30, 100]);
+        assert_eq!(Levels::default().iter().next(), None);
+    }
+
+    #[test]
+    fn levels_up_to_a_percentage_are_those_it_has_reached() {
+        for tenths in 0..=1000_u16 {
+            for percent in [f64::from(tenths) / 10.0, (f64::from(tenths) / 10.0).next_down().max(0.0)] {
+                let reached = Levels::ALL.into_iter().filter(|level| f64::from(*level) <= percent);
+                assert_eq!(Levels::up_to(percent), reached.collect(), "{percent}");
+            }
+        }
+        let some: Levels = [10, 40].into_iter().collect();
+        assert_eq!(Levels::up_to(45.0).without(some).iter().collect::<Vec<_>>(), [20, 30]);
     }
 }

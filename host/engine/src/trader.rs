@@ -11,7 +11,7 @@
 //! 2. The arms of the two `match`es are in order of precedence; where two rules apply, the first wins.
 //! 3. At most one order or position exists per trader; while one does, the strategy is not asked.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     candle::{Candle, MINUTE_MS},
@@ -42,6 +42,15 @@ pub struct Memory {
     pub asked_slot_ms: Option<i64>,
     /// The id opened last: it is not opened again until another one was (specification 2.2).
     pub last_opened_id: Option<String>,
+}
+
+/// What a decision makes of a trader, once it is durable and [committed](Trader::commit).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Next {
+    /// What is held then; `None`: what is held now.
+    pub state: Option<State>,
+    /// As in [`Memory`].
+    pub asked_slot_ms: Option<i64>,
 }
 
 /// A candle that has just closed, as a trader sees it.
@@ -87,24 +96,34 @@ impl Trader {
 
     /// Whether the strategy is to be asked at `now_ms`: it is flat and the interval's slot is a new one.
     #[must_use]
+    #[inline]
     pub fn is_due(&self, now_ms: i64) -> bool {
-        matches!(self.memory.state, State::Idle) && self.memory.asked_slot_ms != Some(self.interval.slot(now_ms))
+        let asked = |slot_ms: i64| (slot_ms..slot_ms.saturating_add(self.interval.ms())).contains(&now_ms);
+        matches!(self.memory.state, State::Idle) && !self.memory.asked_slot_ms.is_some_and(asked)
     }
 
     /// Makes `next` current. Call it once `next` is durable.
-    pub fn commit(&mut self, next: Memory) {
-        self.memory = next;
+    #[inline]
+    pub fn commit(&mut self, next: Next) {
+        let Memory { state, asked_slot_ms, last_opened_id } = &mut self.memory;
+        *asked_slot_ms = next.asked_slot_ms;
+        if let Some(next) = next.state {
+            if let (State::Idle | State::Scheduled(_), State::Open(position)) = (&*state, &next) {
+                *last_opened_id = Some(position.signal.id.clone());
+            }
+            *state = next;
+        }
     }
 
     /// What the closed candle does to the order or the position held (specification 5, as version 19.5 judges it).
-    /// `None`: nothing changed that would have to be remembered.
-    pub fn step(&self, bar: Bar<'_>, risk: &mut dyn RiskGate, out: &mut Vec<Outcome>) -> Option<Memory> {
+    #[inline]
+    pub fn step(&self, bar: Bar<'_>, risk: &mut dyn RiskGate, out: &mut Vec<Outcome>) -> Next {
         let state = match &self.memory.state {
             State::Idle => None,
             State::Scheduled(order) => self.step_order(order, bar, risk, out),
             State::Open(position) => self.step_position(position, bar, out),
-        }?;
-        Some(self.remember(state, self.memory.asked_slot_ms))
+        };
+        Next { state, asked_slot_ms: self.memory.asked_slot_ms }
     }
 
     fn step_order(
@@ -175,7 +194,11 @@ impl Trader {
 
         if let Some((reason, price)) = end {
             let mut position = position.clone();
-            position.note_extremes(price, at_ms);
+            match position.extreme_at(price, at_ms) {
+                Some(Beyond::Peak(peak)) => position.peak = peak,
+                Some(Beyond::Fall(fall)) => position.fall = fall,
+                None => {}
+            }
             out.push(Outcome::Closed { position, reason, at_ms, price });
             return Some(State::Idle);
         }
@@ -183,22 +206,29 @@ impl Trader {
     }
 
     /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
+    /// Most minutes have none, so the position is copied when the first one comes.
     fn watch(&self, position: &Position, price: f64, at_ms: i64, out: &mut Vec<Outcome>) -> Option<Position> {
-        let mut next = position.clone();
+        let mut next = Cow::Borrowed(position);
         let signal = &position.signal;
         let entry = position.terms.entry;
         let gain = signal.side.gain(entry, price);
         // Towards profit and towards loss the same things happen; at the entry price itself, none.
-        match next.note_extremes(price, at_ms) {
-            Noted::Peak => out.push(Outcome::HighestProfit { position: next.clone() }),
-            Noted::Fall => out.push(Outcome::MaxDrawdown { position: next.clone() }),
-            Noted::Neither => {}
+        match position.extreme_at(price, at_ms) {
+            Some(Beyond::Peak(peak)) => {
+                next.to_mut().peak = peak;
+                out.push(Outcome::HighestProfit { position: next.clone().into_owned() });
+            }
+            Some(Beyond::Fall(fall)) => {
+                next.to_mut().fall = fall;
+                out.push(Outcome::MaxDrawdown { position: next.clone().into_owned() });
+            }
+            None => {}
         }
         out.push(Outcome::Active { at_ms, price });
         if gain > 0.0 {
             if !next.breakeven && signal.side.reached(price, self.breakeven_price(signal.side, entry)) {
-                next.breakeven = true;
-                out.push(Outcome::Breakeven { position: next.clone(), at_ms, price });
+                next.to_mut().breakeven = true;
+                out.push(Outcome::Breakeven { position: next.clone().into_owned(), at_ms, price });
             }
             let progress = progress_percent(gain, signal.side.gain(entry, signal.price_take_profit));
             report_levels(&mut next, Direction::Profit, progress, at_ms, price, out);
@@ -206,7 +236,10 @@ impl Trader {
             let progress = progress_percent(-gain, -signal.side.gain(entry, signal.price_stop_loss));
             report_levels(&mut next, Direction::Loss, progress, at_ms, price, out);
         }
-        (next != *position).then_some(next)
+        match next {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(next) => Some(next),
+        }
     }
 
     fn breakeven_price(&self, side: Side, entry: f64) -> f64 {
@@ -219,6 +252,7 @@ impl Trader {
     }
 
     /// What becomes of the strategy's answer at `now_ms`, when the average price was `price` (specification 2).
+    #[inline]
     pub fn admit(
         &self,
         now_ms: i64,
@@ -226,41 +260,59 @@ impl Trader {
         answer: Answer,
         risk: &mut dyn RiskGate,
         out: &mut Vec<Outcome>,
-    ) -> Memory {
-        let slot = Some(self.interval.slot(now_ms));
-        let at_ms = now_ms;
-        let refusal = match answer {
-            Answer::Nothing => None,
-            Answer::Failed(message) => Some(Outcome::StrategyFailed { message, at_ms }),
-            Answer::Trade(Proposal { symbol: Some(symbol), .. }) if symbol != self.pair.symbol => {
-                Some(Outcome::SymbolMismatch { symbol, at_ms })
-            }
-            Answer::Trade(Proposal { id: Some(id), .. }) if Some(&id) == self.memory.last_opened_id.as_ref() => None,
+    ) -> Next {
+        match answer {
+            Answer::Nothing => {}
+            Answer::Failed(message) => out.push(Outcome::StrategyFailed { message, at_ms: now_ms }),
             Answer::Trade(proposal) => {
-                let request = RiskRequest::propose(&self.pair, now_ms, price, &proposal);
-                if let Err(rejection) = risk.check(&request) {
-                    out.push(Outcome::Rejected { rejection, at_ms, price });
-                    out.push(Outcome::Idle { at_ms, price });
-                    // Risk may be free again at the next boundary, so the slot is not used up.
-                    return self.remember(State::Idle, None);
+                if let Some(next) = self.consider(now_ms, price, proposal, risk, out) {
+                    return next;
                 }
-                match self.enter(proposal, now_ms, price) {
-                    Ok(State::Open(position)) => {
-                        out.push(Outcome::Opened { position: position.clone() });
-                        return self.remember(State::Open(position), slot);
-                    }
-                    Ok(State::Scheduled(order)) => {
-                        out.push(Outcome::Scheduled { order: order.clone(), price });
-                        return self.remember(State::Scheduled(order), slot);
-                    }
-                    Ok(State::Idle) => None,
-                    Err(violations) => Some(Outcome::Invalid { violations, at_ms }),
-                }
+            }
+        }
+        out.push(Outcome::Idle { at_ms: now_ms, price });
+        Next { state: None, asked_slot_ms: Some(self.interval.slot(now_ms)) }
+    }
+
+    /// What becomes of a proposal; `None`: nothing, for the reason told.
+    #[inline(never)]
+    fn consider(
+        &self,
+        now_ms: i64,
+        price: f64,
+        proposal: Proposal,
+        risk: &mut dyn RiskGate,
+        out: &mut Vec<Outcome>,
+    ) -> Option<Next> {
+        let at_ms = now_ms;
+        match &proposal {
+            Proposal { symbol: Some(symbol), .. } if *symbol != self.pair.symbol => {
+                out.push(Outcome::SymbolMismatch { symbol: symbol.clone(), at_ms });
+                return None;
+            }
+            Proposal { id: Some(id), .. } if Some(id) == self.memory.last_opened_id.as_ref() => return None,
+            Proposal { .. } => {}
+        }
+        let request = RiskRequest::propose(&self.pair, now_ms, price, &proposal);
+        if let Err(rejection) = risk.check(&request) {
+            out.push(Outcome::Rejected { rejection, at_ms, price });
+            out.push(Outcome::Idle { at_ms, price });
+            // Risk may be free again at the next boundary, so the slot is not used up.
+            return Some(Next { state: None, asked_slot_ms: None });
+        }
+        let state = match self.enter(proposal, now_ms, price) {
+            Ok(state) => state,
+            Err(violations) => {
+                out.push(Outcome::Invalid { violations, at_ms });
+                return None;
             }
         };
-        out.extend(refusal);
-        out.push(Outcome::Idle { at_ms, price });
-        self.remember(State::Idle, slot)
+        match &state {
+            State::Idle => return None,
+            State::Open(position) => out.push(Outcome::Opened { position: position.clone() }),
+            State::Scheduled(order) => out.push(Outcome::Scheduled { order: order.clone(), price }),
+        }
+        Some(Next { state: Some(state), asked_slot_ms: Some(self.interval.slot(now_ms)) })
     }
 
     /// The state a proposal leads to: open at once at the market or at a limit the market has reached, else an order.
@@ -280,14 +332,6 @@ impl Trader {
             State::Scheduled(Order { signal })
         })
     }
-
-    fn remember(&self, state: State, asked_slot_ms: Option<i64>) -> Memory {
-        let last_opened_id = match &state {
-            State::Open(position) => Some(position.signal.id.clone()),
-            State::Idle | State::Scheduled(_) => self.memory.last_opened_id.clone(),
-        };
-        Memory { state, asked_slot_ms, last_opened_id }
-    }
 }
 
 /// The price of the candle that hurts `side` most.
@@ -305,48 +349,45 @@ fn progress_percent(covered: f64, distance: f64) -> f64 {
 }
 
 fn report_levels(
-    position: &mut Position,
+    position: &mut Cow<'_, Position>,
     direction: Direction,
     progress: f64,
     at_ms: i64,
     price: f64,
     out: &mut Vec<Outcome>,
 ) {
-    for level in Levels::ALL.into_iter().take_while(|level| f64::from(*level) <= progress) {
-        let levels = match direction {
-            Direction::Profit => &mut position.profit_levels,
-            Direction::Loss => &mut position.loss_levels,
-        };
-        if !levels.contains(level) {
-            levels.insert(level);
-            out.push(Outcome::Level { position: position.clone(), direction, level, at_ms, price });
+    let reported = match direction {
+        Direction::Profit => position.profit_levels,
+        Direction::Loss => position.loss_levels,
+    };
+    for level in Levels::up_to(progress).without(reported).iter() {
+        match direction {
+            Direction::Profit => position.to_mut().profit_levels.insert(level),
+            Direction::Loss => position.to_mut().loss_levels.insert(level),
         }
+        out.push(Outcome::Level { position: position.clone().into_owned(), direction, level, at_ms, price });
     }
 }
 
-/// Which extreme a price moved.
-enum Noted {
-    Peak,
-    Fall,
-    Neither,
+/// A price beyond the best or the worst so far.
+enum Beyond {
+    Peak(Extreme),
+    Fall(Extreme),
 }
 
 impl Position {
-    /// Moves the peak or the fall to `price` if it lies beyond; a peak only counts once it has earned its costs.
-    fn note_extremes(&mut self, price: f64, at_ms: i64) -> Noted {
+    /// The extreme that `price` is, if it lies beyond the one so far; a peak only counts once it has earned its costs.
+    fn extreme_at(&self, price: f64, at_ms: i64) -> Option<Beyond> {
         let side = self.signal.side;
         let gain = side.gain(self.terms.entry, price);
+        let extreme = || Extreme { price, at_ms, pnl: self.terms.at(price) };
         if gain > 0.0 && side.gain(self.peak.price, price) > 0.0 {
-            let pnl = self.terms.at(price);
-            if pnl.percentage > 0.0 {
-                self.peak = Extreme { price, at_ms, pnl };
-                return Noted::Peak;
-            }
+            Some(extreme()).filter(|peak| peak.pnl.percentage > 0.0).map(Beyond::Peak)
         } else if gain < 0.0 && side.gain(self.fall.price, price) < 0.0 {
-            self.fall = Extreme { price, at_ms, pnl: self.terms.at(price) };
-            return Noted::Fall;
+            Some(Beyond::Fall(extreme()))
+        } else {
+            None
         }
-        Noted::Neither
     }
 }
 

@@ -138,9 +138,8 @@ fn story(text: &str) -> String {
         let candle = Candle { open_time_ms: minute * MINUTE_MS, open: average, high, low, close: average, volume: 1.0 };
         let bar = Bar { candle: &candle, average, frame_end_ms: scene.frame_end_ms };
         let mut outcomes = Vec::new();
-        if let Some(next) = trader.step(bar, &mut scene.gate, &mut outcomes) {
-            trader.commit(next);
-        }
+        let next = trader.step(bar, &mut scene.gate, &mut outcomes);
+        trader.commit(next);
         minutes.push(told(&outcomes));
     }
     minutes.join(" | ")
@@ -437,9 +436,8 @@ fn the_id_opened_last_is_not_opened_again_until_another_one_was() {
             volume: 1.0,
         };
         let bar = Bar { candle: &candle, average: 100.0, frame_end_ms: None };
-        if let Some(next) = trader.step(bar, &mut scene.gate, &mut outcomes) {
-            trader.commit(next);
-        }
+        let next = trader.step(bar, &mut scene.gate, &mut outcomes);
+        trader.commit(next);
         assert_eq!(*trader.state(), State::Idle, "its lifetime is over");
     }
     assert_eq!(opened, ["opened 100", "idle", "opened 100", "idle", "opened 100"]);

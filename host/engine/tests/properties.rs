@@ -112,9 +112,8 @@ fn run_until(candles: &[Candle], script: &[Option<Idea>], frame_end_ms: Option<i
     for newest in WINDOW - 1..candles.len() {
         let (candle, price) = (&candles[newest], average(candles, newest));
         let bar = Bar { candle, average: price, frame_end_ms };
-        if let Some(next) = trader.step(bar, &mut NoRisk, &mut outcomes) {
-            trader.commit(next);
-        }
+        let next = trader.step(bar, &mut NoRisk, &mut outcomes);
+        trader.commit(next);
         let now_ms = candle.close_time_ms();
         if trader.is_due(now_ms) && frame_end_ms.is_none_or(|end_ms| now_ms <= end_ms) {
             let answer = script[newest].as_ref().map_or(Answer::Nothing, |idea| Answer::Trade(idea.proposal(price)));

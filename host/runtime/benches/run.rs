@@ -10,6 +10,7 @@ use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,7 +25,7 @@ use sigbox::{
     store::{Address, FileStore, Store as _},
     walk::Walk,
 };
-use sigbox_engine::{Interval, Settings, trader::Answer};
+use sigbox_engine::{Interval, Proposal, Settings, Side, trader::Answer};
 
 const START_MS: i64 = 1_704_067_200_000;
 const MINUTES: u32 = 7 * 24 * 60;
@@ -62,14 +63,9 @@ fn instance(plugin: &StrategyPlugin, market: &Market) -> StrategyInstance {
     plugin.start(session).now_or_never().expect("a deterministic sandbox never waits").expect("it starts")
 }
 
-fn setup<S>(market: &Market, strategy: S) -> Setup<S> {
-    let seat = SeatSetup {
-        strategy_name: "s".to_owned(),
-        symbol: "BTCUSDT".to_owned(),
-        interval: Interval::MINUTE,
-        strategy,
-        risk: Vec::new(),
-    };
+fn setup<S>(market: &Market, interval: Interval, strategy: S) -> Setup<S> {
+    let seat =
+        SeatSetup { strategy_name: "s".to_owned(), symbol: "BTCUSDT".to_owned(), interval, strategy, risk: Vec::new() };
     Setup {
         exchange: "x".to_owned(),
         settings: Settings::default(),
@@ -106,16 +102,60 @@ fn backtests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backtest");
     group.throughput(Throughput::Elements(u64::from(MINUTES))).sample_size(20);
     group.bench_function("a native strategy that never trades", |bencher| {
-        bencher.iter(|| backtest(setup(&market, Native(|_, _| Answer::Nothing))));
+        bencher.iter(|| backtest(setup(&market, Interval::MINUTE, Native(|_, _| Answer::Nothing))));
     });
-    group.bench_function("sma-cross in the sandbox", |bencher| {
-        bencher.iter_batched(
-            || instance(&plugin, &market),
-            |strategy| backtest(setup(&market, strategy)),
-            BatchSize::PerIteration,
-        );
-    });
+    let five: Interval = "5m".parse().expect("an interval");
+    for (often, interval) in [("every minute", Interval::MINUTE), ("every five minutes", five)] {
+        group.bench_function(format!("sma-cross, native, {often}"), |bencher| {
+            bencher.iter(|| backtest(setup(&market, interval, sma_cross(&market))));
+        });
+        group.bench_function(format!("sma-cross in the sandbox, {often}"), |bencher| {
+            bencher.iter_batched(
+                || instance(&plugin, &market),
+                |strategy| backtest(setup(&market, interval, strategy)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
+}
+
+/// What `plugins/strategies/sma-cross` does with its default settings, natively, its sums kept up instead of made anew.
+fn sma_cross(market: &Market) -> Native<impl FnMut(i64, f64) -> Answer + Send + use<>> {
+    const FAST: usize = 20;
+    const SLOW: usize = 60;
+    let series = Arc::clone(&market.series("BTCUSDT").expect("it is there").read());
+    let (mut known, mut fast, mut slow, mut above) = (0, 0.0, 0.0, None);
+    Native(move |now_ms, price| {
+        let candles = series.closed_before(now_ms);
+        let mut before = None;
+        for index in known..candles.len() {
+            fast += candles[index].close - if index < FAST { 0.0 } else { candles[index - FAST].close };
+            slow += candles[index].close - if index < SLOW { 0.0 } else { candles[index - SLOW].close };
+            before = above;
+            above = (index >= SLOW).then_some(fast / 20.0 > slow / 60.0);
+        }
+        known = candles.len();
+        let side = match (before, above) {
+            (Some(false), Some(true)) => Side::Long,
+            (Some(true), Some(false)) => Side::Short,
+            _ => return Answer::Nothing,
+        };
+        let away = |percent: f64| side.gain(0.0, price * percent / 100.0) + price;
+        Answer::Trade(Proposal {
+            id: None,
+            symbol: None,
+            side,
+            price_open: None,
+            price_take_profit: away(1.0),
+            price_stop_loss: away(-0.6),
+            minute_estimated_time: Some(240.0),
+            cost: None,
+            multiplier: None,
+            isolated: None,
+            note: None,
+        })
+    })
 }
 
 /// A sweep of twenty runs, one and two at a time, and what each of its runs begins with.

@@ -67,13 +67,13 @@ impl fmt::Display for AnomalousCandle {
 }
 
 impl AnomalousCandle {
-    /// The first [`anomaly`] among the candles it is averaged with. As fast as looking at each candle once, unless
-    /// prices really lie so far apart.
+    /// The first [`anomaly`] among the candles it is averaged with. `candles` are possible ones. As fast as looking at
+    /// each once, unless prices really lie so far apart.
     pub(crate) fn first(candles: &[Candle], settings: &Settings) -> Option<Self> {
         let window = settings.avg_price_candles_count as usize;
         let factor = settings.get_candles_price_anomaly_threshold_factor;
-        let lowest = candles.iter().flat_map(prices).fold(f64::INFINITY, f64::min);
-        let highest = candles.iter().flat_map(prices).fold(0.0, f64::max);
+        let lowest = candles.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
+        let highest = candles.iter().map(|candle| candle.high).fold(0.0, f64::max);
         // The usual price of no window is above the highest of all.
         if window == 0 || lowest >= highest / factor {
             return None;

@@ -1,7 +1,7 @@
 //! The gapless one-minute candles of one symbol.
 
 use sha2::{Digest as _, Sha256};
-use sigbox_engine::{Candle, Interval, candle::CandleFault};
+use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
 
 use super::{higher::HigherIntervals, time::iso_8601};
 use crate::digest::hex;
@@ -80,6 +80,7 @@ impl Series {
     ///
     /// This is the one place that decides what is visible; every other function that takes `now_ms` asks here.
     #[must_use]
+    #[inline]
     pub fn closed_before(&self, now_ms: i64) -> &[Candle] {
         &self.candles[..self.minutes_until(now_ms)]
     }
@@ -89,6 +90,7 @@ impl Series {
     /// `None` when not all of them are here. That includes a series that ends before `now_ms`: an older window would
     /// pass for the newest one, and a live run would differ from its replay.
     #[must_use]
+    #[inline]
     pub fn last_closed(&self, now_ms: i64, limit: usize) -> Option<&[Candle]> {
         self.last_closed_of(Interval::MINUTE, now_ms, limit)
     }
@@ -99,17 +101,20 @@ impl Series {
     ///
     /// `None` when not all of their minutes are here, as in [`last_closed`](Self::last_closed).
     #[must_use]
+    #[inline]
     pub fn last_closed_of(&self, interval: Interval, now_ms: i64, limit: usize) -> Option<&[Candle]> {
-        if self.closed_before(now_ms).last()?.close_time_ms() < interval.slot(now_ms) {
+        let minutes = self.closed_before(now_ms);
+        if minutes.last()?.close_time_ms() < interval.slot(now_ms) {
             return None;
         }
-        let closed = self.closed_of(interval, now_ms);
+        let closed = if interval == Interval::MINUTE { minutes } else { self.closed_of(interval, now_ms) };
         closed.get(closed.len().checked_sub(limit)?..)
     }
 
     /// Candles that opened later than `open_ms` and have closed at `now_ms`: the oldest `limit` of them, or as many as
     /// there are. Who asks again with the last one's opening time gets what follows.
     #[must_use]
+    #[inline]
     pub fn after(&self, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
         self.after_of(Interval::MINUTE, open_ms, now_ms, limit)
     }
@@ -130,6 +135,7 @@ impl Series {
 
     /// The candle that opened at `open_ms`, closed or not.
     #[must_use]
+    #[inline]
     pub fn at(&self, open_ms: i64) -> Option<&Candle> {
         let candle = self.candles.get(self.minutes_until(open_ms))?;
         (candle.open_time_ms == open_ms).then_some(candle)
@@ -174,6 +180,7 @@ impl Series {
     }
 
     /// How many of the candles have closed at `at_ms`, which is also the place of the candle that is forming then.
+    #[inline]
     fn minutes_until(&self, at_ms: i64) -> usize {
         slots_until(&self.candles, Interval::MINUTE, at_ms)
     }
@@ -189,9 +196,12 @@ impl Series {
 }
 
 /// How many of `candles`, consecutive ones of `interval`, have closed at `at_ms`.
+#[inline]
 fn slots_until(candles: &[Candle], interval: Interval, at_ms: i64) -> usize {
     let Some(first) = candles.first() else { return 0 };
-    let slots = at_ms.saturating_sub(first.open_time_ms).div_euclid(interval.ms());
+    // By the minute first: see `Interval::slot`.
+    let minutes = at_ms.saturating_sub(first.open_time_ms).div_euclid(MINUTE_MS);
+    let slots = minutes.div_euclid(i64::from(interval.minutes()));
     usize::try_from(slots.max(0)).map_or(candles.len(), |slots| slots.min(candles.len()))
 }
 
@@ -214,7 +224,6 @@ mod tests {
         *,
     };
     use proptest::prelude::*;
-    use sigbox_engine::MINUTE_MS;
 
     /// A candle whose numbers say which minute it is.
     fn minute(index: i64) -> Candle {

@@ -32,7 +32,7 @@ pub(super) async fn instantiate(
 ) -> Result<Instance, Breakdown> {
     let instance = match sandbox.mode {
         Mode::Deterministic => pre.instantiate(&mut *store),
-        Mode::Live => match tokio::time::timeout(time.limit, pre.instantiate_async(&mut *store)).await {
+        Mode::Live => match Box::pin(tokio::time::timeout(time.limit, pre.instantiate_async(&mut *store))).await {
             Ok(instance) => instance,
             Err(_) => return Err(time.exceeded()),
         },
@@ -60,10 +60,13 @@ where
             let refuelled = store.set_fuel(sandbox.limits.fuel_per_call);
             refuelled.and_then(|()| function.call(&mut *store, params))
         }
-        Mode::Live => match tokio::time::timeout(time.limit, function.call_async(&mut *store, params)).await {
-            Ok(returned) => returned,
-            Err(_) => return Err(time.exceeded()),
-        },
+        // In a box, so that the future of a backtest's call is small.
+        Mode::Live => {
+            match Box::pin(tokio::time::timeout(time.limit, function.call_async(&mut *store, params))).await {
+                Ok(returned) => returned,
+                Err(_) => return Err(time.exceeded()),
+            }
+        }
     };
     returned.map_err(|error| sandbox.breakdown(store, &error))
 }

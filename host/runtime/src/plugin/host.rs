@@ -268,13 +268,17 @@ impl market::Host for Host {
         Ok(candles)
     }
 
+    #[inline]
     fn next_candle(&mut self, after_ms: u64) -> wasmtime::Result<Option<market::Candle>> {
-        let open_ms = i64::try_from(after_ms).ok().and_then(|after_ms| after_ms.checked_add(MINUTE_MS));
-        let close_ms = open_ms.and_then(|open_ms| open_ms.checked_add(MINUTE_MS));
-        let (Some(open_ms), Some(close_ms), Some(series)) = (open_ms, close_ms, &self.own_series) else {
-            return Ok(None);
-        };
-        Ok(if close_ms > self.now.get() { None } else { series.read().at(open_ms).map(lend) })
+        Ok(self.following(after_ms, 1, |candles| candles.first().map(lend)))
+    }
+
+    fn next_candles(&mut self, after_ms: u64, limit: u32) -> wasmtime::Result<Vec<f64>> {
+        let numbers = |candle: &Candle| [candle.open, candle.high, candle.low, candle.close, candle.volume];
+        let limit = limit.min(self.limits.candles_per_call) as usize;
+        let candles = self.following(after_ms, limit, |candles| candles.iter().flat_map(numbers).collect::<Vec<_>>());
+        self.spend(candles.len() / 5 * FUEL_PER_CANDLE)?;
+        Ok(candles)
     }
 
     fn average_price(&mut self, symbol: String) -> wasmtime::Result<Available<f64>> {
@@ -290,6 +294,17 @@ impl market::Host for Host {
 
 /// The market's answers, borrowed from what all strategies of the run share.
 impl Host {
+    /// The minutes of its own symbol that follow the one opened at `after_ms`, at most `limit`; none when the first of
+    /// them is not there.
+    #[inline]
+    fn following<T: Default>(&self, after_ms: u64, limit: usize, take: impl FnOnce(&[Candle]) -> T) -> T {
+        let (Ok(after_ms), Some(series)) = (i64::try_from(after_ms), &self.own_series) else { return T::default() };
+        let series = series.read();
+        let candles = series.after(after_ms, self.now.get(), limit);
+        let follows = |first: &Candle| first.open_time_ms == after_ms + MINUTE_MS;
+        if candles.first().is_some_and(follows) { take(candles) } else { T::default() }
+    }
+
     fn last_candles(&self, symbol: &str, interval: &str, limit: u32) -> Available<Vec<market::Candle>> {
         let series = self.series(symbol)?.read();
         let interval = parse_interval(interval)?;

@@ -216,7 +216,7 @@ impl StrategyInstance {
         // Taken out, so that a caller who gives up in the middle leaves no instance in the middle of its work.
         let mut asked = match running.take() {
             Some(running) => running,
-            None => plugin.instantiate(session).await?.1,
+            None => Box::pin(plugin.instantiate(session)).await?.1,
         };
         let time = plugin.time_limit();
         let broke = |breakdown: Breakdown| PluginError::Broke {

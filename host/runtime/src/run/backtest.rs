@@ -1,8 +1,12 @@
 //! A run over recorded candles.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    pin::pin,
+    task::{Context, Waker},
+};
 
-use futures_util::FutureExt as _;
 use sigbox_engine::{Interval, MINUTE_MS};
 
 use super::{
@@ -56,6 +60,8 @@ pub struct Backtest<S> {
     step_ms: i64,
     /// The first candle that no average price may be made of (specification 3.4), and its symbol.
     anomaly: Option<(String, AnomalousCandle)>,
+    /// Where the first series ends, and its symbol.
+    covered_until: (String, i64),
 }
 
 impl<S: Strategy> Backtest<S> {
@@ -68,15 +74,18 @@ impl<S: Strategy> Backtest<S> {
         let settings = setup.settings.clone();
         let (seats, profiles) = setup.into_seats(&frame.name, BTreeMap::new())?;
         let mut first_possible = i64::MIN;
-        let mut last_possible = i64::MAX;
+        let mut covered_until = (String::new(), i64::MAX);
         for seat in &seats {
             let series = seat.series.read();
             let (Some(first), Some(end)) = (series.first_open_ms(), series.end_ms()) else {
                 return Err(RunError::Frame(format!("{}: there are no candles of the symbol", seat.pair())));
             };
             first_possible = first_possible.max(first + i64::from(average_of) * MINUTE_MS);
-            last_possible = last_possible.min(end);
+            if end < covered_until.1 {
+                covered_until = (seat.pair().symbol.clone(), end);
+            }
         }
+        let last_possible = covered_until.1;
         let start_ms = frame.start_ms.map_or(first_possible, |start| start - start.rem_euclid(MINUTE_MS));
         if start_ms < first_possible {
             return Err(RunError::Frame(format!(
@@ -111,11 +120,8 @@ impl<S: Strategy> Backtest<S> {
             Some((seat.pair().symbol.clone(), candle))
         });
         let anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
-        let mut desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
-        for seat in &mut desk.seats {
-            seat.next_open_ms = start_ms - MINUTE_MS;
-        }
-        Ok(Self { desk, start_ms, end_ms, step_ms, anomaly })
+        let desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
+        Ok(Self { desk, start_ms, end_ms, step_ms, anomaly, covered_until })
     }
 
     /// The first and the last boundary strategies may be asked at, milliseconds.
@@ -136,6 +142,8 @@ impl<S: Strategy> Backtest<S> {
     ) -> Result<(), RunError> {
         let total = ((self.end_ms - self.start_ms) / MINUTE_MS).unsigned_abs() + 1;
         let mut now_ms = self.start_ms;
+        let mut ask_ms = self.start_ms;
+        let mut context = Context::from_waker(Waker::noop());
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             let done = ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
             if done.is_multiple_of(PROGRESS_EVERY) && progress(Progress { done: done.min(total), total }).is_break() {
@@ -144,15 +152,18 @@ impl<S: Strategy> Backtest<S> {
             if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
                 return Err(RunError::AnomalousCandle { symbol, candle });
             }
-            let asking = now_ms <= self.end_ms && (now_ms - self.start_ms) % self.step_ms == 0;
-            let entries = if asking { Entries::Open } else { Entries::Late };
+            let entries = if now_ms == ask_ms && now_ms <= self.end_ms {
+                ask_ms += self.step_ms;
+                Entries::Open
+            } else {
+                Entries::Late
+            };
             // Nothing in a backtest waits: strategies answer synchronously and nothing is kept.
-            self.desk
-                .boundary(now_ms, entries, sink)
-                .now_or_never()
-                .expect("a backtest's strategies answer without waiting");
-            if let Some(seat) = self.desk.seats.iter().find(|seat| seat.next_open_ms < now_ms) {
-                return Err(RunError::MissingCandle { symbol: seat.pair().symbol.clone(), open_ms: seat.next_open_ms });
+            let boundary = pin!(self.desk.boundary(now_ms, entries, sink));
+            assert!(boundary.poll(&mut context).is_ready(), "a backtest's strategies answer without waiting");
+            if now_ms > self.covered_until.1 {
+                let (symbol, open_ms) = self.covered_until;
+                return Err(RunError::MissingCandle { symbol, open_ms });
             }
             now_ms += MINUTE_MS;
         }

@@ -27,7 +27,7 @@ use sigbox_engine::{
     price::average_price,
     risk::{NoRisk, Rejection, RiskGate, RiskRequest, check_rules},
     signal::Pair,
-    trader::{Answer, Bar, Memory},
+    trader::{Answer, Bar, Next},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -86,7 +86,7 @@ pub(crate) struct Seat<S> {
     pub(crate) series: SharedSeries,
     /// Indices of the risk profiles it is subject to.
     pub(crate) profiles: Vec<usize>,
-    /// Opening time of the next candle to judge.
+    /// Opening time of the next candle to judge what is held on. Says nothing while nothing is held.
     pub(crate) next_open_ms: i64,
     /// The strategy is not asked at boundaries before this one: it was, before a restart.
     pub(crate) ask_from_ms: i64,
@@ -94,18 +94,13 @@ pub(crate) struct Seat<S> {
     pub(crate) unsettled: bool,
 }
 
-impl<S> Seat<S> {
-    /// Whether every candle closed at `now_ms` has been judged and the store holds the result.
-    fn is_current(&self, now_ms: i64) -> bool {
-        self.next_open_ms >= now_ms && !self.unsettled
-    }
-}
-
 /// A decision that has not been kept and committed yet.
 struct Draft {
     seat: usize,
-    /// What to remember; `None`: nothing changes.
-    next: Option<Memory>,
+    /// Which of the collected states is held then; `None`: what is held now.
+    state: Option<usize>,
+    /// The slot it was last asked in.
+    asked_slot_ms: Option<i64>,
     /// Which of the collected outcomes are its own.
     outcomes: Range<usize>,
     /// The candle it judged, if it did: the next one comes after.
@@ -116,7 +111,15 @@ struct Draft {
 #[derive(Default)]
 struct Scratch {
     drafts: Vec<Draft>,
+    states: Vec<State>,
     outcomes: Vec<Outcome>,
+}
+
+impl Scratch {
+    /// What is held according to `draft`; `None`: what is held now.
+    fn state(&self, draft: &Draft) -> Option<&State> {
+        draft.state.map(|index| &self.states[index])
+    }
 }
 
 impl<S: Strategy> Desk<S> {
@@ -153,32 +156,36 @@ impl<S: Strategy> Desk<S> {
     /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due.
     pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         if self.keeper.is_some() {
-            self.settle(now_ms, sink).await;
+            // In a box, like everything that only a live run waits for: a backtest makes half a million of these futures,
+            // and each is moved in whole.
+            Box::pin(self.settle(now_ms, sink)).await;
         }
-        while self.judge(now_ms, entries) {
-            self.conclude(now_ms, sink).await;
+        while self.judge(now_ms, entries, sink) {
+            if self.keeper.is_some() {
+                Box::pin(self.conclude(now_ms, sink)).await;
+            }
         }
-        if entries == Entries::Open && self.ask(now_ms).await {
-            self.conclude(now_ms, sink).await;
+        if entries == Entries::Open {
+            if self.keeper.is_some() {
+                Box::pin(self.ask_together(now_ms, sink)).await;
+            } else {
+                self.ask_in_turn(now_ms, sink).await;
+            }
         }
     }
 
-    /// Drafts what the next candle does to each trader. False when no trader has a candle left to judge.
-    fn judge(&mut self, now_ms: i64, entries: Entries) -> bool {
+    /// Decides what the next candle does to each trader. False when no trader has a candle left to judge.
+    fn judge(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) -> bool {
+        let mut judged = false;
         for index in 0..self.seats.len() {
-            let seat = &mut self.seats[index];
-            if seat.next_open_ms >= now_ms || seat.unsettled {
-                continue;
-            }
+            let seat = &self.seats[index];
             match seat.trader.state() {
-                State::Idle => {
-                    seat.skip_to(now_ms);
-                    continue;
-                }
+                // A flat trader has nothing to be judged on.
+                State::Idle => continue,
                 State::Scheduled(_) if entries == Entries::Stopped => continue,
+                State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.unsettled => continue,
                 State::Scheduled(_) | State::Open(_) => {}
             }
-            let seat = &self.seats[index];
             let Some((candle, average)) = seat.bar(self.average_of) else { continue };
             let first = self.scratch.outcomes.len();
             let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
@@ -188,28 +195,15 @@ impl<S: Strategy> Desk<S> {
             } else {
                 seat.trader.step(bar, &mut self.gate(index), &mut outcomes)
             };
-            self.scratch.drafts.push(Draft {
-                seat: index,
-                next,
-                outcomes: first..outcomes.len(),
-                judged_open_ms: Some(candle.open_time_ms),
-            });
             self.scratch.outcomes = outcomes;
+            self.decide(index, next, first, Some(candle.open_time_ms), sink);
+            judged = true;
         }
-        !self.scratch.drafts.is_empty()
+        judged
     }
 
-    /// Asks every trader that is due and drafts what becomes of the answers. False when there is none.
-    async fn ask(&mut self, now_ms: i64) -> bool {
-        if self.keeper.is_some() {
-            self.ask_together(now_ms).await;
-        } else {
-            self.ask_in_turn(now_ms).await;
-        }
-        !self.scratch.drafts.is_empty()
-    }
-
-    async fn ask_in_turn(&mut self, now_ms: i64) {
+    /// Asks every trader that is due, one after the other.
+    async fn ask_in_turn(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         for index in 0..self.seats.len() {
             let seat = &mut self.seats[index];
             if !seat.is_due(now_ms) {
@@ -218,13 +212,13 @@ impl<S: Strategy> Desk<S> {
             let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
             let Some(strategy) = &mut seat.strategy else { continue };
             let answer = strategy.answer(now_ms, price).await;
-            self.admit(index, now_ms, price, answer);
+            self.admit(index, now_ms, price, answer, sink);
         }
     }
 
     /// Asks all at once and admits in order, so that timing decides nobody's slot. Whoever is not done when patience
     /// ends thinks on without holding the others up.
-    async fn ask_together(&mut self, now_ms: i64) {
+    async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let asked_at = Instant::now();
         for (index, seat) in self.seats.iter_mut().enumerate() {
             if !seat.is_due(now_ms) {
@@ -247,8 +241,9 @@ impl<S: Strategy> Desk<S> {
         }
         answers.sort_by_key(|answered| answered.seat);
         for answered in answers {
-            self.take(answered);
+            self.take(answered, sink);
         }
+        self.conclude(now_ms, sink).await;
     }
 
     /// The next answer of a strategy that thought on after its boundary; never, while none does.
@@ -262,12 +257,12 @@ impl<S: Strategy> Desk<S> {
     /// Admits a late answer, if it is still time for it.
     pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
         let asked_ms = answered.asked_ms;
-        self.take(answered);
+        self.take(answered, sink);
         self.conclude(asked_ms, sink).await;
     }
 
-    /// Puts a strategy back in its seat and drafts what becomes of its answer.
-    fn take(&mut self, answered: Answered<S>) {
+    /// Puts a strategy back in its seat and decides what becomes of its answer.
+    fn take(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
         let Answered { seat, asked_ms, asked_at, price, strategy, answer } = answered;
         self.seats[seat].strategy = Some(strategy);
         let late = asked_at.elapsed();
@@ -278,10 +273,11 @@ impl<S: Strategy> Desk<S> {
             )),
             (answer, _) => answer,
         };
-        self.admit(seat, asked_ms, price, answer);
+        self.admit(seat, asked_ms, price, answer, sink);
     }
 
-    fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer) {
+    #[inline]
+    fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer, sink: &mut dyn Sink) {
         let first = self.scratch.outcomes.len();
         let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
         let seat = &self.seats[index];
@@ -290,14 +286,27 @@ impl<S: Strategy> Desk<S> {
         } else {
             seat.trader.admit(now_ms, price, answer, &mut self.gate(index), &mut outcomes)
         };
-        let outcomes_range = first..outcomes.len();
         self.scratch.outcomes = outcomes;
-        self.scratch.drafts.push(Draft {
-            seat: index,
-            next: Some(next),
-            outcomes: outcomes_range,
-            judged_open_ms: None,
+        self.decide(index, next, first, None, sink);
+    }
+
+    /// Makes a decision current at once where nothing is kept; elsewhere it is drafted. Its outcomes are those from `first`
+    /// on.
+    #[inline]
+    fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>, sink: &mut dyn Sink) {
+        let Scratch { drafts, states, outcomes } = &mut self.scratch;
+        if self.keeper.is_none() {
+            tell(&self.seats[seat], &outcomes[first..], sink);
+            self.seats[seat].commit(next, judged_open_ms);
+            outcomes.truncate(first);
+            return;
+        }
+        let Next { state, asked_slot_ms } = next;
+        let state = state.map(|state| {
+            states.push(state);
+            states.len() - 1
         });
+        drafts.push(Draft { seat, state, asked_slot_ms, outcomes: first..outcomes.len(), judged_open_ms });
     }
 
     /// The risk rules of one seat, over what all the others hold or are about to hold.
@@ -309,19 +318,17 @@ impl<S: Strategy> Desk<S> {
     pub(crate) fn claims(&self) -> impl Iterator<Item = Claim<'_>> {
         self.seats.iter().enumerate().map(|(index, seat)| {
             let drafted = self.scratch.drafts.iter().find(|draft| draft.seat == index);
-            let state = drafted.and_then(|draft| draft.next.as_ref()).map_or(seat.trader.state(), |next| &next.state);
+            let state = drafted.and_then(|draft| self.scratch.state(draft)).unwrap_or(seat.trader.state());
             Claim { trader: &seat.trader, state, profiles: &seat.profiles }
         })
     }
 
     /// Keeps, commits and tells what was drafted.
     async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
-        let failed = match &self.keeper {
-            None => Vec::new(),
-            Some(keeper) => self.keep(keeper, now_ms, sink).await,
-        };
-        let live = self.keeper.is_some();
-        for draft in self.scratch.drafts.drain(..) {
+        let Some(keeper) = &self.keeper else { return };
+        let failed = self.keep(keeper, now_ms, sink).await;
+        let Scratch { drafts, states, outcomes } = &mut self.scratch;
+        for draft in drafts.drain(..) {
             let seat = &mut self.seats[draft.seat];
             if let Some((_, error)) = failed.iter().find(|(index, _)| *index == draft.seat) {
                 seat.unsettled = true;
@@ -329,28 +336,15 @@ impl<S: Strategy> Desk<S> {
                 sink.notice(now_ms, Some(seat.trader.pair()), &notice);
                 continue;
             }
-            let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
-            if !live || draft.is_birth(&seat.trader) {
-                for outcome in outcomes {
-                    // In live trading a birth is durable in its store already and told again after a restart, so a
-                    // sink that fails here loses nothing for good; in a backtest sinks report their failure at the end.
-                    if let Err(error) = sink.tell(seat.trader.pair(), outcome) {
-                        tracing::error!("an event could not be recorded: {error}");
-                    }
-                }
+            let state = draft.state.map(|index| std::mem::take(&mut states[index]));
+            // What ends, or begins nothing, was told before it was kept.
+            if state.as_ref().is_some_and(|state| begins(seat.trader.state(), state)) {
+                tell(seat, &outcomes[draft.outcomes], sink);
             }
-            let born = draft.is_birth(&seat.trader);
-            if let Some(next) = draft.next {
-                seat.trader.commit(next);
-            }
-            if let Some(open_ms) = draft.judged_open_ms {
-                seat.next_open_ms = open_ms + MINUTE_MS;
-            } else if born {
-                // After a late answer, the candles since the question have still to be judged.
-                seat.next_open_ms = seat.held_from_ms().unwrap_or(seat.next_open_ms);
-            }
+            seat.commit(Next { state, asked_slot_ms: draft.asked_slot_ms }, draft.judged_open_ms);
         }
-        self.scratch.outcomes.clear();
+        states.clear();
+        outcomes.clear();
     }
 
     /// Makes what was drafted durable: first the record of what ends, then the documents. Returns the seats for which
@@ -360,7 +354,8 @@ impl<S: Strategy> Desk<S> {
         let mut changes = Vec::new();
         for draft in &self.scratch.drafts {
             let seat = &self.seats[draft.seat];
-            if !draft.is_birth(&seat.trader) {
+            let after = self.scratch.state(draft);
+            if !after.is_some_and(|after| begins(seat.trader.state(), after)) {
                 let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
                 let told = outcomes.iter().try_for_each(|outcome| sink.tell(seat.trader.pair(), outcome));
                 if let Err(error) = told {
@@ -368,8 +363,8 @@ impl<S: Strategy> Desk<S> {
                     continue;
                 }
             }
-            if let Some(next) = &draft.next {
-                let change = Change { seat: draft.seat, before: seat.trader.state(), after: &next.state };
+            if let Some(after) = after {
+                let change = Change { seat: draft.seat, before: seat.trader.state(), after };
                 if change.is_durable() {
                     changes.push(change);
                 }
@@ -431,20 +426,42 @@ impl<S: Strategy> RiskGate for Gate<'_, S> {
     }
 }
 
-impl Draft {
-    /// Whether it begins something: an order or a position that was not there before.
-    fn is_birth(&self, trader: &Trader) -> bool {
-        let Some(next) = &self.next else { return false };
-        match (trader.state(), &next.state) {
-            (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
-            (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
-            | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
-            | (State::Open(_), State::Open(_)) => false,
+/// Tells outcomes that need not be in the record before anything else happens: in live trading a birth is durable in its
+/// store already and told again after a restart, so a sink that fails here loses nothing for good; in a backtest sinks
+/// report their failure at the end.
+#[inline]
+fn tell<S>(seat: &Seat<S>, outcomes: &[Outcome], sink: &mut dyn Sink) {
+    for outcome in outcomes {
+        if let Err(error) = sink.tell(seat.trader.pair(), outcome) {
+            tracing::error!("an event could not be recorded: {error}");
         }
     }
 }
 
+/// Whether something begins between two states: an order or a position that was not there before.
+const fn begins(before: &State, after: &State) -> bool {
+    match (before, after) {
+        (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
+        (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
+        | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
+        | (State::Open(_), State::Open(_)) => false,
+    }
+}
+
 impl<S> Seat<S> {
+    /// Makes a decision current, which came of the candle opened at `judged_open_ms`, or of an answer.
+    #[inline]
+    fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
+        let born = next.state.as_ref().is_some_and(|state| begins(self.trader.state(), state));
+        self.trader.commit(next);
+        if let Some(open_ms) = judged_open_ms {
+            self.next_open_ms = open_ms + MINUTE_MS;
+        } else if born {
+            // After a late answer, the candles since the question have still to be judged.
+            self.next_open_ms = self.held_from_ms().unwrap_or(self.next_open_ms);
+        }
+    }
+
     /// Opening time of the first candle that what is held is judged on; `None` when flat.
     pub(crate) fn held_from_ms(&self) -> Option<i64> {
         match self.trader.state() {
@@ -454,22 +471,15 @@ impl<S> Seat<S> {
         }
     }
 
-    /// A flat trader has nothing to be judged on: it is done with every candle that is there.
-    fn skip_to(&mut self, now_ms: i64) {
-        let there_until = self.series.read().end_ms().unwrap_or(self.next_open_ms);
-        self.next_open_ms = self.next_open_ms.max(now_ms.min(there_until));
-    }
-
     /// The next candle to judge and the average price that ends with it, if they are there.
     fn bar(&self, average_of: usize) -> Option<(Candle, f64)> {
         let series = self.series.read();
-        let candle = *series.at(self.next_open_ms)?;
-        let average = average_price(series.last_closed(candle.close_time_ms(), average_of)?)?;
-        Some((candle, average))
+        let window = series.last_closed(self.next_open_ms + MINUTE_MS, average_of)?;
+        Some((*window.last()?, average_price(window)?))
     }
 
     fn is_due(&self, now_ms: i64) -> bool {
-        self.is_current(now_ms) && now_ms >= self.ask_from_ms && self.trader.is_due(now_ms)
+        self.trader.is_due(now_ms) && now_ms >= self.ask_from_ms && !self.unsettled
     }
 
     /// Who trades what.

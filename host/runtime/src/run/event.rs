@@ -1,6 +1,9 @@
 //! Outcomes as events: the JSON a program reads, one object a line, with the reference's field names.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 use sigbox_engine::{
@@ -23,7 +26,7 @@ use crate::{
 /// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+pub struct Event<'a> {
     /// `{exchange}:{strategy}:{symbol}:{timestamp}:{action}`, and the level where there is one.
     pub id: String,
     /// What happened: `opened`, `closed`, …
@@ -31,13 +34,13 @@ pub struct Event {
     /// When, milliseconds: the opening time of the candle that decided it, or the boundary of the decision.
     pub timestamp: i64,
     /// The trading pair.
-    pub symbol: String,
+    pub symbol: &'a str,
     /// The strategy's name.
-    pub strategy_name: String,
+    pub strategy_name: &'a str,
     /// The exchange's name.
-    pub exchange_name: String,
+    pub exchange_name: &'a str,
     /// The name of the period being tested; empty in live trading.
-    pub frame_name: String,
+    pub frame_name: &'a str,
     /// The price it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Number>,
@@ -58,10 +61,10 @@ pub struct Event {
     pub pnl: Option<PnlRow>,
     /// The name of the risk rule that refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejection_id: Option<String>,
+    pub rejection_id: Option<&'a str>,
     /// Why the risk rules refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejection_note: Option<String>,
+    pub rejection_note: Option<&'a str>,
     /// Positions active when the risk rules refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_position_count: Option<usize>,
@@ -70,19 +73,19 @@ pub struct Event {
     pub rules: Option<Vec<String>>,
     /// What a strategy that could not answer said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+    pub message: Option<Cow<'a, str>>,
     /// The order or position.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<PublicRow>,
+    pub signal: Option<PublicRow<'a>>,
 }
 
 /// An order or position as events show it (specification 1.4).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PublicRow {
-    pub id: String,
+pub struct PublicRow<'a> {
+    pub id: &'a str,
     pub position: &'static str,
-    pub note: String,
+    pub note: &'a str,
     pub price_open: Number,
     pub price_take_profit: Number,
     pub price_stop_loss: Number,
@@ -116,19 +119,23 @@ pub struct PnlRow {
 
 /// The best or worst point of a position.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ExtremeRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
-    #[serde(flatten)]
-    pub pnl: PnlRow,
+    pub pnl_percentage: Number,
+    pub pnl_cost: Number,
+    pub pnl_entries: Number,
+    pub price_open: Number,
+    pub price_close: Number,
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// The event of an outcome; `None` for the ticks at which nothing happened.
     #[must_use]
-    pub fn of(pair: &Pair, outcome: &Outcome) -> Option<Self> {
+    pub fn of(pair: &'a Pair, outcome: &'a Outcome) -> Option<Self> {
         let event = match outcome {
             Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. } => return None,
             Outcome::Scheduled { order, price } => Self {
@@ -171,8 +178,8 @@ impl Event {
             },
             Outcome::Rejected { rejection, at_ms, price } => Self {
                 current_price: Some(Number(*price)),
-                rejection_id: rejection.id.clone(),
-                rejection_note: Some(rejection.note.clone()),
+                rejection_id: rejection.id.as_deref(),
+                rejection_note: Some(&rejection.note),
                 active_position_count: Some(rejection.active_positions),
                 ..Self::new(pair, "risk_rejection", *at_ms)
             },
@@ -181,18 +188,18 @@ impl Event {
                 ..Self::new(pair, "invalid_signal", *at_ms)
             },
             Outcome::SymbolMismatch { symbol, at_ms } => Self {
-                message: Some(format!("the strategy proposed a trade on {symbol}; it runs on {}", pair.symbol)),
+                message: Some(format!("the strategy proposed a trade on {symbol}; it runs on {}", pair.symbol).into()),
                 ..Self::new(pair, "symbol_mismatch", *at_ms)
             },
             Outcome::StrategyFailed { message, at_ms } => {
-                Self { message: Some(message.clone()), ..Self::new(pair, "strategy_failed", *at_ms) }
+                Self { message: Some(message.into()), ..Self::new(pair, "strategy_failed", *at_ms) }
             }
         };
         Some(event)
     }
 
-    fn new(pair: &Pair, action: &'static str, timestamp: i64) -> Self {
-        let Pair { symbol, strategy, exchange, frame } = pair.clone();
+    fn new(pair: &'a Pair, action: &'static str, timestamp: i64) -> Self {
+        let Pair { symbol, strategy, exchange, frame } = pair;
         Self {
             id: format!("{}:{action}", pair.signal_id(timestamp)),
             action,
@@ -216,7 +223,7 @@ impl Event {
         }
     }
 
-    fn of_position(pair: &Pair, action: &'static str, position: &Position, timestamp: i64, price: f64) -> Self {
+    fn of_position(pair: &'a Pair, action: &'static str, position: &'a Position, timestamp: i64, price: f64) -> Self {
         let pnl = PnlRow::from(position.terms.at(price));
         Self {
             current_price: Some(Number(price)),
@@ -237,11 +244,11 @@ impl Event {
         let reason = self.close_reason.or(self.reason).map(|reason| reason.replace('_', " "));
         let result = self.pnl.as_ref().map(|pnl| format!("{:+.2} %", pnl.pnl_percentage.0));
         let rules = self.rules.as_ref().map(|rules| rules.join(", "));
-        let said = [&self.rejection_note, &self.message].into_iter().flatten().cloned();
         let parts = [side.map(str::to_owned), level, price, reason, result, rules];
-        for part in parts.into_iter().flatten().chain(said) {
+        let parts = parts.iter().flatten().map(String::as_str);
+        for part in parts.chain(self.rejection_note).chain(self.message.as_deref()) {
             line.push(' ');
-            line.push_str(&part);
+            line.push_str(part);
         }
         line
     }
@@ -249,12 +256,18 @@ impl Event {
     /// The event as one line of JSON, without the line's end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("an event has text keys and finite or null numbers")
+        let mut line = Vec::new();
+        self.write_json(&mut line);
+        String::from_utf8(line).expect("JSON is text")
+    }
+
+    fn write_json(&self, line: &mut Vec<u8>) {
+        serde_json::to_writer(line, self).expect("an event has text keys and finite or null numbers");
     }
 }
 
-impl PublicRow {
-    fn of_position(position: &Position, pnl: PnlRow) -> Self {
+impl<'a> PublicRow<'a> {
+    fn of_position(position: &'a Position, pnl: PnlRow) -> Self {
         Self {
             price_open: Number(position.terms.entry),
             pending_at: position.pending_at_ms,
@@ -266,16 +279,16 @@ impl PublicRow {
         }
     }
 
-    fn of_order(order: &Order) -> Self {
+    fn of_order(order: &'a Order) -> Self {
         Self::of_signal(&order.signal)
     }
 
     /// The row of a signal that still waits.
-    fn of_signal(signal: &Signal) -> Self {
+    fn of_signal(signal: &'a Signal) -> Self {
         Self {
-            id: signal.id.clone(),
+            id: &signal.id,
             position: signal.side.name(),
-            note: signal.note.clone(),
+            note: &signal.note,
             price_open: Number(signal.price_open),
             price_take_profit: Number(signal.price_take_profit),
             price_stop_loss: Number(signal.price_stop_loss),
@@ -311,7 +324,16 @@ impl From<Pnl> for PnlRow {
 
 impl From<Extreme> for ExtremeRow {
     fn from(extreme: Extreme) -> Self {
-        Self { price: Some(Number(extreme.price)), timestamp: Some(extreme.at_ms), pnl: extreme.pnl.into() }
+        let PnlRow { pnl_percentage, pnl_cost, pnl_entries, price_open, price_close } = extreme.pnl.into();
+        Self {
+            price: Some(Number(extreme.price)),
+            timestamp: Some(extreme.at_ms),
+            pnl_percentage,
+            pnl_cost,
+            pnl_entries,
+            price_open,
+            price_close,
+        }
     }
 }
 
@@ -320,13 +342,15 @@ impl From<Extreme> for ExtremeRow {
 /// The first failure is kept and returned by [`EventWriter::finish`]; what comes after it is not written.
 pub struct EventWriter<W: Write> {
     out: W,
+    /// The line being written; kept, so that none is allocated.
+    line: Vec<u8>,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> EventWriter<W> {
     /// A writer to `out`, which should be buffered.
     pub const fn new(out: W) -> Self {
-        Self { out, failure: None }
+        Self { out, line: Vec::new(), failure: None }
     }
 
     /// Flushes what was written.
@@ -346,7 +370,10 @@ impl<W: Write> Sink for EventWriter<W> {
         if self.failure.is_none()
             && let Some(event) = Event::of(pair, outcome)
         {
-            self.failure = writeln!(self.out, "{}", event.to_json()).err();
+            self.line.clear();
+            event.write_json(&mut self.line);
+            self.line.push(b'\n');
+            self.failure = self.out.write_all(&self.line).err();
         }
         Ok(())
     }

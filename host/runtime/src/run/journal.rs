@@ -230,7 +230,7 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
         let mut line = event.to_json();
         line.push('\n');
         self.file.write_all(line.as_bytes())?;
-        known.add(event.id.clone(), event.action, event.signal.as_ref().map(|signal| signal.id.as_str()));
+        known.add(event.id.clone(), event.action, event.signal.as_ref().map(|signal| signal.id));
         (self.listener)(&event);
         Ok(())
     }

@@ -122,7 +122,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         let mut wanted: BTreeMap<String, Option<i64>> = BTreeMap::new();
         for seat in &mut seats {
             let from_ms = seat.held_from_ms();
-            seat.next_open_ms = from_ms.unwrap_or(i64::MIN);
+            seat.next_open_ms = from_ms.unwrap_or_default();
             let oldest = wanted.entry(seat.pair().symbol.clone()).or_default();
             *oldest = match (*oldest, from_ms) {
                 (Some(oldest), Some(from_ms)) => Some(oldest.min(from_ms)),
@@ -133,11 +133,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             seat.ask_from_ms = recall.ask_from_ms.unwrap_or(i64::MIN);
         }
         feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
-        for seat in &mut seats {
-            // What is held is judged from its own time on; a flat trader has nothing to be judged on.
-            if seat.next_open_ms == i64::MIN {
-                seat.next_open_ms = seat.series.read().end_ms().unwrap_or(i64::MIN);
-            }
+        for seat in &seats {
             // The crash may have come before this was told. If not, the journal knows it.
             if let State::Open(position) = seat.trader.state() {
                 journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;

@@ -3,6 +3,7 @@
 //! [`Backtest`] and [`Live`] differ in the parts they put together: where candles come from, whether state is kept, who
 //! is told. What happens at a boundary is one piece of code (`desk.rs`), and what a candle does is the engine's.
 
+mod aside;
 mod backtest;
 mod desk;
 mod event;
@@ -23,6 +24,7 @@ use sigbox_engine::{Interval, Settings, Trader, signal::Pair, trader::Memory};
 
 pub(crate) use self::keeper::profile_address;
 pub use self::{
+    aside::Aside,
     backtest::{Backtest, Frame, Progress},
     event::{Event, EventWriter},
     journal::{Journal, JournalError, Recall},

@@ -130,6 +130,35 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 }
 
+/// Tells nobody when there is none.
+impl<S: Sink> Sink for Option<S> {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), |sink| sink.tell(pair, outcome))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.as_mut().map_or(Ok(()), Sink::sync)
+    }
+
+    fn reached(&mut self, now_ms: i64) {
+        if let Some(sink) = self {
+            sink.reached(now_ms);
+        }
+    }
+
+    fn decided(&mut self, now_ms: i64, took: Duration) {
+        if let Some(sink) = self {
+            sink.decided(now_ms, took);
+        }
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        if let Some(sink) = self {
+            sink.notice(at_ms, pair, notice);
+        }
+    }
+}
+
 impl<S: Sink + ?Sized> Sink for &mut S {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
         (**self).tell(pair, outcome)

@@ -41,7 +41,7 @@ impl Candles {
     /// too short, or more is missing than it holds.
     fn catch_up(&mut self, count: usize) -> bool {
         let Some(newest) = self.kept.last() else { return false };
-        let mut newest_ms = newest.open_time_ms;
+        let newest_ms = newest.open_time_ms;
         let missing = self.when_ms.saturating_sub(newest_ms + MINUTE_MS) / MINUTE_MS;
         if missing > count as u64 {
             return false;
@@ -49,12 +49,18 @@ impl Candles {
         if self.kept.len() >= 4 * count.max(64) {
             self.kept.drain(..self.kept.len() - count);
         }
-        for _ in 0..missing {
-            let Some(candle) = market::next_candle(newest_ms) else { return false };
-            newest_ms = candle.open_time_ms;
-            self.kept.push(candle);
+        let before = self.kept.len();
+        if missing == 1 {
+            self.kept.extend(market::next_candle(newest_ms));
+        } else if missing > 1 {
+            let numbers = market::next_candles(newest_ms, u32::try_from(missing).unwrap_or(u32::MAX));
+            let mut open_time_ms = newest_ms;
+            self.kept.extend(numbers.as_chunks().0.iter().map(|&[open, high, low, close, volume]| {
+                open_time_ms += MINUTE_MS;
+                Candle { open_time_ms, open, high, low, close, volume }
+            }));
         }
-        self.kept.len() >= count
+        (self.kept.len() - before) as u64 == missing && self.kept.len() >= count
     }
 
     /// Fetches the whole window. False when there are not so many candles yet.

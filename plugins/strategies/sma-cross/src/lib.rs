@@ -56,9 +56,7 @@ impl Strategy for SmaCross {
         let Some(candles) = tick.candles.last(slow + 1)? else {
             return Ok(None);
         };
-        let (before, now) = (&candles[..slow], &candles[1..]);
-        let above_before = mean(&before[slow - fast..]) > mean(before);
-        let above_now = mean(&now[slow - fast..]) > mean(now);
+        let (above_before, above_now) = above(candles, fast, slow);
         let away = |percent: f64| tick.price * (1.0 + percent / 100.0);
         Ok(match (above_before, above_now) {
             (false, true) => Some(Signal::long(away(take_profit_percent), away(-stop_loss_percent)).minutes(minutes)),
@@ -68,8 +66,22 @@ impl Strategy for SmaCross {
     }
 }
 
-/// Mean of the closes, summed in four lanes: the same bits for the same candles, and four additions at a time.
-fn mean(candles: &[Candle]) -> f64 {
+/// Whether the fast average is above the slow one, before the last candle and with it. Two averages a candle apart share
+/// all but one candle each, which are added up once.
+fn above(candles: &[Candle], fast: usize, slow: usize) -> (bool, bool) {
+    let averages = |count: usize| {
+        let [first, shared @ .., last] = &candles[slow - count..] else { return (0.0, 0.0) };
+        let sum = sum(shared);
+        #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
+        let count = count as f64;
+        ((first.close + sum) / count, (sum + last.close) / count)
+    };
+    let ((fast_before, fast_now), (slow_before, slow_now)) = (averages(fast), averages(slow));
+    (fast_before > slow_before, fast_now > slow_now)
+}
+
+/// Sum of the closes, in four lanes: the same bits for the same candles, and four additions at a time.
+fn sum(candles: &[Candle]) -> f64 {
     let (fours, rest) = candles.as_chunks::<4>();
     let mut lanes = [0.0; 4];
     for four in fours {
@@ -77,10 +89,7 @@ fn mean(candles: &[Candle]) -> f64 {
             *lane += candle.close;
         }
     }
-    let sum = rest.iter().fold((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), |sum, candle| sum + candle.close);
-    #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
-    let count = candles.len() as f64;
-    sum / count
+    rest.iter().fold((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), |sum, candle| sum + candle.close)
 }
 
 export_strategy!(SmaCross);
