@@ -1,14 +1,19 @@
 //! From what a configuration calls a plugin to a component file: as it is, or built from a folder of Rust.
 
+mod receipt;
+
 use std::{
     ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
+    time::SystemTime,
 };
 
 use serde::Deserialize;
+
+use self::receipt::Receipt;
 
 /// The target plugins are built for.
 const TARGET: &str = "wasm32-wasip2";
@@ -92,7 +97,7 @@ pub enum PluginSourceError {
 }
 
 /// The component of `plugin`: a `.wasm` file is its own, whatever is in it, and a folder with a `Cargo.toml` is built
-/// in release mode, which takes a moment when cargo finds nothing to do and may take minutes otherwise. Blocks.
+/// in release mode if it has changed, which may take minutes. Blocks.
 ///
 /// `cargo` is the program to build with, a path or a name; `on_progress` gets each line cargo writes meanwhile, without
 /// its end.
@@ -116,6 +121,10 @@ fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Res
     if !manifest.is_file() {
         return Err(PluginSourceError::NoManifest(folder.to_owned()));
     }
+    if let Some(component) = Receipt::component(folder) {
+        return Ok(component);
+    }
+    let began = SystemTime::now();
     let does_not_run = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PluginSourceError::NoCargo { folder: folder.to_owned(), cargo: cargo.to_owned() },
         _ => PluginSourceError::CargoDoesNotRun { folder: folder.to_owned(), cargo: cargo.to_owned(), source },
@@ -137,7 +146,13 @@ fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Res
             PluginSourceError::BuildFailed { folder: folder.to_owned(), output: log }
         });
     }
-    component(&messages, &manifest).ok_or_else(|| PluginSourceError::NoComponent(folder.to_owned()))
+    let artifacts = artifacts(&messages);
+    let component = component(&artifacts, &manifest);
+    let component = component.ok_or_else(|| PluginSourceError::NoComponent(folder.to_owned()))?;
+    if Receipt::keep(folder, &component, &artifacts, began).is_none() {
+        tracing::debug!("cargo will be asked about plugin {} each time", folder.display());
+    }
+    Ok(component)
 }
 
 /// What a run of cargo leaves behind.
@@ -205,25 +220,27 @@ fn is_target_missing(log: &str) -> bool {
     log.contains("target may not be installed")
 }
 
+/// What was built, or found up to date. Messages of other kinds have other fields, and macros may print what is no
+/// message at all.
+fn artifacts(messages: &str) -> Vec<Artifact> {
+    messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
 /// The component among what was built: that of the package of `manifest`, not one of a dependency.
-fn component(messages: &str, manifest: &Path) -> Option<PathBuf> {
+fn component(artifacts: &[Artifact], manifest: &Path) -> Option<PathBuf> {
     let manifest = manifest.canonicalize().ok()?;
-    let is_ours = |artifact: &Artifact| {
+    let is_ours = |artifact: &&Artifact| {
         artifact.target.kind.iter().any(|kind| kind == "cdylib")
             && artifact.manifest_path.canonicalize().is_ok_and(|path| path == manifest)
     };
-    messages
-        .lines()
-        // Messages of other kinds have other fields, and macros may print what is no message at all.
-        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-        .filter(is_ours)
-        .flat_map(|artifact| artifact.filenames)
-        .find(|file| file.extension() == Some(OsStr::new("wasm")))
+    let files = artifacts.iter().filter(is_ours).flat_map(|artifact| &artifact.filenames);
+    files.into_iter().find(|file| file.extension() == Some(OsStr::new("wasm"))).cloned()
 }
 
 /// Cargo's message about something it has built, or found up to date.
 #[derive(Deserialize)]
 struct Artifact {
+    package_id: String,
     manifest_path: PathBuf,
     target: ArtifactTarget,
     filenames: Vec<PathBuf>,
