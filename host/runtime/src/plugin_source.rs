@@ -279,17 +279,59 @@ mod tests {
     const COMPONENT: &str = "[lib]\ncrate-type = [\"cdylib\"]\n";
 
     #[test]
-    fn a_folder_is_built_and_the_second_time_found_up_to_date() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/persistence/memory");
+    fn a_folder_is_built_when_it_has_changed_and_cargo_not_asked_when_not() {
+        let folder = package(COMPONENT, "lib.rs", "");
+        let path = folder.path();
         let mut lines = Vec::new();
-        let built = resolve(&folder, &cargo(), &mut |line| lines.push(line.to_owned())).unwrap();
-        assert_eq!(built.file_name(), Some(OsStr::new("sigbox_memory_store.wasm")));
+        let built = resolve(path, &cargo(), &mut |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(built.file_name(), Some(OsStr::new("p.wasm")));
         assert_eq!(fs::read(&built).unwrap()[..4], *b"\0asm");
         assert!(lines.iter().any(|line| line.contains("Finished")), "{lines:?}");
+        // The lock file is newer than the beginning of the build that has made it.
+        resolve(path, &cargo(), &mut |_| {}).unwrap();
+        assert_eq!(resolve(path, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), built);
 
-        lines.clear();
-        assert_eq!(resolve(&folder, &cargo(), &mut |line| lines.push(line.to_owned())).unwrap(), built);
-        assert!(!lines.iter().any(|line| line.contains("Compiling")), "{lines:?}");
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
+        fs::create_dir(path.join(".cargo")).unwrap();
+        let changes: [(&str, &dyn Fn(&Path)); 4] = [
+            ("src/lib.rs", &|file| fs::write(file, "pub fn f() {}").unwrap()),
+            ("Cargo.toml", &|file| fs::write(file, format!("{manifest}# changed")).unwrap()),
+            (".cargo/config.toml", &|file| fs::write(file, "").unwrap()),
+            ("target/wasm32-wasip2/release/p.wasm", &|file| fs::remove_file(file).unwrap()),
+        ];
+        for (file, change) in changes {
+            change(&path.join(file));
+            assert!(error(path, OsStr::new("no-such-cargo")).contains("there is no no-such-cargo"), "{file}");
+            assert_eq!(resolve(path, &cargo(), &mut |_| {}).unwrap(), built, "{file}");
+            assert_eq!(resolve(path, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), built, "{file}");
+        }
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let moved = elsewhere.path().join("moved");
+        fs::rename(path, &moved).unwrap();
+        assert!(error(&moved, OsStr::new("no-such-cargo")).contains("there is no no-such-cargo"));
+    }
+
+    #[test]
+    fn cargo_is_always_asked_where_files_do_not_tell_everything() {
+        let in_an_hour = SystemTime::now() + std::time::Duration::from_secs(3600);
+        let cases: [(&str, &dyn Fn(&Path)); 3] = [
+            ("a variable", &|folder| {
+                fs::write(folder.join("src/lib.rs"), "pub const V: Option<&str> = option_env!(\"V\");").unwrap();
+            }),
+            ("a build script", &|folder| fs::write(folder.join("build.rs"), "fn main() {}").unwrap()),
+            ("a file that may be newer than what cargo has read", &|folder| {
+                fs::File::open(folder.join("src/lib.rs")).unwrap().set_modified(in_an_hour).unwrap();
+            }),
+        ];
+        for (what, add) in cases {
+            let folder = package(COMPONENT, "lib.rs", "");
+            add(folder.path());
+            for _ in 0..2 {
+                resolve(folder.path(), &cargo(), &mut |_| {}).unwrap();
+            }
+            assert!(error(folder.path(), OsStr::new("no-such-cargo")).contains("there is no no-such-cargo"), "{what}");
+        }
     }
 
     #[test]
