@@ -276,6 +276,9 @@ mod tests {
         folder
     }
 
+    /// Does something to a file or folder.
+    type Change<'a> = &'a dyn Fn(&Path);
+
     const COMPONENT: &str = "[lib]\ncrate-type = [\"cdylib\"]\n";
 
     #[test]
@@ -293,7 +296,7 @@ mod tests {
 
         let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap();
         fs::create_dir(path.join(".cargo")).unwrap();
-        let changes: [(&str, &dyn Fn(&Path)); 4] = [
+        let changes: [(&str, Change<'_>); 4] = [
             ("src/lib.rs", &|file| fs::write(file, "pub fn f() {}").unwrap()),
             ("Cargo.toml", &|file| fs::write(file, format!("{manifest}# changed")).unwrap()),
             (".cargo/config.toml", &|file| fs::write(file, "").unwrap()),
@@ -315,7 +318,7 @@ mod tests {
     #[test]
     fn cargo_is_always_asked_where_files_do_not_tell_everything() {
         let in_an_hour = SystemTime::now() + std::time::Duration::from_secs(3600);
-        let cases: [(&str, &dyn Fn(&Path)); 3] = [
+        let cases: [(&str, Change<'_>); 3] = [
             ("a variable", &|folder| {
                 fs::write(folder.join("src/lib.rs"), "pub const V: Option<&str> = option_env!(\"V\");").unwrap();
             }),
