@@ -1,7 +1,7 @@
 //! What hot paths cost in instructions, against a budget. Unlike time, that is the same on a busy machine.
 //!
 //! Each operation is run once to warm up, and once more under valgrind's callgrind, which counts from the beginning to
-//! the end of [`counted`]. See `bench/README.md`.
+//! the end of [`under_valgrind`]. See `bench/README.md`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is what this is for")]
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     if is_given("--count") || is_given("--test") {
         for Operation { name, mut run, times } in operations() {
             run();
-            counted(&mut run);
+            under_valgrind(&mut run);
             println!("{times} {name}");
         }
         return ExitCode::SUCCESS;
@@ -108,7 +108,7 @@ fn write() -> impl FnMut() {
 
 /// What valgrind is told to look for.
 #[inline(never)]
-fn counted(run: &mut dyn FnMut()) {
+fn under_valgrind(run: &mut dyn FnMut()) {
     run();
     // Without anything after it, the call would be a jump, and valgrind would not see it end.
     black_box(());
@@ -130,7 +130,7 @@ fn count() -> Budget {
     let folder = tempfile::tempdir().expect("a temp directory");
     let dump = folder.path().join("count");
     let counted = Command::new("valgrind")
-        .args(["--tool=callgrind", "--quiet", "--toggle-collect=*::counted", "--dump-after=*::counted"])
+        .args(["--tool=callgrind", "--quiet", "--toggle-collect=*::under_valgrind", "--dump-after=*::under_valgrind"])
         .arg(format!("--callgrind-out-file={}", dump.display()))
         .arg(env::current_exe().expect("this program is a file"))
         .arg("--count")
