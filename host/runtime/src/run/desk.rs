@@ -19,7 +19,7 @@
 //! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
 
-use std::{ops::Range, time::Duration};
+use std::{cell::RefCell, ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
@@ -32,7 +32,7 @@ use sigbox_engine::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    keeper::{Change, Keeper},
+    keeper::{Change, Failures, Keeper},
     risk::{Claim, Profile},
     sink::{Notice, Sink},
     strategy::Strategy,
@@ -113,6 +113,24 @@ struct Scratch {
     drafts: Vec<Draft>,
     states: Vec<State>,
     outcomes: Vec<Outcome>,
+    holders: RefCell<Holders>,
+}
+
+/// How many traders of each risk profile hold something or are about to: counted when a rule first asks, and kept up
+/// with the drafts that follow.
+#[derive(Default)]
+struct Holders {
+    /// Empty: not counted.
+    by_profile: Vec<usize>,
+    /// How many drafts have been taken into account.
+    drafts: usize,
+}
+
+impl Holders {
+    fn forget(&mut self) {
+        self.by_profile.clear();
+        self.drafts = 0;
+    }
 }
 
 impl Scratch {
@@ -294,9 +312,12 @@ impl<S: Strategy> Desk<S> {
     /// on.
     #[inline]
     fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>, sink: &mut dyn Sink) {
-        let Scratch { drafts, states, outcomes } = &mut self.scratch;
+        let Scratch { drafts, states, outcomes, holders } = &mut self.scratch;
         if self.keeper.is_none() {
             tell(&self.seats[seat], &outcomes[first..], sink);
+            if next.state.is_some() {
+                holders.get_mut().forget();
+            }
             self.seats[seat].commit(next, judged_open_ms);
             outcomes.truncate(first);
             return;
@@ -315,24 +336,57 @@ impl<S: Strategy> Desk<S> {
     }
 
     /// What every trader holds, or is about to hold.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim<'_>> {
-        self.seats.iter().enumerate().map(|(index, seat)| {
-            let drafted = self.scratch.drafts.iter().find(|draft| draft.seat == index);
-            let state = drafted.and_then(|draft| self.scratch.state(draft)).unwrap_or(seat.trader.state());
-            Claim { trader: &seat.trader, state, profiles: &seat.profiles }
-        })
+    pub(crate) fn claims(&self) -> Vec<Claim<'_>> {
+        let held = self.seats.iter().map(|seat| {
+            let Seat { trader, profiles, .. } = seat;
+            Claim { trader, state: trader.state(), profiles }
+        });
+        let mut claims: Vec<Claim<'_>> = held.collect();
+        for draft in &self.scratch.drafts {
+            if let Some(state) = self.scratch.state(draft) {
+                claims[draft.seat].state = state;
+            }
+        }
+        claims
+    }
+
+    /// How many traders of `profile` hold something, or are about to.
+    fn holders(&self, profile: usize) -> usize {
+        let Scratch { drafts, holders, .. } = &self.scratch;
+        let Holders { by_profile, drafts: counted } = &mut *holders.borrow_mut();
+        let subject = |seat: &Seat<S>, profile: usize| seat.profiles.contains(&profile);
+        if by_profile.is_empty() {
+            let holding = |seat: &&Seat<S>| !matches!(seat.trader.state(), State::Idle);
+            let count = |profile| self.seats.iter().filter(holding).filter(|seat| subject(seat, profile)).count();
+            by_profile.extend((0..self.profiles.len()).map(count));
+        }
+        for draft in &drafts[*counted..] {
+            let seat = &self.seats[draft.seat];
+            let Some(next) = self.scratch.state(draft) else { continue };
+            let change = |count: usize| match (seat.trader.state(), next) {
+                (State::Idle, State::Scheduled(_) | State::Open(_)) => count + 1,
+                (State::Scheduled(_) | State::Open(_), State::Idle) => count - 1,
+                (State::Idle, State::Idle)
+                | (State::Scheduled(_) | State::Open(_), State::Scheduled(_) | State::Open(_)) => count,
+            };
+            for (_, count) in by_profile.iter_mut().enumerate().filter(|(profile, _)| subject(seat, *profile)) {
+                *count = change(*count);
+            }
+        }
+        *counted = drafts.len();
+        by_profile[profile]
     }
 
     /// Keeps, commits and tells what was drafted.
     async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
-        let failed = self.keep(keeper, now_ms, sink).await;
-        let Scratch { drafts, states, outcomes } = &mut self.scratch;
+        let mut failed = self.keep(keeper, now_ms, sink).await;
+        let Scratch { drafts, states, outcomes, holders } = &mut self.scratch;
         for draft in drafts.drain(..) {
             let seat = &mut self.seats[draft.seat];
-            if let Some((_, error)) = failed.iter().find(|(index, _)| *index == draft.seat) {
+            if let Some(error) = failed.remove(&draft.seat) {
                 seat.unsettled = true;
-                let notice = Notice::StoreFailed { error: error.clone() };
+                let notice = Notice::StoreFailed { error };
                 sink.notice(now_ms, Some(seat.trader.pair()), &notice);
                 continue;
             }
@@ -345,12 +399,13 @@ impl<S: Strategy> Desk<S> {
         }
         states.clear();
         outcomes.clear();
+        holders.get_mut().forget();
     }
 
     /// Makes what was drafted durable: first the record of what ends, then the documents. Returns the seats for which
     /// that failed, with the reason.
-    async fn keep(&self, keeper: &Keeper, now_ms: i64, sink: &mut dyn Sink) -> Vec<(usize, String)> {
-        let mut failed: Vec<(usize, String)> = Vec::new();
+    async fn keep(&self, keeper: &Keeper, now_ms: i64, sink: &mut dyn Sink) -> Failures {
+        let mut failed = Failures::new();
         let mut changes = Vec::new();
         for draft in &self.scratch.drafts {
             let seat = &self.seats[draft.seat];
@@ -359,7 +414,7 @@ impl<S: Strategy> Desk<S> {
                 let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
                 let told = outcomes.iter().try_for_each(|outcome| sink.tell(seat.trader.pair(), outcome));
                 if let Err(error) = told {
-                    failed.push((draft.seat, format!("the event record: {error}")));
+                    failed.insert(draft.seat, format!("the event record: {error}"));
                     continue;
                 }
             }
@@ -373,31 +428,32 @@ impl<S: Strategy> Desk<S> {
         if changes.is_empty() {
             return failed;
         }
-        if let Err(error) = sink.sync() {
+        // Who was flat has told nothing that its documents would not tell again.
+        let clears = changes.iter().any(|change| !matches!(change.before, State::Idle));
+        if clears && let Err(error) = sink.sync() {
             failed.extend(changes.iter().map(|change| (change.seat, format!("the event record: {error}"))));
             return failed;
         }
-        let claims: Vec<Claim<'_>> = self.claims().collect();
-        failed.extend(keeper.keep(&changes, &claims, &self.profiles, now_ms).await);
+        failed.extend(keeper.keep(&changes, &self.claims(), &self.profiles, now_ms).await);
         failed
     }
 
     /// Writes what traders hold to stores that failed before; those that take it trade on.
     async fn settle(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
-        for index in 0..self.seats.len() {
-            if !self.seats[index].unsettled {
-                continue;
-            }
-            let claims: Vec<Claim<'_>> = self.claims().collect();
-            let settled = keeper.rewrite(index, &claims, &self.profiles, now_ms).await;
+        let unsettled: Vec<usize> = (0..self.seats.len()).filter(|index| self.seats[*index].unsettled).collect();
+        if unsettled.is_empty() {
+            return;
+        }
+        let failed = keeper.rewrite(&unsettled, &self.claims(), &self.profiles, now_ms).await;
+        for index in unsettled {
             let seat = &mut self.seats[index];
-            match settled {
-                Ok(()) => {
+            match failed.get(&index) {
+                None => {
                     seat.unsettled = false;
                     sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreRecovered);
                 }
-                Err(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
+                Some(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
             }
         }
     }
@@ -411,16 +467,12 @@ struct Gate<'a, S> {
 
 impl<S: Strategy> RiskGate for Gate<'_, S> {
     fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
-        for index in &self.desk.seats[self.asking].profiles {
-            let profile = &self.desk.profiles[*index];
-            let held = self
-                .desk
-                .claims()
-                .enumerate()
-                .filter(|(seat, claim)| *seat != self.asking && claim.profiles.contains(index))
-                .filter(|(_, claim)| !matches!(claim.state, State::Idle))
-                .count();
-            check_rules(&profile.rules, request, held + profile.others.len())?;
+        let asking = &self.desk.seats[self.asking];
+        // An order that is about to be filled is not counted against itself.
+        let own = usize::from(!matches!(asking.trader.state(), State::Idle));
+        for index in &asking.profiles {
+            let Profile { rules, others, .. } = &self.desk.profiles[*index];
+            check_rules(rules, request, self.desk.holders(*index) - own + others.len())?;
         }
         Ok(())
     }

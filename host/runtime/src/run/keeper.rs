@@ -9,9 +9,9 @@
 //!
 //! A crash between 1 and 3 leaves a row in two homes, never in none; at restore the position wins.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sigbox_engine::{Position, State, signal::Pair};
 
@@ -208,6 +208,13 @@ impl Write {
     }
 }
 
+/// Seats whose documents are not known to be durable, and why.
+pub(crate) type Failures = BTreeMap<usize, String>;
+
+/// Writes that are under way at the same time. A disk makes the fsyncs of so many durable together, and gets slower with
+/// more (`bench/README.md`); a backend takes one after the other, each with its time limit running.
+const SIDE_BY_SIDE: usize = 64;
+
 /// Keeps the changes of a run's traders.
 pub(crate) struct Keeper {
     stores: Stores,
@@ -220,97 +227,94 @@ impl Keeper {
         Self { stores, pairs }
     }
 
-    /// Writes everything that changes, stage by stage, the traders of one stage at once. Returns the seats whose change
-    /// is not known to be durable, with the reason. `claims` are by seat, with the states that are about to be current.
+    /// Writes everything that changes, stage by stage, the traders of one stage side by side. Returns the seats whose
+    /// change is not known to be durable. `claims` are by seat, with the states that are about to be current.
     pub(crate) async fn keep(
         &self,
         changes: &[Change<'_>],
         claims: &[Claim<'_>],
         profiles: &[Profile],
         now_ms: i64,
-    ) -> Vec<(usize, String)> {
-        let mut failed: Vec<(usize, String)> = Vec::new();
+    ) -> Failures {
+        let mut failed = Failures::new();
 
-        let births = changes
-            .iter()
-            .map(async |change| (change.seat, self.write_all(change.births(&self.pairs[change.seat]), now_ms).await));
-        note(&mut failed, join_all(births).await);
+        let births = changes.iter().map(|change| (change.seat, change.births(&self.pairs[change.seat])));
+        note(&mut failed, self.write_side_by_side(births, now_ms).await);
 
-        let moved: Vec<usize> = profiles
-            .iter()
-            .enumerate()
-            .filter(|(profile, _)| {
-                changes.iter().any(|change| change.moves_slots() && claims[change.seat].profiles.contains(profile))
-            })
-            .map(|(profile, _)| profile)
-            .collect();
-        let slots = moved.iter().map(async |profile| {
-            let without: Vec<usize> = failed.iter().map(|(seat, _)| *seat).collect();
-            (*profile, self.write_slots(*profile, claims, profiles, &without, now_ms).await)
-        });
-        for (profile, written) in join_all(slots).await {
-            let Err(error) = written else { continue };
-            for change in changes.iter().filter(|change| claims[change.seat].profiles.contains(&profile)) {
-                note(&mut failed, [(change.seat, Err(error.clone()))]);
-            }
+        let moves = |profile| {
+            changes.iter().any(|change| change.moves_slots() && claims[change.seat].profiles.contains(&profile))
+        };
+        let moved = (0..profiles.len()).filter(|profile| moves(*profile));
+        for (profile, error) in self.write_slots(moved, claims, profiles, &failed, now_ms).await {
+            let subject = changes.iter().filter(|change| claims[change.seat].profiles.contains(&profile));
+            note(&mut failed, subject.map(|change| (change.seat, Err(error.clone()))));
         }
 
-        let clears = changes
-            .iter()
-            .filter(|change| !failed.iter().any(|(seat, _)| *seat == change.seat))
-            .map(async |change| (change.seat, self.write_all(change.clears(&self.pairs[change.seat]), now_ms).await));
-        let cleared = join_all(clears).await;
+        let kept = changes.iter().filter(|change| !failed.contains_key(&change.seat));
+        let clears = kept.map(|change| (change.seat, change.clears(&self.pairs[change.seat])));
+        let cleared = self.write_side_by_side(clears, now_ms).await;
         note(&mut failed, cleared);
         failed
     }
 
-    /// Writes every document of one trader as it should be now.
+    /// Writes every document of these traders as it should be now. Returns the seats that are still not kept.
     pub(crate) async fn rewrite(
         &self,
-        seat: usize,
+        seats: &[usize],
         claims: &[Claim<'_>],
         profiles: &[Profile],
         now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let pair = &self.pairs[seat];
-        let Claim { state, profiles: subject_to, .. } = &claims[seat];
-        let signal = state.position().map_or(FLAT.to_vec(), |position| position_document(pair, position));
-        let schedule = state.order().map_or(FLAT.to_vec(), |order| order_document(pair, order));
-        let levels = levels_document(state.position());
-        // What is held before what is not, for the same reason as ever.
-        let mut writes = vec![
-            Write::new(Domain::Signal, pair, signal),
-            Write::new(Domain::Schedule, pair, schedule),
-            Write::new(Domain::Partial, pair, levels),
-        ];
-        writes.sort_by_key(|write| write.document == FLAT);
-        self.write_all(writes, now_ms).await?;
-        for profile in *subject_to {
-            self.write_slots(*profile, claims, profiles, &[], now_ms).await?;
+    ) -> Failures {
+        let mut failed = Failures::new();
+        let documents = seats.iter().map(|seat| (*seat, documents(&self.pairs[*seat], claims[*seat].state)));
+        note(&mut failed, self.write_side_by_side(documents, now_ms).await);
+
+        let written = |seat: &usize| !failed.contains_key(seat);
+        let concerns = |profile| seats.iter().any(|seat| written(seat) && claims[*seat].profiles.contains(&profile));
+        let concerned: Vec<usize> = (0..profiles.len()).filter(|profile| concerns(*profile)).collect();
+        for (profile, error) in self.write_slots(concerned, claims, profiles, &Failures::new(), now_ms).await {
+            let subject = seats.iter().filter(|seat| claims[**seat].profiles.contains(&profile));
+            note(&mut failed, subject.map(|seat| (*seat, Err(error.clone()))));
         }
-        Ok(())
+        failed
     }
 
-    /// Writes the slots of one profile: those of open positions, without the seats in `without`.
+    /// Writes the slots of some profiles: those of open positions, without the seats in `without`. Returns the profiles
+    /// for which that failed.
     pub(crate) async fn write_slots(
         &self,
-        profile: usize,
+        of: impl IntoIterator<Item = usize>,
         claims: &[Claim<'_>],
         profiles: &[Profile],
-        without: &[usize],
+        without: &Failures,
         now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let Profile { name, others, .. } = &profiles[profile];
-        let own = claims
-            .iter()
-            .enumerate()
-            .filter(|(seat, claim)| claim.profiles.contains(&profile) && !without.contains(seat))
-            .filter_map(|(_, claim)| Some(slot_entry(claim.trader.pair(), claim.state.position()?)));
-        let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
-        self.stores.risk.write_value(&profile_address(name), &slots_document(&slots), now_ms).await
+    ) -> Vec<(usize, StoreError)> {
+        let document = |profile: usize| {
+            let Profile { name, others, .. } = &profiles[profile];
+            let own = claims
+                .iter()
+                .enumerate()
+                .filter(|(seat, claim)| claim.profiles.contains(&profile) && !without.contains_key(seat))
+                .filter_map(|(_, claim)| Some(slot_entry(claim.trader.pair(), claim.state.position()?)));
+            let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
+            Write { domain: Domain::Risk, at: profile_address(name), document: slots_document(&slots) }
+        };
+        let writes = of.into_iter().map(|profile| (profile, vec![document(profile)]));
+        let written = self.write_side_by_side(writes, now_ms).await;
+        written.into_iter().filter_map(|(profile, written)| Some((profile, written.err()?))).collect()
     }
 
-    /// One after the other, because a later one may clear what an earlier one replaces.
+    /// Writes several lists of documents side by side, each in its order, because a later document of a list may clear
+    /// what an earlier one replaces.
+    async fn write_side_by_side(
+        &self,
+        lists: impl Iterator<Item = (usize, Vec<Write>)>,
+        now_ms: i64,
+    ) -> Vec<(usize, Result<(), StoreError>)> {
+        let written = lists.map(async |(index, list)| (index, self.write_all(list, now_ms).await));
+        stream::iter(written).buffer_unordered(SIDE_BY_SIDE).collect().await
+    }
+
     async fn write_all(&self, writes: Vec<Write>, now_ms: i64) -> Result<(), StoreError> {
         for Write { domain, at, document } in writes {
             self.stores.of(domain).write_value(&at, &document, now_ms).await?;
@@ -329,13 +333,24 @@ impl Keeper {
     }
 }
 
-/// Adds failures, one per seat.
-fn note(failed: &mut Vec<(usize, String)>, results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>) {
+/// Every document of a trader that holds `state`. What is held comes before what is not, for the same reason as ever.
+fn documents(pair: &Pair, state: &State) -> Vec<Write> {
+    let signal = state.position().map_or(FLAT.to_vec(), |position| position_document(pair, position));
+    let schedule = state.order().map_or(FLAT.to_vec(), |order| order_document(pair, order));
+    let mut writes = vec![
+        Write::new(Domain::Signal, pair, signal),
+        Write::new(Domain::Schedule, pair, schedule),
+        Write::new(Domain::Partial, pair, levels_document(state.position())),
+    ];
+    writes.sort_by_key(|write| write.document == FLAT);
+    writes
+}
+
+/// Adds failures. Of several of one seat the first counts.
+fn note(failed: &mut Failures, results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>) {
     for (seat, result) in results {
-        if let Err(error) = result
-            && !failed.iter().any(|(known, _)| *known == seat)
-        {
-            failed.push((seat, error.to_string()));
+        if let Err(error) = result {
+            failed.entry(seat).or_insert_with(|| error.to_string());
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     OnCorrupt, RunError, Setup,
     desk::{Desk, Entries},
     journal::{Journal, Recall},
-    keeper::{Keeper, Stores},
+    keeper::{Failures, Keeper, Stores},
     restore::Restorer,
     rows::{order_document, position_document},
     sink::{Notice, Sink},
@@ -231,10 +231,8 @@ impl<S: Strategy> Desk<S> {
     /// Writes the slots of every profile as they follow from what was restored (hazard H-11).
     async fn reassert_slots(&mut self) -> Result<(), RunError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
-        let claims: Vec<_> = self.claims().collect();
-        for profile in 0..self.profiles.len() {
-            keeper.write_slots(profile, &claims, &self.profiles, &[], 0).await?;
-        }
-        Ok(())
+        let all = 0..self.profiles.len();
+        let failed = keeper.write_slots(all, &self.claims(), &self.profiles, &Failures::new(), 0).await;
+        failed.into_iter().min_by_key(|(profile, _)| *profile).map_or(Ok(()), |(_, error)| Err(error.into()))
     }
 }
