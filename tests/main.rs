@@ -8,6 +8,7 @@ mod crash;
 mod features;
 mod guests;
 mod kit;
+mod live_scale;
 mod report;
 #[cfg(unix)]
 mod report_page;

@@ -176,7 +176,8 @@ async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, wit
     let from_ms = ["a", "b"].iter().map(|name| journal.recall("binance", name, BTC).ask_from_ms).min().flatten();
     let market = Market::new([(BTC.to_owned(), Series::empty())]);
     let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, Settings::default());
-    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
+    let options =
+        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 10_080 };
     let stores = Stores::all_in(store);
     let live = Live::start(scene.setup(market), stores, feed, options, &mut journal).await.unwrap();
     let (stop, stopped) = watch::channel(Stop::No);

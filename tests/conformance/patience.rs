@@ -98,7 +98,7 @@ async fn told(max_entry_delay: Duration) -> (Vec<(&'static str, i64)>, Vec<i64>)
         heard.lock().unwrap().push((event.action, event.timestamp));
     })
     .await;
-    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay };
+    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay, lookback_minutes: 10_080 };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.unwrap();
     let (_sender, stop) = watch::channel(Stop::No);

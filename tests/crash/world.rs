@@ -214,7 +214,11 @@ impl World {
         let candles = self.candles();
         let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
         let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
-        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
+        let options = LiveOptions {
+            on_corrupt: OnCorrupt::Halt,
+            max_entry_delay: Duration::from_secs(30),
+            lookback_minutes: 10_080,
+        };
         let setup = self.setup(market);
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
         let mut sink = FatefulSink { journal, fate, quiet: Cell::new(true) };

@@ -118,7 +118,11 @@ impl Simulation {
         let market = Candles::new(self.markets.iter().map(|market| (market.symbol.to_owned(), Series::empty())));
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, self.settings.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
+        let options = LiveOptions {
+            on_corrupt: OnCorrupt::Halt,
+            max_entry_delay: Duration::from_secs(30),
+            lookback_minutes: 10_080,
+        };
         let stores = Stores::all_in(&store);
         let live = Live::start(self.setup(market), stores, feed, options, &mut journal).await.expect("it starts");
         let (_sender, stop) = watch::channel(Stop::No);

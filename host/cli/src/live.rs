@@ -92,8 +92,12 @@ async fn start<F: Feed, L: FnMut(&Event)>(
     let mut resolve = plugins::resolver();
     let stores = assemble::stores(config, Access::Own, &sandbox, &mut resolve, &plugins::variable).await?;
     let setup = assemble::setup(config, &sandbox, market, None, &mut resolve).await?;
-    let options =
-        LiveOptions { on_corrupt: config.persistence.on_corrupt, max_entry_delay: config.live.max_entry_delay };
+    let options = LiveOptions {
+        on_corrupt: config.persistence.on_corrupt,
+        max_entry_delay: config.live.max_entry_delay,
+        // What a strategy finds at its first question it finds at every one, and as many candles as it may ask for.
+        lookback_minutes: config.live.history_minutes.max(config.limits.candles_per_call),
+    };
     // Everything here is this process's own now, the events too.
     let run = record::describe(config, Kind::Live, None, record::components(config, &setup), sources, events);
     record::keep(events, &run).with_context(|| format!("events {}", events.display()))?;

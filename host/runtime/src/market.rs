@@ -41,6 +41,11 @@ impl SharedSeries {
         Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).push(candle)
     }
 
+    /// Lets go of old candles, but for the last `count` of each interval and those that opened from `from_ms` on.
+    pub(crate) fn let_go(&self, count: usize, from_ms: i64) {
+        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).let_go(count, from_ms);
+    }
+
     /// Average price of the last `count` candles closed at `now_ms`; `None` when there are fewer.
     #[must_use]
     pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {

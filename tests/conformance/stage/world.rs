@@ -133,7 +133,11 @@ impl World {
         let (sender, stop) = watch::channel(Stop::No);
         let feed = ReplayFeed::new(candles, 0.0, since, scene.settings.clone());
         let feed = StoppedFeed { feed, stop: scene.stop, sender };
-        let options = LiveOptions { on_corrupt: OnCorrupt::Quarantine, max_entry_delay: Duration::from_secs(30) };
+        let options = LiveOptions {
+            on_corrupt: OnCorrupt::Quarantine,
+            max_entry_delay: Duration::from_secs(30),
+            lookback_minutes: 10_080,
+        };
         let setup = scene.setup(market, log);
         let live = Live::start(setup, stores, feed, options, &mut journal).await?;
         live.run(&mut FussySink { journal, refuses }, stop).await

@@ -34,6 +34,13 @@ impl HigherIntervals {
     pub(super) fn grow(&mut self, minutes: &[Candle]) {
         self.made.iter_mut().filter_map(OnceLock::get_mut).for_each(|higher| higher.grow(minutes));
     }
+
+    /// Lets go of old candles, but for the last `count` of each interval.
+    pub(super) fn let_go(&mut self, count: usize) {
+        for Higher { candles, .. } in self.made.iter_mut().filter_map(OnceLock::get_mut) {
+            candles.drain(..candles.len().saturating_sub(count));
+        }
+    }
 }
 
 impl Higher {

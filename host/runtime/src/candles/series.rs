@@ -15,6 +15,8 @@ use crate::digest::hex;
 pub struct Series {
     candles: Vec<Candle>,
     higher: HigherIntervals,
+    /// Whether older candles were let go.
+    is_cut: bool,
 }
 
 /// What was made from equal minutes is equal.
@@ -62,7 +64,7 @@ impl Series {
             check(expected_ms, candle)?;
             expected_ms = Some(candle.close_time_ms());
         }
-        Ok(Self { candles, higher: HigherIntervals::default() })
+        Ok(Self { candles, ..Self::default() })
     }
 
     /// Appends the next minute.
@@ -74,6 +76,26 @@ impl Series {
         self.candles.push(candle);
         self.higher.grow(&self.candles);
         Ok(())
+    }
+
+    /// Lets go of old candles, but for the last `count` of each interval and the minutes that opened from `from_ms` on. A
+    /// day of minutes stays at least: what the next candle of the longest interval is made of. Candles of an interval
+    /// that nobody has asked for yet are made of the minutes that are left.
+    pub fn let_go(&mut self, count: usize, from_ms: i64) {
+        let spare = self.candles.len().saturating_sub(count.max(LONGEST));
+        let old = self.minutes_until(from_ms).min(spare);
+        if old > 0 {
+            self.candles.drain(..old);
+            self.candles.shrink_to(self.candles.len() + LONGEST);
+            self.higher.let_go(count);
+            self.is_cut = true;
+        }
+    }
+
+    /// Whether [`let_go`](Self::let_go) took any.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// All candles that have closed at `now_ms`: those whose closing time is not after it.
@@ -194,6 +216,9 @@ impl Series {
         &higher[..slots_until(higher, interval, now_ms)]
     }
 }
+
+/// Minutes of the longest interval.
+const LONGEST: usize = 24 * 60;
 
 /// How many of `candles`, consecutive ones of `interval`, have closed at `at_ms`.
 #[inline]
@@ -370,6 +395,49 @@ mod tests {
             assert_eq!(made.as_deref().map(indices), expected, "{from}..{until} {now_ms} {limit}");
         }
         assert_eq!(Series::empty().last_closed_of(interval("1h"), 0, 1), None);
+    }
+
+    #[test]
+    fn windows_of_a_series_that_lets_go_are_those_of_one_that_keeps_all() {
+        const DAY: i64 = 24 * 60;
+        let (count, intervals) = (100, ["1m", "3m", "15m", "1h", "4h", "1d"].map(interval));
+        let (mut kept, mut cut) = (Series::empty(), Series::empty());
+        for index in 7..7 + 6 * DAY {
+            kept.push(minute(index)).unwrap();
+            cut.push(minute(index)).unwrap();
+            if index % 100 == 0 {
+                cut.let_go(count, (index - 30) * MINUTE_MS);
+            }
+            if index % 37 == 0 || index % DAY == 0 {
+                let now_ms = (index + 1) * MINUTE_MS;
+                for interval in intervals {
+                    for limit in [1, 3, 25, count] {
+                        let window =
+                            |series: &Series| series.last_closed_of(interval, now_ms, limit).map(<[_]>::to_vec);
+                        assert_eq!(window(&cut), window(&kept), "{limit} of {interval} at {index}");
+                    }
+                }
+            }
+        }
+        assert!(cut.is_cut() && !kept.is_cut());
+        assert!(cut.len() < usize::try_from(DAY).unwrap() + 100, "{} are left", cut.len());
+    }
+
+    #[test]
+    fn what_is_needed_is_not_let_go() {
+        const DAY: i64 = 24 * 60;
+        let first_after = |count: usize, from: i64| {
+            let mut series = series(0, 10 * DAY);
+            series.let_go(count, from.saturating_mul(MINUTE_MS));
+            series.first_open_ms().unwrap() / MINUTE_MS
+        };
+        let days = |days: i64| usize::try_from(days * DAY).unwrap();
+        assert_eq!(first_after(days(2), i64::MAX / MINUTE_MS), 8 * DAY, "the last ones are asked for");
+        assert_eq!(first_after(days(2), 3 * DAY), 3 * DAY, "something is judged on these");
+        assert_eq!(first_after(0, i64::MAX / MINUTE_MS), 9 * DAY, "the next daily candle is made of them");
+        for (count, from) in [(days(10), i64::MAX / MINUTE_MS), (usize::MAX, 5), (0, 0), (0, -5)] {
+            assert_eq!(first_after(count, from), 0);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
 /// Replays candles as if they closed now. Time is the candles' own, so a run that was interrupted goes on at the minute
 /// it had reached, and nothing is ever missed.
 pub struct ReplayFeed {
-    symbols: Vec<(String, Vec<Candle>)>,
+    symbols: Vec<(String, Series)>,
     /// Real time of one candle's minute; zero: as fast as possible.
     minute: Duration,
     /// First boundary to decide, but never one before every symbol has a window's worth of candles.
@@ -34,8 +34,6 @@ impl ReplayFeed {
     #[must_use]
     pub fn new(symbols: Vec<(String, Series)>, speed: f64, from_ms: Option<i64>, settings: Settings) -> Self {
         let minute = if speed > 0.0 { Duration::from_secs_f64(60.0 / speed) } else { Duration::ZERO };
-        let symbols =
-            symbols.into_iter().map(|(symbol, series)| (symbol, series.closed_before(i64::MAX).to_vec())).collect();
         Self { symbols, minute, from_ms, settings, anomaly: None, now_ms: 0, due: None }
     }
 
@@ -46,7 +44,8 @@ impl ReplayFeed {
     /// The first boundary at which every symbol has a window's worth of candles.
     fn earliest_ms(&self) -> Result<i64, FeedError> {
         let mut earliest = i64::MIN;
-        for (symbol, candles) in &self.symbols {
+        for (symbol, series) in &self.symbols {
+            let candles = all(series);
             let Some(last_of_window) = candles.get(self.average_of().saturating_sub(1)) else {
                 return Err(FeedError::Candles {
                     symbol: symbol.clone(),
@@ -67,8 +66,8 @@ impl Feed for ReplayFeed {
     async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
         let earliest = self.earliest_ms()?;
         for (symbol, open_ms) in wanted {
-            let candles = self.symbols.iter().find(|(name, _)| name == symbol);
-            let first_ms = candles.and_then(|(_, candles)| candles.first()).map(|candle| candle.open_time_ms);
+            let series = self.symbols.iter().find(|(name, _)| name == symbol);
+            let first_ms = series.and_then(|(_, series)| series.first_open_ms());
             if let (Some(open_ms), Some(first_ms)) = (*open_ms, first_ms)
                 && open_ms < first_ms + window_ms(self.average_of())
             {
@@ -85,8 +84,7 @@ impl Feed for ReplayFeed {
         }
         // Candles before this boundary are there at once: what is held is judged on them without waiting.
         let first = self.from_ms.map_or(earliest, |from_ms| from_ms.max(earliest));
-        if let Some(end_ms) =
-            self.symbols.iter().filter_map(|(_, candles)| candles.last()).map(Candle::close_time_ms).max()
+        if let Some(end_ms) = self.symbols.iter().filter_map(|(_, series)| series.end_ms()).max()
             && first > end_ms
         {
             tracing::warn!(
@@ -95,13 +93,12 @@ impl Feed for ReplayFeed {
                 iso_8601(end_ms)
             );
         }
-        for (symbol, candles) in &self.symbols {
-            let until = candles.partition_point(|candle| candle.close_time_ms() < first);
-            push_all(market, symbol, &candles[..until])?;
+        for (symbol, series) in &self.symbols {
+            push_all(market, symbol, series.closed_before(first - 1))?;
         }
         let in_window_ms = first - MINUTE_MS - window_ms(self.average_of());
-        let anomalies = self.symbols.iter().filter_map(|(symbol, candles)| {
-            Some((symbol.clone(), AnomalousCandle::first(since(candles, in_window_ms), &self.settings)?))
+        let anomalies = self.symbols.iter().filter_map(|(symbol, series)| {
+            Some((symbol.clone(), AnomalousCandle::first(since(all(series), in_window_ms), &self.settings)?))
         });
         self.anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         self.now_ms = first - MINUTE_MS;
@@ -125,16 +122,18 @@ impl Feed for ReplayFeed {
             return Err(FeedError::Candles { symbol, problem: candle.to_string() });
         }
         let mut any = false;
-        for (symbol, candles) in &self.symbols {
-            if let Some(candle) = since(candles, now_ms - MINUTE_MS).first()
-                && candle.close_time_ms() == now_ms
-            {
+        for (symbol, series) in &self.symbols {
+            if let Some(candle) = series.at(now_ms - MINUTE_MS) {
                 push_all(market, symbol, std::slice::from_ref(candle))?;
                 any = true;
             }
         }
         Ok(any.then_some(Boundary { now_ms, fresh: true }))
     }
+}
+
+fn all(series: &Series) -> &[Candle] {
+    series.closed_before(i64::MAX)
 }
 
 /// How long a window of the average price reaches back before the candle that ends it.

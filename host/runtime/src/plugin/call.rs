@@ -60,8 +60,10 @@ where
             let refuelled = store.set_fuel(sandbox.limits.fuel_per_call);
             refuelled.and_then(|()| function.call(&mut *store, params))
         }
-        // In a box, so that the future of a backtest's call is small.
         Mode::Live => {
+            // From now on, or every call would give way at once: ticks have passed since the last one.
+            store.set_epoch_deadline(1);
+            // In a box, so that the future of a backtest's call is small.
             match Box::pin(tokio::time::timeout(time.limit, function.call_async(&mut *store, params))).await {
                 Ok(returned) => returned,
                 Err(_) => return Err(time.exceeded()),

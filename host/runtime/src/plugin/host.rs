@@ -312,7 +312,13 @@ impl Host {
         let now_ms = self.now.get();
         let candles = series.last_closed_of(interval, now_ms, limit).ok_or_else(|| {
             let known = series.closed_before(now_ms).len();
-            let message = format!("{limit} candles of {interval} asked for; {known} one-minute candles are known");
+            let let_go = if series.is_cut() {
+                "; older ones were let go (how many are kept: [live] history-minutes, [limits] candles-per-call)"
+            } else {
+                ""
+            };
+            let message =
+                format!("{limit} candles of {interval} asked for; {known} one-minute candles are known{let_go}");
             unavailable("not-enough-history", message)
         })?;
         Ok(candles.iter().map(lend).collect())

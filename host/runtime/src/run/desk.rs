@@ -171,6 +171,14 @@ impl<S: Strategy> Desk<S> {
         self.seats.iter().any(|seat| matches!(seat.trader.state(), State::Open(_)))
     }
 
+    /// When the oldest candle of `symbol` opened that something held there has still to be judged on, or averaged over for
+    /// that; `i64::MAX` when nothing is.
+    pub(crate) fn needed_from_ms(&self, symbol: &str) -> i64 {
+        let behind = |seat: &&Seat<S>| seat.pair().symbol == symbol && !matches!(seat.trader.state(), State::Idle);
+        let next_open_ms = self.seats.iter().filter(behind).map(|seat| seat.next_open_ms).min().unwrap_or(i64::MAX);
+        next_open_ms.saturating_sub(i64::try_from(self.average_of).unwrap_or(i64::MAX).saturating_mul(MINUTE_MS))
+    }
+
     /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due.
     pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         if self.keeper.is_some() {

@@ -18,7 +18,10 @@ use super::{
     sink::{Notice, Sink},
     strategy::Strategy,
 };
-use crate::feed::{Boundary, Feed};
+use crate::{
+    feed::{Boundary, Feed},
+    market::Market,
+};
 
 /// How a live run behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct LiveOptions {
     pub on_corrupt: OnCorrupt,
     /// How long after a question its answer may still be entered on.
     pub max_entry_delay: Duration,
+    /// How far strategies look back, minutes. Older candles are let go once nothing that is held needs them.
+    pub lookback_minutes: u32,
 }
 
 /// Whether and how a live run is to end.
@@ -45,7 +50,8 @@ pub enum Stop {
 pub struct Live<S, F> {
     desk: Desk<S>,
     feed: F,
-    market: crate::market::Market,
+    market: Market,
+    lookback_minutes: usize,
     /// Whether there was a boundary.
     begun: bool,
 }
@@ -107,8 +113,8 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: options.on_corrupt, now_ms: 0 };
         let mut memories = BTreeMap::new();
         let mut recalls: Vec<Recall> = Vec::new();
-        for (pair, interval) in pairs.iter().zip(&intervals) {
-            let state = restorer.state(pair, journal).await?;
+        let states = restorer.states(&pairs, journal).await?;
+        for ((pair, interval), state) in pairs.iter().zip(&intervals).zip(states) {
             let recall = journal.recall(&pair.exchange, &pair.strategy, &pair.symbol);
             memories.insert(pair.clone(), remember(state, &recall, *interval));
             recalls.push(recall);
@@ -144,7 +150,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         desk.patience = feed.patience();
         desk.late_after = feed.patience().map(|_| options.max_entry_delay);
         desk.reassert_slots().await?;
-        Ok(Self { desk, feed, market, begun: false })
+        Ok(Self { desk, feed, market, lookback_minutes: options.lookback_minutes as usize, begun: false })
     }
 
     /// Trades until the feed ends or `stop` says so.
@@ -191,6 +197,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             if entries == Entries::Open {
                 sink.reached(now_ms);
             }
+            self.let_go();
         };
         sink.sync()?;
         if let Some(keeper) = &self.desk.keeper {
@@ -198,7 +205,20 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         }
         ended
     }
+
+    /// Lets go of candles nobody asks for any more, a day's worth at a time.
+    fn let_go(&self) {
+        let kept = self.lookback_minutes.saturating_add(DAY);
+        let symbols = self.market.symbols().filter_map(|symbol| Some((symbol, self.market.series(symbol)?)));
+        for (symbol, series) in symbols.filter(|(_, series)| series.read().len() >= kept.saturating_add(DAY)) {
+            series.let_go(kept, self.desk.needed_from_ms(symbol));
+        }
+    }
 }
+
+/// Minutes of a day. So many more candles are kept than strategies look back, because one may think for a while and look
+/// back from when it was asked; and so many at least are let go at a time, because the others have to be moved.
+const DAY: usize = 24 * 60;
 
 /// What a trader remembers that holds `state`.
 fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {

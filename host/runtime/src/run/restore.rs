@@ -1,10 +1,13 @@
 //! What a run finds when it starts: the documents of an earlier one, reconciled.
 
-use sigbox_engine::{Position, Settings, State, signal::Pair};
+use std::io;
+
+use futures_util::{StreamExt as _, stream};
+use sigbox_engine::{Outcome, Position, Settings, State, signal::Pair};
 
 use super::{
     OnCorrupt, RunError,
-    keeper::{Domain, Stores, pair_address, profile_address},
+    keeper::{Domain, SIDE_BY_SIDE, Stores, pair_address, profile_address},
     rows::{FLAT, RowFault, SlotEntry, parse_order, parse_position, parse_slots, restore_levels},
     sink::{Notice, Silence, Sink},
 };
@@ -19,11 +22,31 @@ pub(crate) struct Restorer<'a> {
 }
 
 impl Restorer<'_> {
+    /// What `pairs` held when the run before ended, in their order. Many are looked at side by side; what is to be told
+    /// of them is told in their order, also where one of them keeps the run from starting.
+    ///
+    /// # Errors
+    /// Those of the first pair that cannot be restored.
+    pub(crate) async fn states(&self, pairs: &[Pair], sink: &mut dyn Sink) -> Result<Vec<State>, RunError> {
+        let restored = stream::iter(pairs).map(async |pair| {
+            let mut notes = Notes::default();
+            (self.state(pair, &mut notes).await, notes)
+        });
+        let restored: Vec<_> = restored.buffered(SIDE_BY_SIDE).collect().await;
+        let told = restored.into_iter().map(|(state, Notes(notes))| {
+            for (at_ms, pair, notice) in notes {
+                sink.notice(at_ms, pair.as_ref(), &notice);
+            }
+            state
+        });
+        told.collect::<Vec<_>>().into_iter().collect()
+    }
+
     /// What `pair` held when the run before ended: its position, its order, or nothing.
     ///
     /// # Errors
     /// When a store cannot be read, a row belongs to somebody else, or a document is corrupt and the run is to halt.
-    pub(crate) async fn state(&self, pair: &Pair, sink: &mut dyn Sink) -> Result<State, RunError> {
+    async fn state(&self, pair: &Pair, sink: &mut dyn Sink) -> Result<State, RunError> {
         for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
             let Address { domain: name, entity_name, .. } = pair_address(domain, pair);
             // The store's own record says whether it was ever used; ours starts anew with every process.
@@ -172,6 +195,21 @@ impl Restorer<'_> {
     fn name(&self, domain: Domain, at: &Address) -> String {
         let Address { domain: name, entity_name, entity_id } = at;
         format!("{name} {entity_name}/{entity_id} in {}", self.stores.of(domain).describe())
+    }
+}
+
+/// What is to be told later.
+#[derive(Default)]
+struct Notes(Vec<(i64, Option<Pair>, Notice)>);
+
+impl Sink for Notes {
+    /// Nobody trades yet.
+    fn tell(&mut self, _: &Pair, _: &Outcome) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        self.0.push((at_ms, pair.cloned(), notice.clone()));
     }
 }
 

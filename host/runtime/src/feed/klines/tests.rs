@@ -1007,3 +1007,68 @@ async fn the_clock_of_this_machine_shows_the_time_and_waits() {
     let passed_ms = SystemClock.now_ms() - millis(since_epoch);
     assert!((20..10_000).contains(&passed_ms), "{passed_ms}");
 }
+
+/// Ends a run after so many boundaries.
+struct After(u32, tokio::sync::watch::Sender<crate::run::Stop>);
+
+impl crate::run::Sink for After {
+    fn tell(&mut self, _: &sigbox_engine::signal::Pair, _: &sigbox_engine::Outcome) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn decided(&mut self, _: i64, _: Duration) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            let _ = self.1.send(crate::run::Stop::Now);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
+    use crate::{
+        run::{Journal, Live, LiveOptions, Native, OnCorrupt, SeatSetup, Setup, Stop, Stores},
+        store::MemoryStore,
+    };
+    use sigbox_engine::{Interval, Settings, trader::Answer};
+
+    let Bench { exchange, market, feed, .. } = Bench::new(&[BTC, ETH], |_| {}).await;
+    let questions = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seat = |number: usize, symbol: &str| {
+        let questions = Arc::clone(&questions);
+        SeatSetup {
+            strategy_name: format!("strategy-{number}"),
+            symbol: symbol.to_owned(),
+            interval: Interval::MINUTE,
+            strategy: Native(move |_, _| {
+                questions.fetch_add(1, Ordering::SeqCst);
+                Answer::Nothing
+            }),
+            risk: Vec::new(),
+        }
+    };
+    let setup = Setup {
+        exchange: "local".to_owned(),
+        settings: Settings::default(),
+        market,
+        profiles: Vec::new(),
+        seats: (0..10).flat_map(|number| [seat(number, BTC), seat(number, ETH)]).collect(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&dir.path().join("events.jsonl"), |_: &crate::run::Event| {}).unwrap();
+    let stores = Stores::all_in(&(Arc::new(MemoryStore::new()) as Arc<dyn crate::store::Store>));
+    let options =
+        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 100 };
+    let live = Live::start(setup, stores, feed, options, &mut journal).await.unwrap();
+    exchange.take_asked();
+    let (sender, stop) = tokio::sync::watch::channel(Stop::No);
+    // The first boundary is one the candles fetched at the start reach.
+    live.run(&mut (journal, After(6, sender)), stop).await.unwrap();
+    let asked = exchange.take_asked();
+    for symbol in [BTC, ETH] {
+        let minutes: Vec<i64> =
+            asked.iter().filter(|asked| asked.symbol == symbol).map(|asked| asked.from_ms).collect();
+        assert_eq!(minutes, (0..5).map(|minute| START_MS + minute * MINUTE_MS).collect::<Vec<_>>(), "{symbol}");
+    }
+    assert_eq!(questions.load(Ordering::SeqCst), 6 * 20);
+}
