@@ -3,26 +3,33 @@
 #[cfg(target_os = "linux")]
 mod measured;
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::{ControlFlow, Range},
+    sync::Arc,
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use serde_json::Value;
 use sigbox::{
     candles::{Recipe, Series, generate, write_csv},
     feed::ReplayFeed,
     market::Market,
     run::{
-        Backtest, Event, EventWriter, Frame, Live, LiveOptions, Native, OnCorrupt, Profile, SeatSetup, Setup, Stop,
-        Stores,
+        Backtest, Domain, Event, EventWriter, Frame, Live, LiveOptions, Native, OnCorrupt, Profile, SeatSetup, Setup,
+        Stop, Stores, pair_address,
     },
-    store::{MemoryStore, Store},
+    store::{Address, MemoryStore, Store, StoreError},
 };
 use sigbox_engine::{
     Candle, Interval, MINUTE_MS, Proposal, Settings, Side,
     risk::{NamedRule, Rule},
+    signal::Pair,
     trader::Answer,
 };
 use tokio::sync::watch;
 
-use crate::support::{Configuration, Events, Workplace, first_difference, journal, plugin};
+use crate::support::{Configuration, Events, Workplace, audit, first_difference, journal, plugin};
 
 const START_MS: i64 = 1_704_067_200_000;
 
@@ -82,13 +89,16 @@ impl Run {
 
     /// The events, and the candles that are left in the end.
     async fn live(&self) -> (Events, Market) {
+        self.live_in(Arc::new(MemoryStore::new())).await
+    }
+
+    async fn live_in(&self, store: Arc<dyn Store>) -> (Events, Market) {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let path = dir.path().join("events.jsonl");
         let mut journal = journal(&path, |_: &Event| {}).await;
         let market = Market::new(self.symbols.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
         let setup = self.setup(&market);
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, setup.settings.clone());
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let options = LiveOptions {
             on_corrupt: OnCorrupt::Halt,
             max_entry_delay: Duration::from_secs(30),
@@ -157,6 +167,90 @@ async fn a_thousand_pairs_with_one_profile_are_their_backtest() {
     }
     assert_eq!(tested.by_pair().len(), 1000);
     assert_eq!(first_difference(&traded, &tested), None);
+}
+
+/// Memory that takes nothing for some minutes.
+struct Down {
+    memory: MemoryStore,
+    minutes: Range<i64>,
+}
+
+#[async_trait]
+impl Store for Down {
+    fn describe(&self) -> String {
+        "down".to_owned()
+    }
+
+    async fn wait_for_init(&self, domain: &str, entity_name: &str, initial: bool) -> Result<(), StoreError> {
+        self.memory.wait_for_init(domain, entity_name, initial).await
+    }
+
+    async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
+        self.memory.read_value(at).await
+    }
+
+    async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
+        self.memory.has_value(at).await
+    }
+
+    async fn write_value(&self, at: &Address, value: &[u8], when_ms: i64) -> Result<(), StoreError> {
+        // So that whoever else is ready comes in between.
+        tokio::task::yield_now().await;
+        if self.minutes.contains(&((when_ms - START_MS) / MINUTE_MS)) {
+            return Err(StoreError::unavailable(self.describe(), at.clone(), "it is gone".to_owned()));
+        }
+        self.memory.write_value(at, value, when_ms).await
+    }
+
+    async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
+        self.memory.remove_value(at).await
+    }
+
+    async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
+        self.memory.keys(domain, entity_name).await
+    }
+
+    async fn quarantine(&self, at: &Address) -> Result<String, StoreError> {
+        self.memory.quarantine(at).await
+    }
+
+    async fn close(&self) {
+        self.memory.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_for_a_thousand_pairs_has_what_they_hold_when_it_is_back() {
+    let run = Run { symbols: symbols(100, 40, 0.3), strategies: 10, limit: 400, answer: in_turn };
+    let store = Arc::new(Down { memory: MemoryStore::new(), minutes: 10..20 });
+    let (events, _) = run.live_in(Arc::clone(&store) as Arc<dyn Store>).await;
+    audit(&events);
+    let (failed, recovered) = (events.of("store_failed").len(), events.of("store_recovered").len());
+    assert!(failed > 500, "{failed} pairs noticed");
+    assert_eq!(recovered, failed);
+
+    let mut open = 0;
+    for ((strategy, symbol), lines) in events.by_pair() {
+        let pair = Pair { symbol, strategy, exchange: "made-up".to_owned(), frame: String::new() };
+        let stored = async |domain| {
+            let document = store.read_value(&pair_address(domain, &pair)).await.expect("memory answers");
+            document.map_or(Value::Null, |document| serde_json::from_slice(&document).expect("documents are JSON"))
+        };
+        let last = lines.iter().rev().map(|line| serde_json::from_str::<Value>(line).expect("events are JSON"));
+        let mut last =
+            last.filter(|event| ["opened", "closed", "scheduled", "cancelled"].iter().any(|a| event["action"] == *a));
+        let last = last.next().unwrap_or_default();
+        let held = |action: &str| if last["action"] == action { last["signal"]["id"].clone() } else { Value::Null };
+        assert_eq!(stored(Domain::Signal).await["id"], held("opened"), "{pair}: {last}");
+        assert_eq!(stored(Domain::Schedule).await["id"], held("scheduled"), "{pair}: {last}");
+        open += usize::from(last["action"] == "opened");
+    }
+    let slots =
+        Address { domain: "risk".to_owned(), entity_name: "shared".to_owned(), entity_id: "positions".to_owned() };
+    let slots = store.read_value(&slots).await.expect("memory answers").expect("there are slots");
+    let slots: Vec<Value> = serde_json::from_slice(&slots).expect("slots are a list");
+    assert_eq!(slots.len(), open);
+    assert!(open > 100, "{open} are open");
 }
 
 /// Looks as far back as it may, in minutes, hours and days, and answers by what it sees.

@@ -1062,13 +1062,13 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
     let live = Live::start(setup, stores, feed, options, &mut journal).await.unwrap();
     exchange.take_asked();
     let (sender, stop) = tokio::sync::watch::channel(Stop::No);
-    // The first boundary is one the candles fetched at the start reach.
+    // The candle of the minute that has just ended was not final at the start.
     live.run(&mut (journal, After(6, sender)), stop).await.unwrap();
     let asked = exchange.take_asked();
     for symbol in [BTC, ETH] {
         let minutes: Vec<i64> =
             asked.iter().filter(|asked| asked.symbol == symbol).map(|asked| asked.from_ms).collect();
-        assert_eq!(minutes, (0..5).map(|minute| START_MS + minute * MINUTE_MS).collect::<Vec<_>>(), "{symbol}");
+        assert_eq!(minutes, (-1..5).map(|minute| START_MS + minute * MINUTE_MS).collect::<Vec<_>>(), "{symbol}");
     }
     assert_eq!(questions.load(Ordering::SeqCst), 6 * 20);
 }
