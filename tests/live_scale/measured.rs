@@ -22,7 +22,7 @@ use sigbox::{
     store::{FileStore, Store},
 };
 use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair, trader::Answer};
-use tokio::sync::watch;
+use tokio::{runtime::Builder, sync::watch};
 
 use super::{Run, long, metronomes, symbols};
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Boundaries of a run, one a second.
-const MINUTES: usize = 120;
+const MINUTES: usize = 100;
 
 #[test]
 #[ignore = "a measurement: see bench/README.md"]
@@ -110,12 +110,17 @@ fn most_resident_kib(status: &Path) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Documents are written as many at a time by the loop as by a run.
-const SIDE_BY_SIDE: usize = 64;
+/// Threads that write, of the loop as of the command.
+const THREADS: usize = 64;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "a measurement: see bench/README.md"]
-async fn the_writes_of_a_minute_and_a_bare_loop_of_as_many() {
+fn the_writes_of_a_minute_and_a_bare_loop_of_as_many() {
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(THREADS).build();
+    runtime.expect("a runtime starts").block_on(compare_writes());
+}
+
+async fn compare_writes() {
     // A thousand pairs that all change at every boundary, and after each one the bare loop, in the same process.
     let run = Run { symbols: wide(100, 66), strategies: 10, limit: 5000, answer: every_other_minute };
     let workplace = Workplace::empty();
@@ -221,9 +226,9 @@ impl Bare {
             fs::rename(&temp, &target)?;
             File::open(folder)?.sync_all()
         };
-        let (next, ready) = (AtomicUsize::new(0), Barrier::new(SIDE_BY_SIDE + 1));
+        let (next, ready) = (AtomicUsize::new(0), Barrier::new(THREADS + 1));
         thread::scope(|scope| {
-            for _ in 0..SIDE_BY_SIDE {
+            for _ in 0..THREADS {
                 scope.spawn(|| {
                     ready.wait();
                     while let Some(folder) = self.folders[..count].get(next.fetch_add(1, Ordering::Relaxed)) {

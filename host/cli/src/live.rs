@@ -22,10 +22,14 @@ use tokio::sync::watch;
 
 use crate::{announce::Announcer, args, bars, interrupts::Interrupts, plugins, record, report};
 
+/// Threads for what waits for a disk. It does most with so many fsyncs at once, and less with more (`bench/README.md`).
+const DISK_THREADS: usize = 64;
+
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
     let events = command.events.clone().unwrap_or_else(|| events_file(&config));
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(DISK_THREADS).build()?;
     let done = runtime.block_on(trade(&config, &events, command.drain));
     // A request to an exchange may be under way; nobody waits for its answer any more.
     runtime.shutdown_timeout(Duration::ZERO);

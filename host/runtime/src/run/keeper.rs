@@ -211,9 +211,9 @@ impl Write {
 /// Seats whose documents are not known to be durable, and why.
 pub(crate) type Failures = BTreeMap<usize, String>;
 
-/// Calls of stores that are under way at the same time. A disk does most with so many fsyncs at once, and less with more
-/// (`bench/README.md`); a backend takes one call after the other, and the time limit of those that wait is running.
-pub(crate) const SIDE_BY_SIDE: usize = 64;
+/// Calls of stores that are under way at the same time: more than a disk has threads for, so that none of them waits for
+/// us; not so many that a backend, which takes one after the other, lets the time limit of the last one pass.
+pub(crate) const SIDE_BY_SIDE: usize = 256;
 
 /// Keeps the changes of a run's traders.
 pub(crate) struct Keeper {
