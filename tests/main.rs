@@ -9,6 +9,7 @@ mod features;
 mod guests;
 mod kit;
 mod live_scale;
+mod peers;
 mod report;
 #[cfg(unix)]
 mod report_page;

@@ -166,7 +166,8 @@ async fn trade(candles: Series, events: &Path) -> u32 {
 
     let feed = ReplayFeed::new(vec![("BTCUSDT".to_owned(), candles)], 0.0, None, setup.settings.clone());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30) };
+    let options =
+        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 1440 };
     let mut told = 0;
     let mut journal = Journal::open(events, |_: &Event| told += 1).expect("the file is new");
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
