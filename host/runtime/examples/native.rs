@@ -6,7 +6,13 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
-use std::{env, error::Error, ops::ControlFlow, path::Path, time::Instant};
+use std::{
+    env,
+    error::Error,
+    ops::ControlFlow,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sigbox::{
     candles::{Gaps, Series, read_candles},
@@ -22,7 +28,7 @@ use sigbox_engine::{
 const SYMBOL: &str = "BTCUSDT";
 
 /// A run takes some hundredths of a second, so one alone says little.
-const RUNS: usize = 9;
+const RUNS: u32 = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -34,16 +40,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let market = Market::new([(SYMBOL.to_owned(), series)]);
 
     let mut tally = Tally::default();
-    let mut runs = [0.0; RUNS];
-    for run in &mut runs {
+    let mut took = Duration::ZERO;
+    for _ in 0..RUNS {
         let backtest = backtest(&market, interval)?;
         tally = Tally::default();
         let started = Instant::now();
         backtest.run(&mut tally, |_| ControlFlow::Continue(()))?;
-        *run = started.elapsed().as_secs_f64();
+        took += started.elapsed();
     }
-    runs.sort_by(f64::total_cmp);
-    let seconds = runs[RUNS / 2];
+    let seconds = (took / RUNS).as_secs_f64();
     let Statistics { trades, total_pnl, .. } = tally.total.returns.statistics();
     let total_pnl = total_pnl.unwrap_or(0.0);
     println!(r#"{{"seconds": {seconds}, "candles": {candles}, "trades": {trades}, "pnl_percent": {total_pnl}}}"#);
