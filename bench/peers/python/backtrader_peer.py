@@ -32,15 +32,18 @@ class SmaCross(backtrader.Strategy):
             return
         if self.params.every > 1 and (self.data.datetime.datetime(0).minute + 1) % self.params.every:
             return
-        close = self.data.close[0]
         if self.cross[0] > 0:
-            self.bracket = self.buy_bracket(
-                exectype=backtrader.Order.Market, limitprice=close * (1 + TAKE_PROFIT), stopprice=close * (1 - STOP_LOSS)
-            )
+            self.bracket = self.enter(self.buy_bracket, 1)
         elif self.cross[0] < 0:
-            self.bracket = self.sell_bracket(
-                exectype=backtrader.Order.Market, limitprice=close * (1 - TAKE_PROFIT), stopprice=close * (1 + STOP_LOSS)
-            )
+            self.bracket = self.enter(self.sell_bracket, -1)
+
+    def enter(self, bracket, towards_profit):
+        close = self.data.close[0]
+        return bracket(
+            exectype=backtrader.Order.Market,
+            limitprice=close * (1 + towards_profit * TAKE_PROFIT),
+            stopprice=close * (1 - towards_profit * STOP_LOSS),
+        )
 
     def notify_trade(self, trade):
         self.trades += trade.isclosed
