@@ -96,7 +96,7 @@ impl Run {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let path = dir.path().join("events.jsonl");
         let mut journal = journal(&path, |_: &Event| {}).await;
-        let market = Market::new(self.symbols.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
+        let market = Market::growing(self.symbols.iter().map(|(symbol, _)| symbol.clone()));
         let setup = self.setup(&market);
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, setup.settings.clone());
         let options = LiveOptions {

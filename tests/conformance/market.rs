@@ -96,7 +96,7 @@ fn l_cch_08_l_cch_09_candles_of_one_symbol_or_interval_are_not_those_of_another(
     }
     let next = Candle { open_time_ms: now_ms, ..*bitcoin.closed_before(now_ms).last().unwrap() };
     market.series(BTC).unwrap().push(next).unwrap();
-    assert_eq!(*market.series("ETHUSDT").unwrap().read(), ether.into());
+    assert_eq!(*market.series("ETHUSDT").unwrap().read(), ether);
 }
 
 /// What a strategy sees each time it is asked.

@@ -4,7 +4,6 @@ use std::{fs, io, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use sigbox::{
-    candles::Series,
     feed::ReplayFeed,
     market::Market,
     run::{Event, Journal, Live, LiveOptions, Notice, OnCorrupt, Sink, Stop, Stores},
@@ -174,7 +173,7 @@ impl<L: FnMut(&Event)> Sink for Interrupted<'_, L> {
 async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, with: Stop) {
     let mut journal = Journal::open(file, |_: &Event| {}).unwrap();
     let from_ms = ["a", "b"].iter().map(|name| journal.recall("binance", name, BTC).ask_from_ms).min().flatten();
-    let market = Market::new([(BTC.to_owned(), Series::empty())]);
+    let market = Market::growing([BTC.to_owned()]);
     let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, Settings::default());
     let options =
         LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 10_080 };

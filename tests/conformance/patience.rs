@@ -76,7 +76,7 @@ async fn told(max_entry_delay: Duration) -> (Vec<(&'static str, i64)>, Vec<i64>)
         strategy,
         risk: Vec::new(),
     };
-    let market = Market::new([(BTC.to_owned(), Series::empty())]);
+    let market = Market::growing([BTC.to_owned()]);
     let settings = Settings { avg_price_candles_count: 1, ..Settings::default() };
     let setup = Setup {
         exchange: EXCHANGE.to_owned(),

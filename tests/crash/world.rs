@@ -212,7 +212,7 @@ impl World {
         let mut journal = journal(&self.events_file(), |_: &Event| {}).await;
         let since = self.pairs().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
         let candles = self.candles();
-        let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
+        let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
         let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
         let options = LiveOptions {
             on_corrupt: OnCorrupt::Halt,

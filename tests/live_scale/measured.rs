@@ -125,7 +125,7 @@ async fn compare_writes() {
     let run = Run { symbols: wide(100, 66), strategies: 10, limit: 5000, answer: every_other_minute };
     let workplace = Workplace::empty();
     let journal = journal(&workplace.path("events.jsonl"), |_: &Event| {}).await;
-    let market = Market::new(run.symbols.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
+    let market = Market::growing(run.symbols.iter().map(|(symbol, _)| symbol.clone()));
     let setup = run.setup(&market);
     let feed = ReplayFeed::new(run.series().collect(), 0.0, None, setup.settings.clone());
     let store: Arc<dyn Store> = Arc::new(FileStore::open(workplace.path("data")).expect("it is new"));
@@ -210,7 +210,9 @@ struct Bare {
 impl Bare {
     fn new(root: &Path, folders: usize) -> Self {
         let folders: Vec<PathBuf> = (0..folders).map(|number| root.join(format!("folder-{number}"))).collect();
-        folders.iter().for_each(|folder| fs::create_dir_all(folder).expect("a folder can be made"));
+        for folder in &folders {
+            fs::create_dir_all(folder).expect("a folder can be made");
+        }
         Self { folders, rounds: 0 }
     }
 

@@ -115,7 +115,7 @@ impl Simulation {
     }
 
     async fn trade<L: FnMut(&Event)>(&self, mut journal: Journal<L>) {
-        let market = Candles::new(self.markets.iter().map(|market| (market.symbol.to_owned(), Series::empty())));
+        let market = Candles::growing(self.markets.iter().map(|market| market.symbol.to_owned()));
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, self.settings.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let options = LiveOptions {

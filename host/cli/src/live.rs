@@ -9,7 +9,6 @@ use std::{
 use anyhow::Context as _;
 use sigbox::{
     assemble::{self, Access},
-    candles::Series,
     config::{Config, Feed as FeedChoice},
     feed::{Feed, KlinesFeed, ReplayFeed},
     market::Market,
@@ -67,7 +66,7 @@ async fn trade_until(
         FeedChoice::Replay => {
             let candles = assemble::candles(config)?;
             let sources = record::sources(config, &candles);
-            let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
+            let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
             let journal = Journal::open(events, announce)?;
             let ask_from = flat_since(config, &journal);
             let feed = ReplayFeed::new(candles, config.live.speed, ask_from, config.engine.clone());
@@ -75,7 +74,7 @@ async fn trade_until(
         }
         FeedChoice::Klines => {
             let symbols = symbols(config);
-            let market = Market::new(symbols.iter().map(|symbol| (symbol.clone(), Series::empty())));
+            let market = Market::growing(symbols.iter().cloned());
             let journal = Journal::open(events, announce)?;
             let settings = assemble::klines(&config.live, &config.engine, config.candles.gaps);
             let feed = KlinesFeed::new(settings, symbols);

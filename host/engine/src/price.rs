@@ -1,5 +1,7 @@
 //! The price decisions are made at.
 
+use alloc::vec::Vec;
+
 use crate::candle::Candle;
 
 /// Volume-weighted average of the typical prices of `window`, oldest first; the plain mean of the closes when nobody
@@ -29,10 +31,33 @@ pub fn average_price(window: &[Candle]) -> Option<f64> {
     Some(weighted / volume)
 }
 
+/// The [`average_price`] of each window of `count` candles, to the bit: the first is that of the first `count`. Empty where
+/// there is no window.
+///
+/// What a candle adds to a sum is computed once and not once for each window it is in.
+#[must_use]
+pub fn average_prices(candles: &[Candle], count: usize) -> Vec<f64> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let weighted: Vec<f64> =
+        candles.iter().map(|candle| (candle.high + candle.low + candle.close) / 3.0 * candle.volume).collect();
+    let windows = candles.windows(count).zip(weighted.windows(count));
+    windows
+        .map(|(window, weighted)| {
+            let (mut sum, mut volume) = (0.0, 0.0);
+            for (weighted, candle) in weighted.iter().zip(window) {
+                sum += weighted;
+                volume += candle.volume;
+            }
+            if volume == 0.0 { average_price(window).unwrap_or_default() } else { sum / volume }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
 
     /// High, low, close, volume.
     type Row = (f64, f64, f64, f64);
@@ -76,5 +101,20 @@ mod tests {
             assert_eq!(average_price(&window(rows)), Some(expected));
         }
         assert_eq!(average_price(&[]), None);
+    }
+
+    #[test]
+    fn averages_of_all_windows_are_those_of_each() {
+        // Every third minute and then a stretch without volume.
+        let rows = (0..60_u8).map(|minute| {
+            let (price, volume) = (100.0 + f64::from(minute % 7) / 3.0, f64::from(minute % 3) / 7.0);
+            (price + 0.3, price - 0.1, price, if minute > 40 { 0.0 } else { volume })
+        });
+        let candles = window(&rows.collect::<Vec<_>>());
+        for count in [1, 2, 5, 60] {
+            let each = candles.windows(count).map(average_price).collect::<Option<Vec<_>>>();
+            assert_eq!(Some(average_prices(&candles, count)), each, "{count}");
+        }
+        assert!(average_prices(&candles, 61).is_empty() && average_prices(&candles, 0).is_empty());
     }
 }

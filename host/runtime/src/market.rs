@@ -2,17 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    ops::Deref,
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use sigbox_engine::{Candle, price::average_price};
+use sigbox_engine::{
+    Candle,
+    price::{average_price, average_prices},
+};
 
 use crate::candles::{Series, SeriesError};
 
 /// Candles by symbol. Cheap to clone: clones look at the same candles.
 ///
-/// A backtest fills it once; a live run adds each candle as it closes. What may be *seen* at a given time is decided by
-/// [`Series::closed_before`] alone, so that neither can show a candle too early (hazard H-01).
+/// Those of a backtest are all there from the beginning; a live run adds each as it closes. What may be *seen* at a given
+/// time is decided by [`Series::closed_before`] alone, so that neither can show a candle too early (hazard H-01).
 #[derive(Clone, Debug, Default)]
 pub struct Market {
     series: Arc<BTreeMap<String, SharedSeries>>,
@@ -20,54 +24,131 @@ pub struct Market {
 
 /// The candles of one symbol. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct SharedSeries(Arc<RwLock<Arc<Series>>>);
+pub struct SharedSeries(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// They do not change, so nobody takes a lock to look at them, on however many cores.
+    Recorded(Arc<Recorded>),
+    Growing(Arc<RwLock<Series>>),
+}
+
+#[derive(Debug)]
+struct Recorded {
+    series: Series,
+    /// The average price that ends with each candle, made when somebody first asks.
+    averages: OnceLock<Averages>,
+}
+
+/// Average prices of so many candles each, oldest first.
+#[derive(Debug)]
+struct Averages {
+    of: usize,
+    prices: Vec<f64>,
+}
+
+/// Candles being looked at. Do not hold on to it: a live run has to add to them.
+pub struct Look<'a>(Looking<'a>);
+
+enum Looking<'a> {
+    Recorded(&'a Series),
+    Growing(RwLockReadGuard<'a, Series>),
+}
+
+impl Deref for Look<'_> {
+    type Target = Series;
+
+    #[inline]
+    fn deref(&self) -> &Series {
+        match &self.0 {
+            Looking::Recorded(series) => series,
+            Looking::Growing(series) => series,
+        }
+    }
+}
 
 impl SharedSeries {
-    fn new(series: Arc<Series>) -> Self {
-        Self(Arc::new(RwLock::new(series)))
-    }
-
-    /// Looks at the candles. Do not hold on to the guard: a live run has to add to them.
-    pub fn read(&self) -> RwLockReadGuard<'_, Arc<Series>> {
-        // A reader cannot leave a series half changed, and `push` changes it in one step.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    /// Looks at the candles.
+    #[must_use]
+    #[inline]
+    pub fn read(&self) -> Look<'_> {
+        Look(match &self.0 {
+            Kind::Recorded(recorded) => Looking::Recorded(&recorded.series),
+            // A reader cannot leave a series half changed, and `push` changes it in one step.
+            Kind::Growing(series) => Looking::Growing(series.read().unwrap_or_else(PoisonError::into_inner)),
+        })
     }
 
     /// Adds the next candle.
     ///
     /// # Errors
-    /// When it is not the next one.
+    /// When it is not the next one, or the candles are recorded ones.
     pub fn push(&self, candle: Candle) -> Result<(), SeriesError> {
-        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).push(candle)
+        match &self.0 {
+            Kind::Recorded(_) => Err(SeriesError::Recorded),
+            Kind::Growing(series) => series.write().unwrap_or_else(PoisonError::into_inner).push(candle),
+        }
     }
 
-    /// Lets go of old candles, but for the last `count` of each interval and those that opened from `from_ms` on.
+    /// Lets go of old candles, but for the last `count` of each interval and those that opened from `from_ms` on. Recorded
+    /// ones stay.
     pub(crate) fn let_go(&self, count: usize, from_ms: i64) {
-        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).let_go(count, from_ms);
+        if let Kind::Growing(series) = &self.0 {
+            series.write().unwrap_or_else(PoisonError::into_inner).let_go(count, from_ms);
+        }
     }
 
     /// Average price of the last `count` candles closed at `now_ms`; `None` when there are fewer.
     #[must_use]
+    #[inline]
     pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {
-        average_price(self.read().last_closed(now_ms, count)?)
+        self.bar(now_ms, count).map(|(_, average)| average)
+    }
+
+    /// The last candle closed at `now_ms`, and the average price of the last `count` ones; `None` when there are fewer.
+    #[inline]
+    pub(crate) fn bar(&self, now_ms: i64, count: usize) -> Option<(Candle, f64)> {
+        let series = self.read();
+        let window = series.last_closed(now_ms, count)?;
+        let candle = *window.last()?;
+        let average = match &self.0 {
+            Kind::Recorded(recorded) => recorded.average(series.closed_before(now_ms).len(), count),
+            Kind::Growing(_) => None,
+        };
+        Some((candle, average.or_else(|| average_price(window))?))
+    }
+}
+
+impl Recorded {
+    /// The average of `count` candles, the last of which is the `closed`th of all; `None` where it was not made in advance,
+    /// because others are in use that are made of so many.
+    #[inline]
+    fn average(&self, closed: usize, count: usize) -> Option<f64> {
+        let make = || Averages { of: count, prices: average_prices(self.series.closed_before(i64::MAX), count) };
+        let Averages { of, prices } = self.averages.get_or_init(make);
+        if *of == count { prices.get(closed.checked_sub(count)?).copied() } else { None }
     }
 }
 
 impl Market {
-    /// A market of these series.
+    /// A market of recorded candles.
     #[must_use]
     pub fn new(series: impl IntoIterator<Item = (String, Series)>) -> Self {
-        let series = series.into_iter().map(|(symbol, series)| (symbol, SharedSeries::new(Arc::new(series))));
-        Self { series: Arc::new(series.collect()) }
+        Self::of(
+            series.into_iter().map(|(symbol, series)| {
+                (symbol, Kind::Recorded(Arc::new(Recorded { series, averages: OnceLock::new() })))
+            }),
+        )
     }
 
-    /// A market of its own over the same candles in memory, for runs side by side: a lock that every core takes at every
-    /// minute costs each of them eight times as much.
+    /// A market without candles yet, for a feed to add them to.
     #[must_use]
-    pub fn fork(&self) -> Self {
-        let series = self.series.iter();
-        let series = series.map(|(symbol, series)| (symbol.clone(), SharedSeries::new(Arc::clone(&series.read()))));
-        Self { series: Arc::new(series.collect()) }
+    pub fn growing(symbols: impl IntoIterator<Item = String>) -> Self {
+        Self::of(symbols.into_iter().map(|symbol| (symbol, Kind::Growing(Arc::default()))))
+    }
+
+    fn of(series: impl Iterator<Item = (String, Kind)>) -> Self {
+        Self { series: Arc::new(series.map(|(symbol, kind)| (symbol, SharedSeries(kind))).collect()) }
     }
 
     /// The candles of `symbol`, if it is traded here.
@@ -79,5 +160,36 @@ impl Market {
     /// Every symbol, ascending.
     pub fn symbols(&self) -> impl Iterator<Item = &str> {
         self.series.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candles::{Recipe, generate};
+
+    #[test]
+    fn recorded_and_growing_candles_give_the_same_bars() {
+        let recipe = Recipe { seed: 5, start_ms: 0, minutes: 300, price: 10.0, volatility_percent: 2.0 };
+        let candles = generate(&recipe).unwrap();
+        let recorded = Market::new([("S".to_owned(), Series::new(candles.clone()).unwrap())]);
+        let growing = Market::growing(["S".to_owned()]);
+        for candle in candles {
+            growing.series("S").unwrap().push(candle).unwrap();
+        }
+        // The first number asked for is made in advance, the others are not.
+        for count in [5, 1, 7, 300, 301] {
+            for now_ms in (0..=310).map(|minute| minute * 60_000 + 1) {
+                let bar = |market: &Market| market.series("S").unwrap().bar(now_ms, count);
+                assert_eq!(bar(&recorded), bar(&growing), "{count} at {now_ms}");
+            }
+        }
+    }
+
+    #[test]
+    fn recorded_candles_do_not_grow() {
+        let candle = Candle { open_time_ms: 0, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
+        let market = Market::new([("S".to_owned(), Series::empty())]);
+        assert_eq!(market.series("S").unwrap().push(candle), Err(SeriesError::Recorded));
     }
 }

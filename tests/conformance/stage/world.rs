@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use sigbox::{
-    candles::Series,
     feed::{Boundary, Feed, FeedError, ReplayFeed},
     market::Market,
     run::{Domain, Event, Journal, Live, LiveOptions, Notice, OnCorrupt, RunError, Sink, Stop, Stores, pair_address},
@@ -128,7 +127,7 @@ impl World {
         let since = scene.back_ms.or(since.flatten());
 
         let candles = scene.series();
-        let market = Market::new(candles.iter().map(|(symbol, _)| (symbol.clone(), Series::empty())));
+        let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
         self.market.replace(market.clone());
         let (sender, stop) = watch::channel(Stop::No);
         let feed = ReplayFeed::new(candles, 0.0, since, scene.settings.clone());

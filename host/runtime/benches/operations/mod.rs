@@ -97,9 +97,10 @@ pub(crate) fn idle() -> impl Strategy {
 pub(crate) fn sma_cross(market: &Market) -> impl Strategy + use<> {
     const FAST: usize = 20;
     const SLOW: usize = 60;
-    let series = Arc::clone(&market.series("BTCUSDT").expect("it is there").read());
+    let series = market.series("BTCUSDT").expect("it is there").clone();
     let (mut known, mut fast, mut slow, mut above) = (0, 0.0, 0.0, None);
     Native(move |now_ms, price| {
+        let series = series.read();
         let candles = series.closed_before(now_ms);
         let mut before = None;
         for index in known..candles.len() {
@@ -160,7 +161,7 @@ async fn trade(candles: Series, events: &Path) -> u32 {
             note: None,
         })
     };
-    let mut setup = setup(Market::new([("BTCUSDT".to_owned(), Series::empty())]), Interval::MINUTE, Native(enter));
+    let mut setup = setup(Market::growing(["BTCUSDT".to_owned()]), Interval::MINUTE, Native(enter));
     setup.profiles.push(Profile::new("shared".to_owned(), Vec::new()));
     setup.seats[0].risk.push("shared".to_owned());
 

@@ -45,6 +45,9 @@ pub enum SeriesError {
         /// Opening time of the candle that came.
         found_ms: i64,
     },
+    /// Candles of a backtest are all there from the beginning.
+    #[error("recorded candles do not grow")]
+    Recorded,
 }
 
 impl Series {

@@ -24,7 +24,6 @@ use std::{cell::RefCell, ops::Range, time::Duration};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, State, Trader,
-    price::average_price,
     risk::{NoRisk, Rejection, RiskGate, RiskRequest, check_rules},
     signal::Pair,
     trader::{Answer, Bar, Next},
@@ -533,9 +532,7 @@ impl<S> Seat<S> {
 
     /// The next candle to judge and the average price that ends with it, if they are there.
     fn bar(&self, average_of: usize) -> Option<(Candle, f64)> {
-        let series = self.series.read();
-        let window = series.last_closed(self.next_open_ms + MINUTE_MS, average_of)?;
-        Some((*window.last()?, average_price(window)?))
+        self.series.bar(self.next_open_ms + MINUTE_MS, average_of)
     }
 
     fn is_due(&self, now_ms: i64) -> bool {

@@ -241,10 +241,10 @@ impl Keeper {
         let births = changes.iter().map(|change| (change.seat, change.births(&self.pairs[change.seat])));
         note(&mut failed, self.write_side_by_side(births, now_ms).await);
 
-        let moves = |profile| {
+        let is_moved = |profile| {
             changes.iter().any(|change| change.moves_slots() && claims[change.seat].profiles.contains(&profile))
         };
-        let moved = (0..profiles.len()).filter(|profile| moves(*profile));
+        let moved = (0..profiles.len()).filter(|profile| is_moved(*profile));
         for (profile, error) in self.write_slots(moved, claims, profiles, &failed, now_ms).await {
             let subject = changes.iter().filter(|change| claims[change.seat].profiles.contains(&profile));
             note(&mut failed, subject.map(|change| (change.seat, Err(error.clone()))));

@@ -205,7 +205,7 @@ impl<'c> Walk<'c> {
         let Planned { strategy, frame, case, .. } = run;
         let strategy = Strategy { settings: case.settings.clone(), ..(*strategy).clone() };
         let plugin = &self.plugins[run.strategy.plugin.as_path()];
-        let market = self.market.fork();
+        let market = self.market.clone();
         let frame_name = Some(frame.name.as_str()).filter(|name| !name.is_empty());
         let seat = assemble::seat(self.config, &strategy, &case.symbol, plugin, &market, frame_name)
             .now_or_never()

@@ -13,7 +13,6 @@ use super::{
     clock::{Clock, SystemClock},
     *,
 };
-use crate::candles::Series;
 
 const BTC: &str = "BTCUSDT";
 const ETH: &str = "ETHUSDT";
@@ -33,7 +32,7 @@ impl Bench {
         let exchange = clock.exchange().await;
         let mut settings = Self::settings(&exchange.url);
         change(&mut settings);
-        let market = Market::new(symbols.iter().map(|symbol| ((*symbol).to_owned(), Series::empty())));
+        let market = Market::growing(symbols.iter().map(|symbol| (*symbol).to_owned()));
         let symbols = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
         let feed = KlinesFeed::with_clock(settings, symbols, Arc::clone(&clock) as Arc<dyn Clock>);
         Self { clock, exchange, market, feed, notices: Vec::new() }
