@@ -11,7 +11,7 @@
 //! 2. The arms of the two `match`es are in order of precedence; where two rules apply, the first wins.
 //! 3. At most one order or position exists per trader; while one does, the strategy is not asked.
 
-use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     candle::{Candle, MINUTE_MS},
@@ -47,8 +47,8 @@ pub struct Memory {
 /// What a decision makes of a trader, once it is durable and [committed](Trader::commit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Next {
-    /// What is held then; `None`: what is held now.
-    pub state: Option<State>,
+    /// What is held then; `None`: what is held now. In a box, because it is long and seldom there.
+    pub state: Option<Box<State>>,
     /// As in [`Memory`].
     pub asked_slot_ms: Option<i64>,
 }
@@ -108,10 +108,10 @@ impl Trader {
         let Memory { state, asked_slot_ms, last_opened_id } = &mut self.memory;
         *asked_slot_ms = next.asked_slot_ms;
         if let Some(next) = next.state {
-            if let (State::Idle | State::Scheduled(_), State::Open(position)) = (&*state, &next) {
+            if let (State::Idle | State::Scheduled(_), State::Open(position)) = (&*state, &*next) {
                 *last_opened_id = Some(position.signal.id.clone());
             }
-            *state = next;
+            *state = *next;
         }
     }
 
@@ -132,7 +132,7 @@ impl Trader {
         bar: Bar<'_>,
         risk: &mut dyn RiskGate,
         out: &mut Vec<Outcome>,
-    ) -> Option<State> {
+    ) -> Option<Box<State>> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &order.signal;
         let at_ms = candle.open_time_ms;
@@ -144,10 +144,10 @@ impl Trader {
             || waited_ms >= i64::from(self.settings.schedule_await_minutes) * MINUTE_MS
         {
             out.push(cancel(CancelReason::Timeout, average));
-            Some(State::Idle)
+            Some(Box::default())
         } else if signal.side.fallen_to(adverse, signal.price_stop_loss) {
             out.push(cancel(CancelReason::PriceReject, average));
-            Some(State::Idle)
+            Some(Box::default())
         } else if signal.side.fallen_to(adverse, signal.price_open) {
             let request = RiskRequest {
                 pair: &self.pair,
@@ -161,18 +161,18 @@ impl Trader {
             if let Err(rejection) = risk.check(&request) {
                 out.push(Outcome::Rejected { rejection, at_ms, price: signal.price_open });
                 out.push(cancel(CancelReason::User, average));
-                return Some(State::Idle);
+                return Some(Box::default());
             }
             let position = Position::open(Arc::clone(signal), at_ms, at_ms + MINUTE_MS, &self.settings);
             out.push(Outcome::Opened { position: position.clone() });
-            Some(State::Open(position))
+            Some(Box::new(State::Open(position)))
         } else {
             out.push(Outcome::Waiting { at_ms, price: average });
             None
         }
     }
 
-    fn step_position(&self, position: &Position, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<State> {
+    fn step_position(&self, position: &Position, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<Box<State>> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &position.signal;
         let at_ms = candle.open_time_ms;
@@ -200,9 +200,9 @@ impl Trader {
                 None => {}
             }
             out.push(Outcome::Closed { position, reason, at_ms, price });
-            return Some(State::Idle);
+            return Some(Box::default());
         }
-        self.watch(position, average, at_ms, out).map(State::Open)
+        self.watch(position, average, at_ms, out).map(|position| Box::new(State::Open(position)))
     }
 
     /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
@@ -312,7 +312,7 @@ impl Trader {
             State::Open(position) => out.push(Outcome::Opened { position: position.clone() }),
             State::Scheduled(order) => out.push(Outcome::Scheduled { order: order.clone(), price }),
         }
-        Some(Next { state: Some(state), asked_slot_ms: Some(self.interval.slot(now_ms)) })
+        Some(Next { state: Some(Box::new(state)), asked_slot_ms: Some(self.interval.slot(now_ms)) })
     }
 
     /// The state a proposal leads to: open at once at the market or at a limit the market has reached, else an order.

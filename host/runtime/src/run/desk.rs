@@ -96,10 +96,7 @@ pub(crate) struct Seat<S> {
 /// A decision that has not been kept and committed yet.
 struct Draft {
     seat: usize,
-    /// Which of the collected states is held then; `None`: what is held now.
-    state: Option<usize>,
-    /// The slot it was last asked in.
-    asked_slot_ms: Option<i64>,
+    next: Next,
     /// Which of the collected outcomes are its own.
     outcomes: Range<usize>,
     /// The candle it judged, if it did: the next one comes after.
@@ -110,7 +107,6 @@ struct Draft {
 #[derive(Default)]
 struct Scratch {
     drafts: Vec<Draft>,
-    states: Vec<State>,
     outcomes: Vec<Outcome>,
     holders: RefCell<Holders>,
 }
@@ -129,13 +125,6 @@ impl Holders {
     fn forget(&mut self) {
         self.by_profile.clear();
         self.drafts = 0;
-    }
-}
-
-impl Scratch {
-    /// What is held according to `draft`; `None`: what is held now.
-    fn state(&self, draft: &Draft) -> Option<&State> {
-        draft.state.map(|index| &self.states[index])
     }
 }
 
@@ -319,7 +308,7 @@ impl<S: Strategy> Desk<S> {
     /// on.
     #[inline]
     fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>, sink: &mut dyn Sink) {
-        let Scratch { drafts, states, outcomes, holders } = &mut self.scratch;
+        let Scratch { drafts, outcomes, holders } = &mut self.scratch;
         if self.keeper.is_none() {
             tell(&self.seats[seat], &outcomes[first..], sink);
             if next.state.is_some() {
@@ -329,12 +318,7 @@ impl<S: Strategy> Desk<S> {
             outcomes.truncate(first);
             return;
         }
-        let Next { state, asked_slot_ms } = next;
-        let state = state.map(|state| {
-            states.push(state);
-            states.len() - 1
-        });
-        drafts.push(Draft { seat, state, asked_slot_ms, outcomes: first..outcomes.len(), judged_open_ms });
+        drafts.push(Draft { seat, next, outcomes: first..outcomes.len(), judged_open_ms });
     }
 
     /// The risk rules of one seat, over what all the others hold or are about to hold.
@@ -350,7 +334,7 @@ impl<S: Strategy> Desk<S> {
         });
         let mut claims: Vec<Claim<'_>> = held.collect();
         for draft in &self.scratch.drafts {
-            if let Some(state) = self.scratch.state(draft) {
+            if let Some(state) = &draft.next.state {
                 claims[draft.seat].state = state;
             }
         }
@@ -369,8 +353,8 @@ impl<S: Strategy> Desk<S> {
         }
         for draft in &drafts[*counted..] {
             let seat = &self.seats[draft.seat];
-            let Some(next) = self.scratch.state(draft) else { continue };
-            let change = |count: usize| match (seat.trader.state(), next) {
+            let Some(next) = &draft.next.state else { continue };
+            let change = |count: usize| match (seat.trader.state(), &**next) {
                 (State::Idle, State::Scheduled(_) | State::Open(_)) => count + 1,
                 (State::Scheduled(_) | State::Open(_), State::Idle) => count - 1,
                 (State::Idle, State::Idle)
@@ -388,7 +372,7 @@ impl<S: Strategy> Desk<S> {
     async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
         let mut failed = self.keep(keeper, now_ms, sink).await;
-        let Scratch { drafts, states, outcomes, holders } = &mut self.scratch;
+        let Scratch { drafts, outcomes, holders } = &mut self.scratch;
         for draft in drafts.drain(..) {
             let seat = &mut self.seats[draft.seat];
             if let Some(error) = failed.remove(&draft.seat) {
@@ -397,14 +381,12 @@ impl<S: Strategy> Desk<S> {
                 sink.notice(now_ms, Some(seat.trader.pair()), &notice);
                 continue;
             }
-            let state = draft.state.map(|index| std::mem::take(&mut states[index]));
             // What ends, or begins nothing, was told before it was kept.
-            if state.as_ref().is_some_and(|state| begins(seat.trader.state(), state)) {
+            if seat.begins(&draft.next) {
                 tell(seat, &outcomes[draft.outcomes], sink);
             }
-            seat.commit(Next { state, asked_slot_ms: draft.asked_slot_ms }, draft.judged_open_ms);
+            seat.commit(draft.next, draft.judged_open_ms);
         }
-        states.clear();
         outcomes.clear();
         holders.get_mut().forget();
     }
@@ -416,8 +398,7 @@ impl<S: Strategy> Desk<S> {
         let mut changes = Vec::new();
         for draft in &self.scratch.drafts {
             let seat = &self.seats[draft.seat];
-            let after = self.scratch.state(draft);
-            if !after.is_some_and(|after| begins(seat.trader.state(), after)) {
+            if !seat.begins(&draft.next) {
                 let outcomes = &self.scratch.outcomes[draft.outcomes.clone()];
                 let told = outcomes.iter().try_for_each(|outcome| sink.tell(seat.trader.pair(), outcome));
                 if let Err(error) = told {
@@ -425,7 +406,7 @@ impl<S: Strategy> Desk<S> {
                     continue;
                 }
             }
-            if let Some(after) = after {
+            if let Some(after) = &draft.next.state {
                 let change = Change { seat: draft.seat, before: seat.trader.state(), after };
                 if change.is_durable() {
                     changes.push(change);
@@ -497,21 +478,22 @@ fn tell<S>(seat: &Seat<S>, outcomes: &[Outcome], sink: &mut dyn Sink) {
     }
 }
 
-/// Whether something begins between two states: an order or a position that was not there before.
-const fn begins(before: &State, after: &State) -> bool {
-    match (before, after) {
-        (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
-        (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
-        | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
-        | (State::Open(_), State::Open(_)) => false,
-    }
-}
-
 impl<S> Seat<S> {
+    /// Whether something begins with a decision: an order or a position that was not there before.
+    fn begins(&self, next: &Next) -> bool {
+        let Some(next) = &next.state else { return false };
+        match (self.trader.state(), &**next) {
+            (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
+            (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
+            | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
+            | (State::Open(_), State::Open(_)) => false,
+        }
+    }
+
     /// Makes a decision current, which came of the candle opened at `judged_open_ms`, or of an answer.
     #[inline]
     fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
-        let born = next.state.as_ref().is_some_and(|state| begins(self.trader.state(), state));
+        let born = self.begins(&next);
         self.trader.commit(next);
         if let Some(open_ms) = judged_open_ms {
             self.next_open_ms = open_ms + MINUTE_MS;
