@@ -61,6 +61,16 @@ impl DirectoryLock {
     }
 }
 
+/// A process that is just being started has a copy of the open file until it has become another program, so closing ours
+/// alone would leave it the lock for that long.
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(path = %self.path.display(), %error, "closing the file is what unlocks it");
+        }
+    }
+}
+
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -106,6 +116,15 @@ mod tests {
         let (process, since) = by.split_once(" since ").unwrap();
         assert_eq!(process, format!("process {}", std::process::id()));
         since.parse::<jiff::Timestamp>().unwrap();
+        drop(lock);
+        DirectoryLock::acquire(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::acquire(root.path()).unwrap();
+        let _in_a_child = lock.file.try_clone().unwrap();
         drop(lock);
         DirectoryLock::acquire(root.path()).unwrap();
     }
