@@ -85,7 +85,12 @@ fn s_cac_01_s_cac_02_s_cac_03_s_cac_04_s_cac_05_a_higher_candle_stays_the_same_u
 #[test]
 fn l_cch_08_l_cch_09_candles_of_one_symbol_or_interval_are_not_those_of_another() {
     let (bitcoin, ether) = (day(), Series::new(generate(&recipe(6, 1)).unwrap()).unwrap());
-    let market = Market::new([(BTC.to_owned(), bitcoin.clone()), ("ETHUSDT".to_owned(), ether.clone())]);
+    let market = Market::growing([BTC.to_owned(), "ETHUSDT".to_owned()]);
+    for (symbol, series) in [(BTC, &bitcoin), ("ETHUSDT", &ether)] {
+        for candle in series.closed_before(i64::MAX) {
+            market.series(symbol).unwrap().push(*candle).unwrap();
+        }
+    }
     let now_ms = bitcoin.end_ms().unwrap();
     for (symbol, series) in [(BTC, &bitcoin), ("ETHUSDT", &ether)] {
         for (name, minutes) in [("5m", 5), ("1m", 1), ("15m", 15)] {
