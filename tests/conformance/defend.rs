@@ -125,8 +125,9 @@ impl Write for Full {
         if self.taken.contains(&b'\n') {
             return Err(io::Error::other("no room"));
         }
-        self.taken.extend_from_slice(bytes);
-        Ok(bytes.len())
+        let end_of_line = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        self.taken.extend_from_slice(&bytes[..end_of_line]);
+        Ok(end_of_line)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufWriter, Write as _},
+    io::{self, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -93,7 +93,7 @@ fn execute<S: Strategy>(
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let writer = EventWriter::new(BufWriter::new(File::create(file)?));
+        let writer = EventWriter::new(File::create(file)?);
         keep(file, period_ms)?;
         Aside::new(writer)
     };

@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seats: vec![seat],
     };
     let mut events = EventWriter::new(io::stdout().lock());
-    Backtest::new(setup, &Frame::default())?.run(&mut events, |_| ControlFlow::Continue(()))?;
+    let outcome = Backtest::new(setup, &Frame::default())?.run(&mut events, |_| ControlFlow::Continue(()));
     events.finish()?;
-    Ok(())
+    Ok(outcome?)
 }

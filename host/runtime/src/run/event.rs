@@ -201,7 +201,7 @@ impl<'a> Event<'a> {
     fn new(pair: &'a Pair, action: &'static str, timestamp: i64) -> Self {
         let Pair { symbol, strategy, exchange, frame } = pair;
         Self {
-            id: format!("{}:{action}", pair.signal_id(timestamp)),
+            id: pair.signal_id(timestamp) + ":" + action,
             action,
             timestamp,
             symbol,
@@ -337,30 +337,34 @@ impl From<Extreme> for ExtremeRow {
     }
 }
 
+/// Bytes of lines that are handed on together.
+const TOGETHER: usize = 128 << 10;
+
 /// Writes events as JSON Lines. For backtests: nothing is read back, so nothing is told twice.
 ///
-/// The first failure is kept and returned by [`EventWriter::finish`]; what comes after it is not written.
+/// Lines are collected and handed on together, so the last ones are there only after [`EventWriter::finish`], which also
+/// returns the first failure; what comes after that is not written.
 pub struct EventWriter<W: Write> {
     out: W,
-    /// The line being written; kept, so that none is allocated.
-    line: Vec<u8>,
+    /// Lines that have not been handed on.
+    lines: Vec<u8>,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> EventWriter<W> {
-    /// A writer to `out`, which should be buffered.
+    /// A writer to `out`, which need not be buffered.
     pub const fn new(out: W) -> Self {
-        Self { out, line: Vec::new(), failure: None }
+        Self { out, lines: Vec::new(), failure: None }
     }
 
-    /// Flushes what was written.
+    /// Hands on what is left and flushes.
     ///
     /// # Errors
     /// When anything could not be written.
     pub fn finish(mut self) -> io::Result<()> {
         match self.failure {
             Some(failure) => Err(failure),
-            None => self.out.flush(),
+            None => self.out.write_all(&self.lines).and_then(|()| self.out.flush()),
         }
     }
 }
@@ -370,10 +374,12 @@ impl<W: Write> Sink for EventWriter<W> {
         if self.failure.is_none()
             && let Some(event) = Event::of(pair, outcome)
         {
-            self.line.clear();
-            event.write_json(&mut self.line);
-            self.line.push(b'\n');
-            self.failure = self.out.write_all(&self.line).err();
+            event.write_json(&mut self.lines);
+            self.lines.push(b'\n');
+            if self.lines.len() >= TOGETHER {
+                self.failure = self.out.write_all(&self.lines).err();
+                self.lines.clear();
+            }
         }
         Ok(())
     }

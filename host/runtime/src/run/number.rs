@@ -12,9 +12,11 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = self.0;
-        if value.abs() < EXACT && value.fract() == 0.0 {
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
-            serializer.serialize_i64(value as i64)
+        #[expect(clippy::cast_possible_truncation, reason = "it is compared with what it was made of")]
+        let whole = value as i64;
+        #[expect(clippy::cast_precision_loss, reason = "what does not come back is not written this way")]
+        if value.abs() < EXACT && whole as f64 == value {
+            serializer.serialize_i64(whole)
         } else if value.is_finite() {
             serializer.serialize_f64(value)
         } else {
