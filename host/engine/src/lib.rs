@@ -49,5 +49,5 @@ pub use interval::Interval;
 pub use outcome::Outcome;
 pub use settings::Settings;
 pub use signal::{Proposal, Side, Signal};
-pub use state::{Order, Position, State};
+pub use state::{Order, Position, SharedPosition, State};
 pub use trader::Trader;

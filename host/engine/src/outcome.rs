@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{
     risk::Rejection,
-    state::{Order, Position},
+    state::{Order, SharedPosition},
     validate::Violation,
 };
 
@@ -86,17 +86,17 @@ pub enum Outcome {
     /// An order was accepted and waits for its price.
     Scheduled { order: Order, price: f64 },
     /// A position was opened, at the signal's own entry price.
-    Opened { position: Position },
+    Opened { position: SharedPosition },
     /// A new best result, after costs.
-    HighestProfit { position: Position },
+    HighestProfit { position: SharedPosition },
     /// A new worst result.
-    MaxDrawdown { position: Position },
+    MaxDrawdown { position: SharedPosition },
     /// The price covers both costs and the configured margin, for the first time.
-    Breakeven { position: Position, at_ms: i64, price: f64 },
+    Breakeven { position: SharedPosition, at_ms: i64, price: f64 },
     /// A tenth of the way to the take-profit or the stop-loss was reached for the first time.
-    Level { position: Position, direction: Direction, level: u8, at_ms: i64, price: f64 },
+    Level { position: SharedPosition, direction: Direction, level: u8, at_ms: i64, price: f64 },
     /// The position ended.
-    Closed { position: Position, reason: CloseReason, at_ms: i64, price: f64 },
+    Closed { position: SharedPosition, reason: CloseReason, at_ms: i64, price: f64 },
     /// The order ended without being filled.
     Cancelled { order: Order, reason: CancelReason, at_ms: i64, price: f64 },
     /// The risk rules refused a proposal, or an order about to be filled.

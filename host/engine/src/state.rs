@@ -1,5 +1,7 @@
 //! What one strategy holds on one symbol.
 
+use alloc::sync::Arc;
+
 use crate::{
     pnl::{Pnl, Terms},
     settings::Settings,
@@ -15,7 +17,7 @@ pub enum State {
     /// A limit order waits for its entry price.
     Scheduled(Order),
     /// A position is held.
-    Open(Position),
+    Open(SharedPosition),
 }
 
 impl State {
@@ -30,7 +32,7 @@ impl State {
 
     /// The position, if one is held.
     #[must_use]
-    pub const fn position(&self) -> Option<&Position> {
+    pub fn position(&self) -> Option<&Position> {
         match self {
             Self::Open(position) => Some(position),
             Self::Idle | Self::Scheduled(_) => None,
@@ -112,6 +114,9 @@ impl FromIterator<u8> for Levels {
         set
     }
 }
+
+/// A position, shared by the state that holds it and the outcomes that tell of it. A change makes another one.
+pub type SharedPosition = Arc<Position>;
 
 /// A position that is held.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@
 //! 2. The arms of the two `match`es are in order of precedence; where two rules apply, the first wins.
 //! 3. At most one order or position exists per trader; while one does, the strategy is not asked.
 
-use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     candle::{Candle, MINUTE_MS},
@@ -20,7 +20,7 @@ use crate::{
     risk::{RiskGate, RiskRequest},
     settings::Settings,
     signal::{Pair, Proposal, Side, Signal},
-    state::{Extreme, Levels, Order, Position, State, Stop},
+    state::{Extreme, Levels, Order, Position, SharedPosition, State, Stop},
     validate::{Violation, violations},
 };
 
@@ -47,8 +47,8 @@ pub struct Memory {
 /// What a decision makes of a trader, once it is durable and [committed](Trader::commit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Next {
-    /// What is held then; `None`: what is held now. In a box, because it is long and seldom there.
-    pub state: Option<Box<State>>,
+    /// What is held then; `None`: what is held now.
+    pub state: Option<State>,
     /// As in [`Memory`].
     pub asked_slot_ms: Option<i64>,
 }
@@ -108,10 +108,10 @@ impl Trader {
         let Memory { state, asked_slot_ms, last_opened_id } = &mut self.memory;
         *asked_slot_ms = next.asked_slot_ms;
         if let Some(next) = next.state {
-            if let (State::Idle | State::Scheduled(_), State::Open(position)) = (&*state, &*next) {
+            if let (State::Idle | State::Scheduled(_), State::Open(position)) = (&*state, &next) {
                 *last_opened_id = Some(position.signal.id.clone());
             }
-            *state = *next;
+            *state = next;
         }
     }
 
@@ -132,7 +132,7 @@ impl Trader {
         bar: Bar<'_>,
         risk: &mut dyn RiskGate,
         out: &mut Vec<Outcome>,
-    ) -> Option<Box<State>> {
+    ) -> Option<State> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &order.signal;
         let at_ms = candle.open_time_ms;
@@ -144,10 +144,10 @@ impl Trader {
             || waited_ms >= i64::from(self.settings.schedule_await_minutes) * MINUTE_MS
         {
             out.push(cancel(CancelReason::Timeout, average));
-            Some(Box::default())
+            Some(State::Idle)
         } else if signal.side.fallen_to(adverse, signal.price_stop_loss) {
             out.push(cancel(CancelReason::PriceReject, average));
-            Some(Box::default())
+            Some(State::Idle)
         } else if signal.side.fallen_to(adverse, signal.price_open) {
             let request = RiskRequest {
                 pair: &self.pair,
@@ -161,18 +161,18 @@ impl Trader {
             if let Err(rejection) = risk.check(&request) {
                 out.push(Outcome::Rejected { rejection, at_ms, price: signal.price_open });
                 out.push(cancel(CancelReason::User, average));
-                return Some(Box::default());
+                return Some(State::Idle);
             }
-            let position = Position::open(Arc::clone(signal), at_ms, at_ms + MINUTE_MS, &self.settings);
-            out.push(Outcome::Opened { position: position.clone() });
-            Some(Box::new(State::Open(position)))
+            let position = Arc::new(Position::open(Arc::clone(signal), at_ms, at_ms + MINUTE_MS, &self.settings));
+            out.push(Outcome::Opened { position: Arc::clone(&position) });
+            Some(State::Open(position))
         } else {
             out.push(Outcome::Waiting { at_ms, price: average });
             None
         }
     }
 
-    fn step_position(&self, position: &Position, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<Box<State>> {
+    fn step_position(&self, position: &SharedPosition, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<State> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &position.signal;
         let at_ms = candle.open_time_ms;
@@ -193,21 +193,27 @@ impl Trader {
         };
 
         if let Some((reason, price)) = end {
-            let mut position = position.clone();
+            let mut position = Arc::clone(position);
             match position.extreme_at(price, at_ms) {
-                Some(Beyond::Peak(peak)) => position.peak = peak,
-                Some(Beyond::Fall(fall)) => position.fall = fall,
+                Some(Beyond::Peak(peak)) => Arc::make_mut(&mut position).peak = peak,
+                Some(Beyond::Fall(fall)) => Arc::make_mut(&mut position).fall = fall,
                 None => {}
             }
             out.push(Outcome::Closed { position, reason, at_ms, price });
-            return Some(Box::default());
+            return Some(State::Idle);
         }
-        self.watch(position, average, at_ms, out).map(|position| Box::new(State::Open(position)))
+        self.watch(position, average, at_ms, out).map(State::Open)
     }
 
     /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
     /// Most minutes have none, so the position is copied when the first one comes.
-    fn watch(&self, position: &Position, price: f64, at_ms: i64, out: &mut Vec<Outcome>) -> Option<Position> {
+    fn watch(
+        &self,
+        position: &SharedPosition,
+        price: f64,
+        at_ms: i64,
+        out: &mut Vec<Outcome>,
+    ) -> Option<SharedPosition> {
         let mut next = Cow::Borrowed(position);
         let signal = &position.signal;
         let entry = position.terms.entry;
@@ -215,20 +221,20 @@ impl Trader {
         // Towards profit and towards loss the same things happen; at the entry price itself, none.
         match position.extreme_at(price, at_ms) {
             Some(Beyond::Peak(peak)) => {
-                next.to_mut().peak = peak;
-                out.push(Outcome::HighestProfit { position: next.clone().into_owned() });
+                changed(&mut next).peak = peak;
+                out.push(Outcome::HighestProfit { position: Arc::clone(&next) });
             }
             Some(Beyond::Fall(fall)) => {
-                next.to_mut().fall = fall;
-                out.push(Outcome::MaxDrawdown { position: next.clone().into_owned() });
+                changed(&mut next).fall = fall;
+                out.push(Outcome::MaxDrawdown { position: Arc::clone(&next) });
             }
             None => {}
         }
         out.push(Outcome::Active { at_ms, price });
         if gain > 0.0 {
             if !next.breakeven && signal.side.reached(price, self.breakeven_price(signal.side, entry)) {
-                next.to_mut().breakeven = true;
-                out.push(Outcome::Breakeven { position: next.clone().into_owned(), at_ms, price });
+                changed(&mut next).breakeven = true;
+                out.push(Outcome::Breakeven { position: Arc::clone(&next), at_ms, price });
             }
             let progress = progress_percent(gain, signal.side.gain(entry, signal.price_take_profit));
             report_levels(&mut next, Direction::Profit, progress, at_ms, price, out);
@@ -309,10 +315,10 @@ impl Trader {
         };
         match &state {
             State::Idle => return None,
-            State::Open(position) => out.push(Outcome::Opened { position: position.clone() }),
+            State::Open(position) => out.push(Outcome::Opened { position: Arc::clone(position) }),
             State::Scheduled(order) => out.push(Outcome::Scheduled { order: order.clone(), price }),
         }
-        Some(Next { state: Some(Box::new(state)), asked_slot_ms: Some(self.interval.slot(now_ms)) })
+        Some(Next { state: Some(state), asked_slot_ms: Some(self.interval.slot(now_ms)) })
     }
 
     /// The state a proposal leads to: open at once at the market or at a limit the market has reached, else an order.
@@ -327,7 +333,7 @@ impl Trader {
         }
         let signal = Arc::new(signal);
         Ok(if immediate {
-            State::Open(Position::open(signal, now_ms, now_ms, &self.settings))
+            State::Open(Arc::new(Position::open(signal, now_ms, now_ms, &self.settings)))
         } else {
             State::Scheduled(Order { signal })
         })
@@ -348,8 +354,13 @@ fn progress_percent(covered: f64, distance: f64) -> f64 {
     if distance <= 0.0 { 100.0 } else { (covered / distance * 100.0).clamp(0.0, 100.0) }
 }
 
+/// A position to change, which is a copy from the first change on.
+fn changed<'a>(position: &'a mut Cow<'_, SharedPosition>) -> &'a mut Position {
+    Arc::make_mut(position.to_mut())
+}
+
 fn report_levels(
-    position: &mut Cow<'_, Position>,
+    position: &mut Cow<'_, SharedPosition>,
     direction: Direction,
     progress: f64,
     at_ms: i64,
@@ -362,10 +373,10 @@ fn report_levels(
     };
     for level in Levels::up_to(progress).without(reported).iter() {
         match direction {
-            Direction::Profit => position.to_mut().profit_levels.insert(level),
-            Direction::Loss => position.to_mut().loss_levels.insert(level),
+            Direction::Profit => changed(position).profit_levels.insert(level),
+            Direction::Loss => changed(position).loss_levels.insert(level),
         }
-        out.push(Outcome::Level { position: position.clone().into_owned(), direction, level, at_ms, price });
+        out.push(Outcome::Level { position: Arc::clone(position), direction, level, at_ms, price });
     }
 }
 

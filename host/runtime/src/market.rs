@@ -109,24 +109,24 @@ impl SharedSeries {
     #[inline]
     pub(crate) fn bar(&self, now_ms: i64, count: usize) -> Option<(Candle, f64)> {
         let series = self.read();
-        let window = series.last_closed(now_ms, count)?;
-        let candle = *window.last()?;
+        let minutes = series.up_to(now_ms)?;
+        let first = minutes.len().checked_sub(count)?;
         let average = match &self.0 {
-            Kind::Recorded(recorded) => recorded.average(series.closed_before(now_ms).len(), count),
+            Kind::Recorded(recorded) => recorded.average(first, count),
             Kind::Growing(_) => None,
         };
-        Some((candle, average.or_else(|| average_price(window))?))
+        Some((*minutes.last()?, average.or_else(|| average_price(&minutes[first..]))?))
     }
 }
 
 impl Recorded {
-    /// The average of `count` candles, the last of which is the `closed`th of all; `None` where it was not made in advance,
-    /// because others are in use that are made of so many.
+    /// The average of the `count` candles from the `first` on; `None` where it was not made in advance, because others are
+    /// in use that are made of so many.
     #[inline]
-    fn average(&self, closed: usize, count: usize) -> Option<f64> {
+    fn average(&self, first: usize, count: usize) -> Option<f64> {
         let make = || Averages { of: count, prices: average_prices(self.series.closed_before(i64::MAX), count) };
         let Averages { of, prices } = self.averages.get_or_init(make);
-        if *of == count { prices.get(closed.checked_sub(count)?).copied() } else { None }
+        if *of == count { prices.get(first).copied() } else { None }
     }
 }
 

@@ -117,7 +117,15 @@ impl Series {
     #[must_use]
     #[inline]
     pub fn last_closed(&self, now_ms: i64, limit: usize) -> Option<&[Candle]> {
-        self.last_closed_of(Interval::MINUTE, now_ms, limit)
+        let minutes = self.up_to(now_ms)?;
+        minutes.get(minutes.len().checked_sub(limit)?..)
+    }
+
+    /// All minutes that have closed at `now_ms`; `None` when the one that closed last is not here.
+    #[inline]
+    pub(crate) fn up_to(&self, now_ms: i64) -> Option<&[Candle]> {
+        let minutes = self.closed_before(now_ms);
+        (minutes.last()?.close_time_ms() + MINUTE_MS > now_ms).then_some(minutes)
     }
 
     /// The last `limit` candles of `interval` that have closed at `now_ms`, aligned to the Unix epoch, each made of all
@@ -128,11 +136,13 @@ impl Series {
     #[must_use]
     #[inline]
     pub fn last_closed_of(&self, interval: Interval, now_ms: i64, limit: usize) -> Option<&[Candle]> {
-        let minutes = self.closed_before(now_ms);
-        if minutes.last()?.close_time_ms() < interval.slot(now_ms) {
+        if interval == Interval::MINUTE {
+            return self.last_closed(now_ms, limit);
+        }
+        if self.closed_before(now_ms).last()?.close_time_ms() < interval.slot(now_ms) {
             return None;
         }
-        let closed = if interval == Interval::MINUTE { minutes } else { self.closed_of(interval, now_ms) };
+        let closed = self.closed_of(interval, now_ms);
         closed.get(closed.len().checked_sub(limit)?..)
     }
 

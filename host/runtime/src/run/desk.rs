@@ -354,7 +354,7 @@ impl<S: Strategy> Desk<S> {
         for draft in &drafts[*counted..] {
             let seat = &self.seats[draft.seat];
             let Some(next) = &draft.next.state else { continue };
-            let change = |count: usize| match (seat.trader.state(), &**next) {
+            let change = |count: usize| match (seat.trader.state(), next) {
                 (State::Idle, State::Scheduled(_) | State::Open(_)) => count + 1,
                 (State::Scheduled(_) | State::Open(_), State::Idle) => count - 1,
                 (State::Idle, State::Idle)
@@ -482,7 +482,7 @@ impl<S> Seat<S> {
     /// Whether something begins with a decision: an order or a position that was not there before.
     fn begins(&self, next: &Next) -> bool {
         let Some(next) = &next.state else { return false };
-        match (self.trader.state(), &**next) {
+        match (self.trader.state(), next) {
             (State::Idle, State::Scheduled(_) | State::Open(_)) | (State::Scheduled(_), State::Open(_)) => true,
             (State::Idle | State::Scheduled(_) | State::Open(_), State::Idle)
             | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))

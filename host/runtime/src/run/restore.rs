@@ -1,9 +1,9 @@
 //! What a run finds when it starts: the documents of an earlier one, reconciled.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
-use sigbox_engine::{Outcome, Position, Settings, State, signal::Pair};
+use sigbox_engine::{Outcome, Position, Settings, SharedPosition, State, signal::Pair};
 
 use super::{
     OnCorrupt, RunError,
@@ -83,13 +83,13 @@ impl Restorer<'_> {
         pair: &Pair,
         mut position: Position,
         sink: &mut dyn Sink,
-    ) -> Result<Position, RunError> {
+    ) -> Result<SharedPosition, RunError> {
         let mut restored = position.clone();
         let read = self.read(Domain::Partial, pair, sink, |document| restore_levels(document, &mut restored)).await?;
         if read.is_some() {
             position = restored;
         }
-        Ok(position)
+        Ok(Arc::new(position))
     }
 
     /// What `pair` holds, as far as the documents tell now; nothing is made ready, put right or set aside.
