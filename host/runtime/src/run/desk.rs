@@ -19,12 +19,12 @@
 //! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
 
-use std::{cell::RefCell, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, State, Trader,
-    risk::{NoRisk, Rejection, RiskGate, RiskRequest, check_rules},
+    risk::{Rejection, RiskGate, RiskRequest, check_rules},
     signal::Pair,
     trader::{Answer, Bar, Next},
 };
@@ -108,7 +108,7 @@ struct Draft {
 struct Scratch {
     drafts: Vec<Draft>,
     outcomes: Vec<Outcome>,
-    holders: RefCell<Holders>,
+    holders: Holders,
 }
 
 /// How many traders of each risk profile hold something or are about to: counted when a rule first asks, and kept up
@@ -201,15 +201,10 @@ impl<S: Strategy> Desk<S> {
                 State::Scheduled(_) | State::Open(_) => {}
             }
             let Some((candle, average)) = seat.bar(self.average_of) else { continue };
-            let first = self.scratch.outcomes.len();
-            let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
             let bar = Bar { candle: &candle, average, frame_end_ms: self.frame_end_ms };
-            let next = if seat.profiles.is_empty() {
-                seat.trader.step(bar, &mut NoRisk, &mut outcomes)
-            } else {
-                seat.trader.step(bar, &mut self.gate(index), &mut outcomes)
-            };
-            self.scratch.outcomes = outcomes;
+            let (trader, mut risk, outcomes) = self.at(index);
+            let first = outcomes.len();
+            let next = trader.step(bar, &mut risk, outcomes);
             self.decide(index, next, first, Some(candle.open_time_ms), sink);
             judged = true;
         }
@@ -292,15 +287,9 @@ impl<S: Strategy> Desk<S> {
 
     #[inline]
     fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer, sink: &mut dyn Sink) {
-        let first = self.scratch.outcomes.len();
-        let mut outcomes = std::mem::take(&mut self.scratch.outcomes);
-        let seat = &self.seats[index];
-        let next = if seat.profiles.is_empty() {
-            seat.trader.admit(now_ms, price, answer, &mut NoRisk, &mut outcomes)
-        } else {
-            seat.trader.admit(now_ms, price, answer, &mut self.gate(index), &mut outcomes)
-        };
-        self.scratch.outcomes = outcomes;
+        let (trader, mut risk, outcomes) = self.at(index);
+        let first = outcomes.len();
+        let next = trader.admit(now_ms, price, answer, &mut risk, outcomes);
         self.decide(index, next, first, None, sink);
     }
 
@@ -309,21 +298,24 @@ impl<S: Strategy> Desk<S> {
     #[inline]
     fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>, sink: &mut dyn Sink) {
         let Scratch { drafts, outcomes, holders } = &mut self.scratch;
-        if self.keeper.is_none() {
-            tell(&self.seats[seat], &outcomes[first..], sink);
-            if next.state.is_some() {
-                holders.get_mut().forget();
-            }
-            self.seats[seat].commit(next, judged_open_ms);
-            outcomes.truncate(first);
+        if self.keeper.is_some() {
+            drafts.push(Draft { seat, next, outcomes: first..outcomes.len(), judged_open_ms });
             return;
         }
-        drafts.push(Draft { seat, next, outcomes: first..outcomes.len(), judged_open_ms });
+        let seat = &mut self.seats[seat];
+        tell(seat, &outcomes[first..], sink);
+        outcomes.truncate(first);
+        if next.state.is_some() {
+            holders.forget();
+        }
+        seat.commit(next, judged_open_ms);
     }
 
-    /// The risk rules of one seat, over what all the others hold or are about to hold.
-    fn gate(&self, asking: usize) -> Gate<'_, S> {
-        Gate { desk: self, asking }
+    /// What a decision of one seat takes: its trader, the risk rules it is subject to, and where outcomes go.
+    #[inline]
+    fn at(&mut self, index: usize) -> (&Trader, Gate<'_, S>, &mut Vec<Outcome>) {
+        let Self { seats, profiles, scratch: Scratch { drafts, outcomes, holders }, .. } = self;
+        (&seats[index].trader, Gate { seats, profiles, drafts, holders, asking: index }, outcomes)
     }
 
     /// What every trader holds, or is about to hold.
@@ -339,33 +331,6 @@ impl<S: Strategy> Desk<S> {
             }
         }
         claims
-    }
-
-    /// How many traders of `profile` hold something, or are about to.
-    fn holders(&self, profile: usize) -> usize {
-        let Scratch { drafts, holders, .. } = &self.scratch;
-        let Holders { by_profile, drafts: counted } = &mut *holders.borrow_mut();
-        let subject = |seat: &Seat<S>, profile: usize| seat.profiles.contains(&profile);
-        if by_profile.is_empty() {
-            let holding = |seat: &&Seat<S>| !matches!(seat.trader.state(), State::Idle);
-            let count = |profile| self.seats.iter().filter(holding).filter(|seat| subject(seat, profile)).count();
-            by_profile.extend((0..self.profiles.len()).map(count));
-        }
-        for draft in &drafts[*counted..] {
-            let seat = &self.seats[draft.seat];
-            let Some(next) = &draft.next.state else { continue };
-            let change = |count: usize| match (seat.trader.state(), next) {
-                (State::Idle, State::Scheduled(_) | State::Open(_)) => count + 1,
-                (State::Scheduled(_) | State::Open(_), State::Idle) => count - 1,
-                (State::Idle, State::Idle)
-                | (State::Scheduled(_) | State::Open(_), State::Scheduled(_) | State::Open(_)) => count,
-            };
-            for (_, count) in by_profile.iter_mut().enumerate().filter(|(profile, _)| subject(seat, *profile)) {
-                *count = change(*count);
-            }
-        }
-        *counted = drafts.len();
-        by_profile[profile]
     }
 
     /// Keeps, commits and tells what was drafted.
@@ -388,7 +353,7 @@ impl<S: Strategy> Desk<S> {
             seat.commit(draft.next, draft.judged_open_ms);
         }
         outcomes.clear();
-        holders.get_mut().forget();
+        holders.forget();
     }
 
     /// Makes what was drafted durable: first the record of what ends, then the documents. Returns the seats for which
@@ -447,22 +412,53 @@ impl<S: Strategy> Desk<S> {
     }
 }
 
-/// The risk rules one trader is subject to.
+/// The risk rules one trader is subject to, over what all the others hold or are about to hold.
 struct Gate<'a, S> {
-    desk: &'a Desk<S>,
+    seats: &'a [Seat<S>],
+    profiles: &'a [Profile],
+    drafts: &'a [Draft],
+    holders: &'a mut Holders,
     asking: usize,
 }
 
-impl<S: Strategy> RiskGate for Gate<'_, S> {
+impl<S> RiskGate for Gate<'_, S> {
     fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
-        let asking = &self.desk.seats[self.asking];
+        let asking = &self.seats[self.asking];
         // An order that is about to be filled is not counted against itself.
         let own = usize::from(!matches!(asking.trader.state(), State::Idle));
         for index in &asking.profiles {
-            let Profile { rules, others, .. } = &self.desk.profiles[*index];
-            check_rules(rules, request, self.desk.holders(*index) - own + others.len())?;
+            let Profile { rules, others, .. } = &self.profiles[*index];
+            check_rules(rules, request, self.holders(*index) - own + others.len())?;
         }
         Ok(())
+    }
+}
+
+impl<S> Gate<'_, S> {
+    /// How many traders of `profile` hold something, or are about to.
+    fn holders(&mut self, profile: usize) -> usize {
+        let Holders { by_profile, drafts: counted } = &mut *self.holders;
+        let subject = |seat: &Seat<S>, profile: usize| seat.profiles.contains(&profile);
+        if by_profile.is_empty() {
+            let holding = |seat: &&Seat<S>| !matches!(seat.trader.state(), State::Idle);
+            let count = |profile| self.seats.iter().filter(holding).filter(|seat| subject(seat, profile)).count();
+            by_profile.extend((0..self.profiles.len()).map(count));
+        }
+        for draft in &self.drafts[*counted..] {
+            let seat = &self.seats[draft.seat];
+            let Some(next) = &draft.next.state else { continue };
+            let change = |count: usize| match (seat.trader.state(), next) {
+                (State::Idle, State::Scheduled(_) | State::Open(_)) => count + 1,
+                (State::Scheduled(_) | State::Open(_), State::Idle) => count - 1,
+                (State::Idle, State::Idle)
+                | (State::Scheduled(_) | State::Open(_), State::Scheduled(_) | State::Open(_)) => count,
+            };
+            for (_, count) in by_profile.iter_mut().enumerate().filter(|(profile, _)| subject(seat, *profile)) {
+                *count = change(*count);
+            }
+        }
+        *counted = self.drafts.len();
+        by_profile[profile]
     }
 }
 
