@@ -38,8 +38,10 @@ use super::{
 };
 use crate::market::SharedSeries;
 
-/// What a boundary may begin.
+/// What a boundary may begin. As wide as a register: a byte that is stored in a future and read back as part of one makes
+/// the processor wait, every minute of a backtest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum Entries {
     /// Strategies are asked.
     Open,
