@@ -197,9 +197,10 @@ def systems(only):
         add(f"plain-{every}", "plain Rust loop, the limit", f"rustc {rust}", every, lambda: [plain()], CANDLES, every)
         add(f"native-{every}", "**sigbox**, strategy compiled in", sigbox, every,
             lambda: [release / "examples" / "native"], CANDLES, f"{every}m")
-        add(f"sandbox-{every}", "**sigbox**, sandboxed component", sigbox, every,
-            lambda: [release / "sigbox", "backtest", "--json"],
-            "--config", WORK / f"every-{every}.toml", "--events", WORK / "events.jsonl")
+        command = [release / "sigbox", "backtest", "--json", "--config", WORK / f"every-{every}.toml"]
+        add(f"sandbox-{every}", "**sigbox**, sandboxed component", sigbox, every, lambda: command, "--no-events")
+        add(f"events-{every}", "**sigbox**, the same, every event written", sigbox, every,
+            lambda: command, "--events", WORK / "events.jsonl")
         add(f"vectorbt-{every}", "vectorbt, Rust kernels, no 4 h exit", "1.2.0", every,
             python("vectorbt", vectorbt), CANDLES, every)
         add(f"vectorbt-numba-{every}", "vectorbt, numba", "1.2.0", every,
@@ -242,7 +243,7 @@ def measure(system):
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_mb": used.ru_maxrss * 1024 / 1e6,
     }
-    if system.key.startswith("sandbox"):
+    if system.key.startswith(("sandbox", "events")):
         result = json.loads(said)
         return run | {"seconds": result["runSeconds"], "trades": result["total"]["trades"]}
     result = json.loads(said.strip().splitlines()[-1])
@@ -320,8 +321,9 @@ def targets(made):
         needed = factor * rate(theirs)
         return text, f"{count(needed)}/s", f"{count(rate(ours))}/s", rate(ours) >= needed
 
-    sandbox = row["sandbox-1"]
-    peers = [each for each in made if not each.key.startswith(("plain", "native", "sandbox"))]
+    # With its events, as users have it, though no peer writes any.
+    whole = row["events-1"]
+    peers = [each for each in made if not each.key.startswith(("plain", "native", "sandbox", "events"))]
     measured = [each for each in peers if each.runs]
     quickest = min(measured, key=lambda each: each.process_seconds, default=None)
     listed = [
@@ -334,14 +336,14 @@ def targets(made):
         at_least("sandboxed, every minute: 1/3 of vectorbt's Rust kernels", "sandbox-1", 1 / 3, "vectorbt-1"),
         at_least("sandboxed, every five minutes: faster than vectorbt's Rust kernels", "sandbox-5", 1, "vectorbt-5"),
     ]
-    if sandbox.runs:
-        seconds = sandbox.process_seconds
-        listed.append(("whole process, every minute", "1.00 s", f"{seconds:.2f} s", seconds < 1))
+    if whole.runs:
+        seconds = whole.process_seconds
+        listed.append(("whole process, every minute, events written", "1.00 s", f"{seconds:.2f} s", seconds < 1))
         if quickest:
-            text = f"whole process, every minute: faster than every peer ({quickest.name})"
+            text = f"whole process, every minute, events written: faster than every peer ({quickest.name})"
             listed.append((text, f"{quickest.process_seconds:.2f} s", f"{seconds:.2f} s",
                            seconds < quickest.process_seconds))
-        listed.append(("peak memory, every minute", "120 MB", f"{sandbox.peak_mb:.0f} MB", sandbox.peak_mb < 120))
+        listed.append(("peak memory, every minute, events written", "120 MB", f"{whole.peak_mb:.0f} MB", whole.peak_mb < 120))
     return listed
 
 
