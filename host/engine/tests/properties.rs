@@ -264,7 +264,7 @@ proptest! {
     fn a_position_closes_at_the_price_and_for_the_reason_the_candles_give((candles, script) in runs()) {
         for outcome in run(&candles, &script).0 {
             let Outcome::Closed { position, reason, at_ms, price } = outcome else { continue };
-            let Position { signal, stop, .. } = &position;
+            let Position { signal, stop, .. } = &*position;
             let newest = candle_at(at_ms);
             let touched = touches(&candles[newest], signal.side, stop.price());
             let expected = match reason {
