@@ -100,10 +100,10 @@ def step(text):
 def make_ours():
     """The command, the native strategy, the candles and the configurations."""
     step("building sigbox")
-    call(["cargo", "build", "--release", "--bins", "--example", "native", "--example", "candles"], cwd=ROOT)
+    call(["cargo", "build", "--profile", "dist", "--bins", "--example", "native", "--example", "candles"], cwd=ROOT)
     for every in (1, 5):
         (WORK / f"every-{every}.toml").write_text(CONFIGURATION.format(interval=every))
-    release = ROOT / "target" / "release"
+    release = ROOT / "target" / "dist"
     call([release / "examples" / "candles", ROOT / "bench" / "year.toml", CANDLES])
     # Builds the plugin and fills the cache of compiled code: measured runs find it warm.
     call([release / "sigbox", "backtest", "--config", WORK / "every-1.toml", "--events", WORK / "events.jsonl"])

@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     engine.add_instrument(&instrument(instrument_id)?)?;
     engine.add_strategy(SmaCross::new(instrument_id, bar_type, every_minutes))?;
     let bars = candles.iter().map(|candle| Data::Bar(bar(bar_type, candle))).collect();
-    engine.add_data(bars, None, true, false)?;
+    engine.add_data(bars, None, true, true)?;
 
     let started = Instant::now();
     engine.run(None, None, None, false)?;
