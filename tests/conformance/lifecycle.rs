@@ -272,6 +272,21 @@ fn l_hld_13_l_hld_14_l_hld_15_candles_that_are_too_few_double_or_shifted_are_an_
 }
 
 #[test]
+fn minutes_at_which_nobody_is_due_are_left_out_but_not_what_is_wrong_with_the_candles() {
+    // Asked at minutes 0 and 30; the candles end in between, or go mad there.
+    let never = "90: long tp=102 sl=99";
+    let ends = scene("100 * 40").trades(never).every("30m").frame(|frame| frame.end_ms = Some(at(50)));
+    let (_, ended) = ends.backtest_while(|_, _| true);
+    assert!(matches!(ended, Err(RunError::MissingCandle { open_ms, .. }) if open_ms == at(40)), "{ended:?}");
+    let mad = scene("100 * 40 | 0.001 * 5").settings(|settings| settings.avg_price_candles_count = 5);
+    let mad = mad.trades(never).every("30m");
+    let (_, ended) = mad.backtest_while(|_, _| true);
+    assert!(matches!(&ended, Err(RunError::AnomalousCandle { candle, .. }) if candle.open_ms == at(40)), "{ended:?}");
+    let sound = scene("100 * 100").trades("30: long tp=102 sl=99 life=3; 33: long tp=102 sl=99 life=3").every("30m");
+    assert_eq!(sound.story(), ["30 opened 100", "33 time_expired 100"], "the slot that has begun is used up");
+}
+
+#[test]
 fn l_hld_16_l_hld_17_l_hld_18_l_hld_19_l_hld_20_the_end_of_the_frame_comes_before_everything_later() {
     let cases = [
         ("long tp=102 sl=99", "100 * 7 | 102 | 100", "1 opened 100", "6 time_expired 100"),

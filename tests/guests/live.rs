@@ -34,7 +34,7 @@ fn message(answer: Answer) -> String {
 
 #[tokio::test]
 async fn l_hrd_06_what_takes_too_long_is_cut_and_a_fresh_instance_answers_next() {
-    for mode in ["spin", "sleep", "spin-on-clock", "candles-forever", "average-forever"] {
+    for mode in ["spin", "sleep", "spin-on-clock", "candles-forever", "next-candles-forever", "average-forever"] {
         let mut strategy = started(&hostile(), &once(mode)).await.unwrap();
         let asked = Instant::now();
         assert_eq!(message(strategy.answer(*ASKED_MS, 1.0).await), TIMED_OUT, "{mode}");

@@ -22,6 +22,7 @@ fn breakdowns() -> Vec<(Value, &'static str)> {
         (once("spin"), OUT_OF_FUEL),
         (once("spin-on-clock"), OUT_OF_FUEL),
         (once("candles-forever"), OUT_OF_FUEL),
+        (once("next-candles-forever"), OUT_OF_FUEL),
         (once("average-forever"), OUT_OF_FUEL),
         (once_by("log-forever", 100), OUT_OF_FUEL),
         (once_by("log-forever", 500 << 10), OUT_OF_FUEL),

@@ -46,7 +46,7 @@ pub mod validate;
 
 pub use candle::{Candle, MINUTE_MS};
 pub use interval::Interval;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Outcomes};
 pub use settings::Settings;
 pub use signal::{Proposal, Side, Signal};
 pub use state::{Order, Position, SharedPosition, State};

@@ -116,3 +116,20 @@ impl Outcome {
         matches!(self, Self::Idle { .. } | Self::Waiting { .. } | Self::Active { .. })
     }
 }
+
+/// Takes the outcomes of a transition, in order.
+pub trait Outcomes {
+    /// Something happened.
+    fn add(&mut self, outcome: Outcome);
+
+    /// Nothing happened ([`Outcome::is_uneventful`]). Most minutes have nothing but this, and few want to know.
+    fn tick(&mut self, tick: Outcome) {
+        self.add(tick);
+    }
+}
+
+impl Outcomes for Vec<Outcome> {
+    fn add(&mut self, outcome: Outcome) {
+        self.push(outcome);
+    }
+}

@@ -12,12 +12,11 @@
 //! 3. At most one order or position exists per trader; while one does, the strategy is not asked.
 
 use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
-use core::iter;
 
 use crate::{
     candle::{Candle, MINUTE_MS},
     interval::Interval,
-    outcome::{CancelReason, CloseReason, Direction, Outcome},
+    outcome::{CancelReason, CloseReason, Direction, Outcome, Outcomes},
     risk::{RiskGate, RiskRequest},
     settings::Settings,
     signal::{Pair, Proposal, Side, Signal},
@@ -103,6 +102,13 @@ impl Trader {
         matches!(self.memory.state, State::Idle) && !self.memory.asked_slot_ms.is_some_and(asked)
     }
 
+    /// When the strategy is to be asked next, should it stay flat: at the end of the slot it was last asked in.
+    #[must_use]
+    #[inline]
+    pub fn due_ms(&self) -> i64 {
+        self.memory.asked_slot_ms.map_or(i64::MIN, |slot_ms| slot_ms.saturating_add(self.interval.ms()))
+    }
+
     /// Makes `next` current. Call it once `next` is durable.
     #[inline]
     pub fn commit(&mut self, next: Next) {
@@ -118,7 +124,7 @@ impl Trader {
 
     /// What the closed candle does to the order or the position held (specification 5, as version 19.5 judges it).
     #[inline]
-    pub fn step(&self, bar: Bar<'_>, risk: &mut dyn RiskGate, out: &mut Vec<Outcome>) -> Next {
+    pub fn step(&self, bar: Bar<'_>, risk: &mut dyn RiskGate, out: &mut dyn Outcomes) -> Next {
         let state = match &self.memory.state {
             State::Idle => None,
             State::Scheduled(order) => self.step_order(order, bar, risk, out),
@@ -132,7 +138,7 @@ impl Trader {
         order: &Order,
         bar: Bar<'_>,
         risk: &mut dyn RiskGate,
-        out: &mut Vec<Outcome>,
+        out: &mut dyn Outcomes,
     ) -> Option<State> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &order.signal;
@@ -144,10 +150,10 @@ impl Trader {
         if frame_end_ms.is_some_and(|end| at_ms > end)
             || waited_ms >= i64::from(self.settings.schedule_await_minutes) * MINUTE_MS
         {
-            out.push(cancel(CancelReason::Timeout, average));
+            out.add(cancel(CancelReason::Timeout, average));
             Some(State::Idle)
         } else if signal.side.fallen_to(adverse, signal.price_stop_loss) {
-            out.push(cancel(CancelReason::PriceReject, average));
+            out.add(cancel(CancelReason::PriceReject, average));
             Some(State::Idle)
         } else if signal.side.fallen_to(adverse, signal.price_open) {
             let request = RiskRequest {
@@ -160,20 +166,20 @@ impl Trader {
                 price_stop_loss: signal.price_stop_loss,
             };
             if let Err(rejection) = risk.check(&request) {
-                out.push(Outcome::Rejected { rejection, at_ms, price: signal.price_open });
-                out.push(cancel(CancelReason::User, average));
+                out.add(Outcome::Rejected { rejection, at_ms, price: signal.price_open });
+                out.add(cancel(CancelReason::User, average));
                 return Some(State::Idle);
             }
             let position = Arc::new(Position::open(Arc::clone(signal), at_ms, at_ms + MINUTE_MS, &self.settings));
-            out.push(Outcome::Opened { position: Arc::clone(&position) });
+            out.add(Outcome::Opened { position: Arc::clone(&position) });
             Some(State::Open(position))
         } else {
-            tick(out, || Outcome::Waiting { at_ms, price: average });
+            out.tick(Outcome::Waiting { at_ms, price: average });
             None
         }
     }
 
-    fn step_position(&self, position: &SharedPosition, bar: Bar<'_>, out: &mut Vec<Outcome>) -> Option<State> {
+    fn step_position(&self, position: &SharedPosition, bar: Bar<'_>, out: &mut dyn Outcomes) -> Option<State> {
         let Bar { candle, average, frame_end_ms } = bar;
         let signal = &position.signal;
         let at_ms = candle.open_time_ms;
@@ -200,21 +206,26 @@ impl Trader {
                 Some(Beyond::Fall(fall)) => Arc::make_mut(&mut position).fall = fall,
                 None => {}
             }
-            out.push(Outcome::Closed { position, reason, at_ms, price });
+            out.add(Outcome::Closed { position, reason, at_ms, price });
             return Some(State::Idle);
         }
         self.watch(position, average, at_ms, out).map(State::Open)
     }
 
     /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
-    /// Most minutes have none, so the position is copied when the first one comes.
+    /// Most minutes have none: whatever lies between the worst and the best price so far was reported on the way there. So
+    /// the position is copied when the first one comes.
     fn watch(
         &self,
         position: &SharedPosition,
         price: f64,
         at_ms: i64,
-        out: &mut Vec<Outcome>,
+        out: &mut dyn Outcomes,
     ) -> Option<SharedPosition> {
+        if position.is_between_extremes(price) {
+            out.tick(Outcome::Active { at_ms, price });
+            return None;
+        }
         let mut next = Cow::Borrowed(position);
         let signal = &position.signal;
         let entry = position.terms.entry;
@@ -223,19 +234,19 @@ impl Trader {
         match position.extreme_at(price, at_ms) {
             Some(Beyond::Peak(peak)) => {
                 changed(&mut next).peak = peak;
-                out.push(Outcome::HighestProfit { position: Arc::clone(&next) });
+                out.add(Outcome::HighestProfit { position: Arc::clone(&next) });
             }
             Some(Beyond::Fall(fall)) => {
                 changed(&mut next).fall = fall;
-                out.push(Outcome::MaxDrawdown { position: Arc::clone(&next) });
+                out.add(Outcome::MaxDrawdown { position: Arc::clone(&next) });
             }
             None => {}
         }
-        tick(out, || Outcome::Active { at_ms, price });
+        out.tick(Outcome::Active { at_ms, price });
         if gain > 0.0 {
             if !next.breakeven && signal.side.reached(price, self.breakeven_price(signal.side, entry)) {
                 changed(&mut next).breakeven = true;
-                out.push(Outcome::Breakeven { position: Arc::clone(&next), at_ms, price });
+                out.add(Outcome::Breakeven { position: Arc::clone(&next), at_ms, price });
             }
             let progress = progress_percent(gain, signal.side.gain(entry, signal.price_take_profit));
             report_levels(&mut next, Direction::Profit, progress, at_ms, price, out);
@@ -266,18 +277,18 @@ impl Trader {
         price: f64,
         answer: Answer,
         risk: &mut dyn RiskGate,
-        out: &mut Vec<Outcome>,
+        out: &mut dyn Outcomes,
     ) -> Next {
         match answer {
             Answer::Nothing => {}
-            Answer::Failed(message) => out.push(Outcome::StrategyFailed { message, at_ms: now_ms }),
+            Answer::Failed(message) => out.add(Outcome::StrategyFailed { message, at_ms: now_ms }),
             Answer::Trade(proposal) => {
                 if let Some(next) = self.consider(now_ms, price, proposal, risk, out) {
                     return next;
                 }
             }
         }
-        tick(out, || Outcome::Idle { at_ms: now_ms, price });
+        out.tick(Outcome::Idle { at_ms: now_ms, price });
         Next { state: None, asked_slot_ms: Some(self.interval.slot(now_ms)) }
     }
 
@@ -289,12 +300,12 @@ impl Trader {
         price: f64,
         proposal: Proposal,
         risk: &mut dyn RiskGate,
-        out: &mut Vec<Outcome>,
+        out: &mut dyn Outcomes,
     ) -> Option<Next> {
         let at_ms = now_ms;
         match &proposal {
             Proposal { symbol: Some(symbol), .. } if *symbol != self.pair.symbol => {
-                out.push(Outcome::SymbolMismatch { symbol: symbol.clone(), at_ms });
+                out.add(Outcome::SymbolMismatch { symbol: symbol.clone(), at_ms });
                 return None;
             }
             Proposal { id: Some(id), .. } if Some(id) == self.memory.last_opened_id.as_ref() => return None,
@@ -302,22 +313,22 @@ impl Trader {
         }
         let request = RiskRequest::propose(&self.pair, now_ms, price, &proposal);
         if let Err(rejection) = risk.check(&request) {
-            out.push(Outcome::Rejected { rejection, at_ms, price });
-            out.push(Outcome::Idle { at_ms, price });
+            out.add(Outcome::Rejected { rejection, at_ms, price });
+            out.add(Outcome::Idle { at_ms, price });
             // Risk may be free again at the next boundary, so the slot is not used up.
             return Some(Next { state: None, asked_slot_ms: None });
         }
         let state = match self.enter(proposal, now_ms, price) {
             Ok(state) => state,
             Err(violations) => {
-                out.push(Outcome::Invalid { violations, at_ms });
+                out.add(Outcome::Invalid { violations, at_ms });
                 return None;
             }
         };
         match &state {
             State::Idle => return None,
-            State::Open(position) => out.push(Outcome::Opened { position: Arc::clone(position) }),
-            State::Scheduled(order) => out.push(Outcome::Scheduled { order: order.clone(), price }),
+            State::Open(position) => out.add(Outcome::Opened { position: Arc::clone(position) }),
+            State::Scheduled(order) => out.add(Outcome::Scheduled { order: order.clone(), price }),
         }
         Some(Next { state: Some(state), asked_slot_ms: Some(self.interval.slot(now_ms)) })
     }
@@ -339,13 +350,6 @@ impl Trader {
             State::Scheduled(Order { signal })
         })
     }
-}
-
-/// Adds what most minutes have, in its place: `push` would make it elsewhere first, so as to drop it should there be no
-/// memory, and reading it from there at once made the processor wait: two thirds of the time of an idle minute's `admit`.
-#[inline]
-fn tick(out: &mut Vec<Outcome>, outcome: impl FnOnce() -> Outcome) {
-    out.extend(iter::once_with(outcome));
 }
 
 /// The price of the candle that hurts `side` most.
@@ -373,7 +377,7 @@ fn report_levels(
     progress: f64,
     at_ms: i64,
     price: f64,
-    out: &mut Vec<Outcome>,
+    out: &mut dyn Outcomes,
 ) {
     let reported = match direction {
         Direction::Profit => position.profit_levels,
@@ -384,7 +388,7 @@ fn report_levels(
             Direction::Profit => changed(position).profit_levels.insert(level),
             Direction::Loss => changed(position).loss_levels.insert(level),
         }
-        out.push(Outcome::Level { position: Arc::clone(position), direction, level, at_ms, price });
+        out.add(Outcome::Level { position: Arc::clone(position), direction, level, at_ms, price });
     }
 }
 
@@ -395,6 +399,12 @@ enum Beyond {
 }
 
 impl Position {
+    /// Whether `price` is better than the worst and worse than the best so far.
+    fn is_between_extremes(&self, price: f64) -> bool {
+        let side = self.signal.side;
+        side.gain(self.fall.price, price) > 0.0 && side.gain(self.peak.price, price) < 0.0
+    }
+
     /// The extreme that `price` is, if it lies beyond the one so far; a peak only counts once it has earned its costs.
     fn extreme_at(&self, price: f64, at_ms: i64) -> Option<Beyond> {
         let side = self.signal.side;

@@ -51,7 +51,7 @@ struct Averages {
 pub struct Look<'a>(Looking<'a>);
 
 enum Looking<'a> {
-    Recorded(&'a Series),
+    Recorded(&'a Recorded),
     Growing(RwLockReadGuard<'a, Series>),
 }
 
@@ -61,9 +61,23 @@ impl Deref for Look<'_> {
     #[inline]
     fn deref(&self) -> &Series {
         match &self.0 {
-            Looking::Recorded(series) => series,
+            Looking::Recorded(recorded) => &recorded.series,
             Looking::Growing(series) => series,
         }
+    }
+}
+
+impl Look<'_> {
+    /// The last candle closed at `now_ms`, and the average price of the last `count` ones; `None` when there are fewer.
+    #[inline]
+    pub(crate) fn bar(&self, now_ms: i64, count: usize) -> Option<(&Candle, f64)> {
+        let minutes = self.up_to(now_ms)?;
+        let first = minutes.len().checked_sub(count)?;
+        let average = match &self.0 {
+            Looking::Recorded(recorded) => recorded.average(first, count),
+            Looking::Growing(_) => None,
+        };
+        Some((minutes.last()?, average.or_else(|| average_price(&minutes[first..]))?))
     }
 }
 
@@ -73,7 +87,7 @@ impl SharedSeries {
     #[inline]
     pub fn read(&self) -> Look<'_> {
         Look(match &self.0 {
-            Kind::Recorded(recorded) => Looking::Recorded(&recorded.series),
+            Kind::Recorded(recorded) => Looking::Recorded(recorded),
             // A reader cannot leave a series half changed, and `push` changes it in one step.
             Kind::Growing(series) => Looking::Growing(series.read().unwrap_or_else(PoisonError::into_inner)),
         })
@@ -102,20 +116,7 @@ impl SharedSeries {
     #[must_use]
     #[inline]
     pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {
-        self.bar(now_ms, count).map(|(_, average)| average)
-    }
-
-    /// The last candle closed at `now_ms`, and the average price of the last `count` ones; `None` when there are fewer.
-    #[inline]
-    pub(crate) fn bar(&self, now_ms: i64, count: usize) -> Option<(Candle, f64)> {
-        let series = self.read();
-        let minutes = series.up_to(now_ms)?;
-        let first = minutes.len().checked_sub(count)?;
-        let average = match &self.0 {
-            Kind::Recorded(recorded) => recorded.average(first, count),
-            Kind::Growing(_) => None,
-        };
-        Some((*minutes.last()?, average.or_else(|| average_price(&minutes[first..]))?))
+        self.read().bar(now_ms, count).map(|(_, average)| average)
     }
 }
 
@@ -180,7 +181,10 @@ mod tests {
         // The first number asked for is made in advance, the others are not.
         for count in [5, 1, 7, 300, 301] {
             for now_ms in (0..=310).map(|minute| minute * 60_000 + 1) {
-                let bar = |market: &Market| market.series("S").unwrap().bar(now_ms, count);
+                let bar = |market: &Market| {
+                    let look = market.series("S").unwrap().read();
+                    look.bar(now_ms, count).map(|(candle, average)| (*candle, average))
+                };
                 assert_eq!(bar(&recorded), bar(&growing), "{count} at {now_ms}");
             }
         }

@@ -274,11 +274,16 @@ impl market::Host for Host {
     }
 
     fn next_candles(&mut self, after_ms: u64, limit: u32) -> wasmtime::Result<Vec<f64>> {
-        let numbers = |candle: &Candle| [candle.open, candle.high, candle.low, candle.close, candle.volume];
         let limit = limit.min(self.limits.candles_per_call) as usize;
-        let candles = self.following(after_ms, limit, |candles| candles.iter().flat_map(numbers).collect::<Vec<_>>());
-        self.spend(candles.len() / 5 * FUEL_PER_CANDLE)?;
-        Ok(candles)
+        let numbers = self.following(after_ms, limit, |candles| {
+            let mut numbers = Vec::with_capacity(5 * candles.len());
+            for Candle { open, high, low, close, volume, .. } in candles {
+                numbers.extend_from_slice(&[*open, *high, *low, *close, *volume]);
+            }
+            numbers
+        });
+        self.spend(numbers.len() / 5 * FUEL_PER_CANDLE)?;
+        Ok(numbers)
     }
 
     fn average_price(&mut self, symbol: String) -> wasmtime::Result<Available<f64>> {

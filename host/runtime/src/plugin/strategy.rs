@@ -132,11 +132,12 @@ impl StrategyPlugin {
             instance.get_typed_func(&mut store, self.exports.init).map_err(mismatch)?;
         let get_signal = instance.get_typed_func(&mut store, self.exports.get_signal).map_err(mismatch)?;
 
-        let (descriptor,) = call(&self.sandbox, &mut store, describe, (), 0, time)
+        let descriptor = call(&self.sandbox, &mut store, describe, (), 0, time, |(descriptor,)| descriptor)
             .await
             .map_err(|breakdown| broke("describe", breakdown))?;
         let guest_session = guest::Session { symbol, strategy: strategy.clone(), exchange, frame };
-        let (initialised,) = call(&self.sandbox, &mut store, init, (guest_session, settings), 0, time)
+        let settings = (guest_session, settings);
+        let initialised = call(&self.sandbox, &mut store, init, settings, 0, time, |(initialised,)| initialised)
             .await
             .map_err(|breakdown| broke("init", breakdown))?;
         initialised.map_err(|failure| PluginError::Refused {
@@ -194,7 +195,7 @@ impl StrategyInstance {
         match self.ask(now_ms, price).await {
             Ok(Ok(None)) => Answer::Nothing,
             Ok(Ok(Some(signal))) => match excess(&signal) {
-                None => Answer::Trade(proposal(signal)),
+                None => Answer::Trade(proposal(*signal)),
                 Some(excess) => Answer::Failed(format!("plugin {}: get-signal: {excess}", self.session.strategy)),
             },
             Ok(Err(failure)) => {
@@ -211,7 +212,7 @@ impl StrategyInstance {
         &mut self,
         now_ms: i64,
         price: f64,
-    ) -> Result<Result<Option<guest::Signal>, guest::Failure>, PluginError> {
+    ) -> Result<Result<Option<Box<guest::Signal>>, guest::Failure>, PluginError> {
         let Self { plugin, session, running, .. } = self;
         // Taken out, so that a caller who gives up in the middle leaves no instance in the middle of its work.
         let mut asked = match running.take() {
@@ -226,7 +227,8 @@ impl StrategyInstance {
         };
         let params = (now_ms.unsigned_abs(), price);
         let Running { store, get_signal } = &mut asked;
-        let (answer,) = call(&plugin.sandbox, store, *get_signal, params, now_ms, time).await.map_err(broke)?;
+        let small = |(answer,): (Result<Option<_>, _>,)| answer.map(|signal| signal.map(Box::new));
+        let answer = call(&plugin.sandbox, store, *get_signal, params, now_ms, time, small).await.map_err(broke)?;
         *running = Some(asked);
         Ok(answer)
     }

@@ -86,6 +86,10 @@ impl<K> Sink for Aside<K> {
         }
         Ok(())
     }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
 }
 
 fn tell_all<K: Sink>(mut sink: K, batches: Receiver<Batch>) -> io::Result<K> {

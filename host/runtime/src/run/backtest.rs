@@ -47,9 +47,9 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// How many minutes pass between two reports of progress: nothing beside what they cost themselves, and so few that even
-/// a strategy that takes a millisecond for each can be stopped at once.
-const PROGRESS_EVERY: u64 = 512;
+/// The time between two reports of progress: nothing beside what they cost themselves, and so little that even a strategy
+/// that takes a millisecond for each minute can be stopped at once.
+const REPORT_EVERY_MS: i64 = 512 * MINUTE_MS;
 
 /// A run over recorded candles: as fast as possible, and nothing is kept.
 pub struct Backtest<S> {
@@ -73,6 +73,9 @@ impl<S: Strategy> Backtest<S> {
         let average_of = setup.settings.avg_price_candles_count;
         let settings = setup.settings.clone();
         let (seats, profiles) = setup.into_seats(&frame.name, BTreeMap::new())?;
+        if seats.is_empty() {
+            return Err(RunError::Setup("there is no strategy to test".to_owned()));
+        }
         let mut first_possible = i64::MIN;
         let mut covered_until = (String::new(), i64::MAX);
         for seat in &seats {
@@ -140,32 +143,37 @@ impl<S: Strategy> Backtest<S> {
         sink: &mut dyn Sink,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), RunError> {
-        let total = ((self.end_ms - self.start_ms) / MINUTE_MS).unsigned_abs() + 1;
+        let minute_of = |now_ms: i64| ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
+        let total = minute_of(self.end_ms) + 1;
         let mut now_ms = self.start_ms;
         let mut ask_ms = self.start_ms;
+        let mut report_ms = self.start_ms;
+        // Minutes at which nobody is due and nothing is held are left out, but none with something to say of the candles.
+        let anomaly_ms = self.anomaly.as_ref().map_or(i64::MAX, |(_, candle)| candle.reached_ms);
+        let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
         let mut context = Context::from_waker(Waker::noop());
         while now_ms <= self.end_ms || self.desk.holds_anything() {
-            let done = ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
-            if done.is_multiple_of(PROGRESS_EVERY) && progress(Progress { done: done.min(total), total }).is_break() {
-                return Ok(());
+            if now_ms >= report_ms {
+                report_ms = now_ms + REPORT_EVERY_MS;
+                if progress(Progress { done: minute_of(now_ms).min(total), total }).is_break() {
+                    return Ok(());
+                }
             }
             if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
                 return Err(RunError::AnomalousCandle { symbol, candle });
             }
-            let entries = if now_ms == ask_ms && now_ms <= self.end_ms {
+            while ask_ms < now_ms {
                 ask_ms += self.step_ms;
-                Entries::Open
-            } else {
-                Entries::Late
-            };
+            }
+            let entries = if now_ms == ask_ms && now_ms <= self.end_ms { Entries::Open } else { Entries::Late };
             // Nothing in a backtest waits: strategies answer synchronously and nothing is kept.
-            let boundary = pin!(self.desk.boundary(now_ms, entries, sink));
-            assert!(boundary.poll(&mut context).is_ready(), "a backtest's strategies answer without waiting");
+            let done = pin!(self.desk.boundary(now_ms, entries, sink)).poll(&mut context);
+            assert!(done.is_ready(), "a backtest's strategies answer without waiting");
             if now_ms > self.covered_until.1 {
                 let (symbol, open_ms) = self.covered_until;
                 return Err(RunError::MissingCandle { symbol, open_ms });
             }
-            now_ms += MINUTE_MS;
+            now_ms = self.desk.due_ms().min(stop_ms).max(now_ms + MINUTE_MS);
         }
         let _ = progress(Progress { done: total, total });
         Ok(())

@@ -23,7 +23,7 @@ use std::{ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
-    Candle, MINUTE_MS, Outcome, State, Trader,
+    MINUTE_MS, Outcome, Outcomes, State, Trader,
     risk::{Rejection, RiskGate, RiskRequest, check_rules},
     signal::Pair,
     trader::{Answer, Bar, Next},
@@ -161,6 +161,17 @@ impl<S: Strategy> Desk<S> {
         self.seats.iter().any(|seat| matches!(seat.trader.state(), State::Open(_)))
     }
 
+    /// When something can happen next: at once, while anybody holds something or has an order waiting, else when the first
+    /// strategy is due.
+    #[inline]
+    pub(crate) fn due_ms(&self) -> i64 {
+        let due_ms = |seat: &Seat<S>| match seat.trader.state() {
+            State::Idle => seat.trader.due_ms().max(seat.ask_from_ms),
+            State::Scheduled(_) | State::Open(_) => i64::MIN,
+        };
+        self.seats.iter().map(due_ms).min().unwrap_or(i64::MAX)
+    }
+
     /// When the oldest candle of `symbol` opened that something held there has still to be judged on, or averaged over for
     /// that; `i64::MAX` when nothing is.
     pub(crate) fn needed_from_ms(&self, symbol: &str) -> i64 {
@@ -172,27 +183,33 @@ impl<S: Strategy> Desk<S> {
     /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due.
     pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         if self.keeper.is_some() {
-            // In a box, like everything that only a live run waits for: a backtest makes half a million of these futures,
-            // and each is moved in whole.
-            Box::pin(self.settle(now_ms, sink)).await;
+            // In a box: a backtest makes half a million of these futures, and each is as large as the largest of its parts.
+            return Box::pin(self.boundary_kept(now_ms, entries, sink)).await;
         }
-        while self.judge(now_ms, entries, sink) {
-            if self.keeper.is_some() {
-                Box::pin(self.conclude(now_ms, sink)).await;
-            }
-        }
-        if entries == Entries::Open {
-            if self.keeper.is_some() {
-                Box::pin(self.ask_together(now_ms, sink)).await;
-            } else {
-                self.ask_in_turn(now_ms, sink).await;
-            }
+        while self.judge(now_ms, entries, sink) {}
+        if entries == Entries::Open && self.seats.iter().any(|seat| seat.is_due(now_ms)) {
+            self.ask_in_turn(now_ms, sink).await;
         }
     }
 
-    /// Decides what the next candle does to each trader. False when no trader has a candle left to judge.
+    /// The same, where what changes is kept.
+    async fn boundary_kept(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
+        self.settle(now_ms, sink).await;
+        loop {
+            let behind = self.judge(now_ms, entries, sink);
+            self.conclude(now_ms, sink).await;
+            if !behind {
+                break;
+            }
+        }
+        if entries == Entries::Open {
+            self.ask_together(now_ms, sink).await;
+        }
+    }
+
+    /// Decides what the next candle does to each trader. True when there may be a trader with another one to judge.
     fn judge(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) -> bool {
-        let mut judged = false;
+        let mut behind = false;
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             match seat.trader.state() {
@@ -202,15 +219,21 @@ impl<S: Strategy> Desk<S> {
                 State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.unsettled => continue,
                 State::Scheduled(_) | State::Open(_) => {}
             }
-            let Some((candle, average)) = seat.bar(self.average_of) else { continue };
-            let bar = Bar { candle: &candle, average, frame_end_ms: self.frame_end_ms };
-            let (trader, mut risk, outcomes) = self.at(index);
+            let candles = seat.series.read();
+            let Some((candle, average)) = candles.bar(seat.next_open_ms + MINUTE_MS, self.average_of) else { continue };
+            let bar = Bar { candle, average, frame_end_ms: self.frame_end_ms };
+            let Scratch { drafts, outcomes, holders } = &mut self.scratch;
+            let mut risk = Gate { seats: &self.seats, profiles: &self.profiles, drafts, holders, asking: index };
             let first = outcomes.len();
-            let next = trader.step(bar, &mut risk, outcomes);
-            self.decide(index, next, first, Some(candle.open_time_ms), sink);
-            judged = true;
+            let mut told = Told { pair: seat.pair(), sink: &mut *sink };
+            let out: &mut dyn Outcomes = if self.keeper.is_some() { outcomes } else { &mut told };
+            let next = seat.trader.step(bar, &mut risk, out);
+            let open_ms = candle.open_time_ms;
+            drop(candles);
+            self.decide(index, next, first, Some(open_ms));
+            behind |= open_ms + MINUTE_MS < now_ms;
         }
-        judged
+        behind
     }
 
     /// Asks every trader that is due, one after the other.
@@ -289,35 +312,28 @@ impl<S: Strategy> Desk<S> {
 
     #[inline]
     fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer, sink: &mut dyn Sink) {
-        let (trader, mut risk, outcomes) = self.at(index);
+        let Self { seats, profiles, keeper, scratch: Scratch { drafts, outcomes, holders }, .. } = self;
+        let mut risk = Gate { seats, profiles, drafts, holders, asking: index };
         let first = outcomes.len();
-        let next = trader.admit(now_ms, price, answer, &mut risk, outcomes);
-        self.decide(index, next, first, None, sink);
+        let mut told = Told { pair: seats[index].pair(), sink };
+        let out: &mut dyn Outcomes = if keeper.is_some() { outcomes } else { &mut told };
+        let next = seats[index].trader.admit(now_ms, price, answer, &mut risk, out);
+        self.decide(index, next, first, None);
     }
 
-    /// Makes a decision current at once where nothing is kept; elsewhere it is drafted. Its outcomes are those from `first`
-    /// on.
+    /// Makes a decision current at once where nothing is kept, whose outcomes have been told; elsewhere it is drafted, and
+    /// its outcomes are those from `first` on.
     #[inline]
-    fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>, sink: &mut dyn Sink) {
+    fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>) {
         let Scratch { drafts, outcomes, holders } = &mut self.scratch;
         if self.keeper.is_some() {
             drafts.push(Draft { seat, next, outcomes: first..outcomes.len(), judged_open_ms });
             return;
         }
-        let seat = &mut self.seats[seat];
-        tell(seat, &outcomes[first..], sink);
-        outcomes.truncate(first);
         if next.state.is_some() {
             holders.forget();
         }
-        seat.commit(next, judged_open_ms);
-    }
-
-    /// What a decision of one seat takes: its trader, the risk rules it is subject to, and where outcomes go.
-    #[inline]
-    fn at(&mut self, index: usize) -> (&Trader, Gate<'_, S>, &mut Vec<Outcome>) {
-        let Self { seats, profiles, scratch: Scratch { drafts, outcomes, holders }, .. } = self;
-        (&seats[index].trader, Gate { seats, profiles, drafts, holders, asking: index }, outcomes)
+        self.seats[seat].commit(next, judged_open_ms);
     }
 
     /// What every trader holds, or is about to hold.
@@ -350,7 +366,8 @@ impl<S: Strategy> Desk<S> {
             }
             // What ends, or begins nothing, was told before it was kept.
             if seat.begins(&draft.next) {
-                tell(seat, &outcomes[draft.outcomes], sink);
+                let mut told = Told { pair: seat.pair(), sink };
+                outcomes[draft.outcomes].iter().for_each(|outcome| told.tell(outcome));
             }
             seat.commit(draft.next, draft.judged_open_ms);
         }
@@ -464,14 +481,30 @@ impl<S> Gate<'_, S> {
     }
 }
 
-/// Tells outcomes that need not be in the record before anything else happens: in live trading a birth is durable in its
-/// store already and told again after a restart, so a sink that fails here loses nothing for good; in a backtest sinks
+/// Tells outcomes at once that need not be in the record before anything else happens: in live trading a birth is durable
+/// in its store already and told again after a restart, so a sink that fails here loses nothing for good; in a backtest sinks
 /// report their failure at the end.
-#[inline]
-fn tell<S>(seat: &Seat<S>, outcomes: &[Outcome], sink: &mut dyn Sink) {
-    for outcome in outcomes {
-        if let Err(error) = sink.tell(seat.trader.pair(), outcome) {
+struct Told<'a> {
+    pair: &'a Pair,
+    sink: &'a mut dyn Sink,
+}
+
+impl Told<'_> {
+    fn tell(&mut self, outcome: &Outcome) {
+        if let Err(error) = self.sink.tell(self.pair, outcome) {
             tracing::error!("an event could not be recorded: {error}");
+        }
+    }
+}
+
+impl Outcomes for Told<'_> {
+    fn add(&mut self, outcome: Outcome) {
+        self.tell(&outcome);
+    }
+
+    fn tick(&mut self, tick: Outcome) {
+        if self.sink.hears_ticks() {
+            self.tell(&tick);
         }
     }
 }
@@ -508,11 +541,6 @@ impl<S> Seat<S> {
             State::Scheduled(order) => Some(order.signal.scheduled_at_ms),
             State::Open(position) => Some(position.judged_from_ms),
         }
-    }
-
-    /// The next candle to judge and the average price that ends with it, if they are there.
-    fn bar(&self, average_of: usize) -> Option<(Candle, f64)> {
-        self.series.bar(self.next_open_ms + MINUTE_MS, average_of)
     }
 
     fn is_due(&self, now_ms: i64) -> bool {

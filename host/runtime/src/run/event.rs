@@ -383,6 +383,10 @@ impl<W: Write> Sink for EventWriter<W> {
         }
         Ok(())
     }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
 }
 
 /// A notice as one line of JSON. Its `action` names the kind; it has no counterpart in the reference.

@@ -235,6 +235,10 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
         Ok(())
     }
 
+    fn hears_ticks(&self) -> bool {
+        false
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }

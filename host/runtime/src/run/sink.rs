@@ -77,6 +77,12 @@ pub trait Sink {
     /// When it could not be recorded.
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()>;
 
+    /// Whether a backtest is to tell ticks at which nothing happened, too ([`Outcome::is_uneventful`]): most of what there
+    /// is to tell.
+    fn hears_ticks(&self) -> bool {
+        true
+    }
+
     /// Makes everything told so far durable.
     ///
     /// # Errors
@@ -109,6 +115,10 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.1.tell(pair, outcome)
     }
 
+    fn hears_ticks(&self) -> bool {
+        self.0.hears_ticks() || self.1.hears_ticks()
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync()?;
         self.1.sync()
@@ -134,6 +144,10 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
 impl<S: Sink> Sink for Option<S> {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
         self.as_mut().map_or(Ok(()), |sink| sink.tell(pair, outcome))
+    }
+
+    fn hears_ticks(&self) -> bool {
+        self.as_ref().is_some_and(Sink::hears_ticks)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -164,6 +178,10 @@ impl<S: Sink + ?Sized> Sink for &mut S {
         (**self).tell(pair, outcome)
     }
 
+    fn hears_ticks(&self) -> bool {
+        (**self).hears_ticks()
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
     }
@@ -187,6 +205,10 @@ impl Sink for Tally {
         self.add(pair, outcome);
         Ok(())
     }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
 }
 
 /// Tells nobody.
@@ -196,5 +218,9 @@ pub struct Silence;
 impl Sink for Silence {
     fn tell(&mut self, _: &Pair, _: &Outcome) -> io::Result<()> {
         Ok(())
+    }
+
+    fn hears_ticks(&self) -> bool {
+        false
     }
 }

@@ -237,4 +237,8 @@ impl Sink for Totals {
         self.0.add(outcome);
         Ok(())
     }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
 }

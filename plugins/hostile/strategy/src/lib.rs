@@ -37,6 +37,7 @@ enum Mode {
     LeakHandles,
     LogForever,
     CandlesForever,
+    NextCandlesForever,
     AverageForever,
     PrintForever,
     RandomForever,
@@ -130,6 +131,9 @@ impl Hostile {
             Mode::CandlesForever => loop {
                 black_box(market::candles(&self.symbol, "1m", 10_000)).ok();
             },
+            Mode::NextCandlesForever => loop {
+                black_box(market::next_candles(tick.when_ms - 30 * 60_000, u32::MAX));
+            },
             Mode::AverageForever => loop {
                 black_box(market::average_price(&self.symbol)).ok();
             },
@@ -191,9 +195,13 @@ impl Hostile {
                 seen += candles.map_or(0, |candles| candles.len());
             }
             seen += usize::from(market::next_candle(after_ms).is_some());
+            seen += market::next_candles(after_ms, u32::MAX).len();
         }
         let all = market::candles_after(&self.symbol, "1m", 0, 10_000).unwrap_or_default();
         seen += all.iter().filter(|candle| candle.open_time_ms > newest).count();
+        // What follows the oldest candle: five numbers each of all but that one, whatever the limit.
+        let oldest_ms = all.first().map_or(0, |candle| candle.open_time_ms);
+        seen += market::next_candles(oldest_ms, u32::MAX).len().abs_diff(5 * all.len().saturating_sub(1));
         tell("future", &format!("{seen} of {}", all.len()))
     }
 }

@@ -66,18 +66,18 @@ impl Strategy for SmaCross {
     }
 }
 
-/// Whether the fast average is above the slow one, before the last candle and with it. Two averages a candle apart share
-/// all but one candle each, which are added up once.
+/// Whether the fast average is above the slow one, before the last candle and with it. The four sums have the newest
+/// candles but the last in common, which are added up once.
 fn above(candles: &[Candle], fast: usize, slow: usize) -> (bool, bool) {
-    let averages = |count: usize| {
-        let [first, shared @ .., last] = &candles[slow - count..] else { return (0.0, 0.0) };
-        let sum = sum(shared);
-        #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
-        let count = count as f64;
-        ((first.close + sum) / count, (sum + last.close) / count)
-    };
-    let ((fast_before, fast_now), (slow_before, slow_now)) = (averages(fast), averages(slow));
-    (fast_before > slow_before, fast_now > slow_now)
+    let [older @ .., last] = candles else { return (false, false) };
+    let (older, newest) = older.split_at(slow - fast + 1);
+    let [first, middle @ .., first_fast] = older else { return (false, false) };
+    let shared = sum(newest);
+    let shared_slow = sum(middle) + first_fast.close + shared;
+    #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
+    let is_above = |fast_sum: f64, slow_sum: f64| fast_sum / fast as f64 > slow_sum / slow as f64;
+    let before = is_above(first_fast.close + shared, first.close + shared_slow);
+    (before, is_above(shared + last.close, shared_slow + last.close))
 }
 
 /// Sum of the closes, in four lanes: the same bits for the same candles, and four additions at a time.
