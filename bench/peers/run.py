@@ -220,21 +220,26 @@ def make_backtest_kit():
 # --- measuring ---
 
 
+def end_of(file):
+    """The end of what was written to a file: some systems log more than is good to have in memory."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 20)))
+    return file.read().decode(errors="replace")
+
+
 def measure(system):
     """Runs a system once, in a process of its own."""
-    with open(WORK / "stdout", "w+") as out, open(WORK / "stderr", "w+") as errors:
+    with open(WORK / "stdout", "wb+") as out, open(WORK / "stderr", "wb+") as errors:
         started = time.perf_counter()
         child = subprocess.Popen(system.command, stdout=out, stderr=errors, cwd=WORK)
         limit = threading.Timer(LIMIT_SECONDS, child.kill)
         limit.start()
-        # Unlike `wait`, this says what this very child used. It is never less than what this program itself had in
-        # memory when it started the child, some 20 MB.
+        # Unlike `wait`, this says what this very child used. It is never less than the most this program itself ever had
+        # in memory, some 20 MB.
         _, status, used = os.wait4(child.pid, 0)
         process_seconds = time.perf_counter() - started
         limit.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0), errors.seek(0)
-        said, complaints = out.read(), errors.read()
+        said, complaints = end_of(out), end_of(errors)
     if child.returncode:
         lines = complaints.strip().splitlines() or ["it said nothing"]
         raise Absent(f"it failed (exit code {child.returncode}): {lines[-1].strip()}")

@@ -123,8 +123,8 @@ pub trait Outcomes {
     fn add(&mut self, outcome: Outcome);
 
     /// Nothing happened ([`Outcome::is_uneventful`]). Most minutes have nothing but this, and few want to know.
-    fn tick(&mut self, tick: Outcome) {
-        self.add(tick);
+    fn tick(&mut self, tick: &Outcome) {
+        self.add(tick.clone());
     }
 }
 

@@ -174,7 +174,7 @@ impl Trader {
             out.add(Outcome::Opened { position: Arc::clone(&position) });
             Some(State::Open(position))
         } else {
-            out.tick(Outcome::Waiting { at_ms, price: average });
+            out.tick(&Outcome::Waiting { at_ms, price: average });
             None
         }
     }
@@ -223,7 +223,7 @@ impl Trader {
         out: &mut dyn Outcomes,
     ) -> Option<SharedPosition> {
         if position.is_between_extremes(price) {
-            out.tick(Outcome::Active { at_ms, price });
+            out.tick(&Outcome::Active { at_ms, price });
             return None;
         }
         let mut next = Cow::Borrowed(position);
@@ -242,7 +242,7 @@ impl Trader {
             }
             None => {}
         }
-        out.tick(Outcome::Active { at_ms, price });
+        out.tick(&Outcome::Active { at_ms, price });
         if gain > 0.0 {
             if !next.breakeven && signal.side.reached(price, self.breakeven_price(signal.side, entry)) {
                 changed(&mut next).breakeven = true;
@@ -288,7 +288,7 @@ impl Trader {
                 }
             }
         }
-        out.tick(Outcome::Idle { at_ms: now_ms, price });
+        out.tick(&Outcome::Idle { at_ms: now_ms, price });
         Next { state: None, asked_slot_ms: Some(self.interval.slot(now_ms)) }
     }
 

@@ -1,11 +1,6 @@
 //! A run over recorded candles.
 
-use std::{
-    collections::BTreeMap,
-    ops::ControlFlow,
-    pin::pin,
-    task::{Context, Waker},
-};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use sigbox_engine::{Interval, MINUTE_MS};
 
@@ -151,7 +146,6 @@ impl<S: Strategy> Backtest<S> {
         // Minutes at which nobody is due and nothing is held are left out, but none with something to say of the candles.
         let anomaly_ms = self.anomaly.as_ref().map_or(i64::MAX, |(_, candle)| candle.reached_ms);
         let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
-        let mut context = Context::from_waker(Waker::noop());
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             if now_ms >= report_ms {
                 report_ms = now_ms + REPORT_EVERY_MS;
@@ -166,9 +160,7 @@ impl<S: Strategy> Backtest<S> {
                 ask_ms += self.step_ms;
             }
             let entries = if now_ms == ask_ms && now_ms <= self.end_ms { Entries::Open } else { Entries::Late };
-            // Nothing in a backtest waits: strategies answer synchronously and nothing is kept.
-            let done = pin!(self.desk.boundary(now_ms, entries, sink)).poll(&mut context);
-            assert!(done.is_ready(), "a backtest's strategies answer without waiting");
+            self.desk.boundary_at_once(now_ms, entries, sink);
             if now_ms > self.covered_until.1 {
                 let (symbol, open_ms) = self.covered_until;
                 return Err(RunError::MissingCandle { symbol, open_ms });

@@ -19,7 +19,12 @@
 //! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
@@ -180,20 +185,18 @@ impl<S: Strategy> Desk<S> {
         next_open_ms.saturating_sub(i64::try_from(self.average_of).unwrap_or(i64::MAX).saturating_mul(MINUTE_MS))
     }
 
-    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due.
-    pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
-        if self.keeper.is_some() {
-            // In a box: a backtest makes half a million of these futures, and each is as large as the largest of its parts.
-            return Box::pin(self.boundary_kept(now_ms, entries, sink)).await;
-        }
+    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. For where
+    /// nothing is kept and strategies answer without waiting.
+    pub(crate) fn boundary_at_once(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         while self.judge(now_ms, entries, sink) {}
         if entries == Entries::Open && self.seats.iter().any(|seat| seat.is_due(now_ms)) {
-            self.ask_in_turn(now_ms, sink).await;
+            let asked = pin!(self.ask_in_turn(now_ms, sink)).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(asked.is_ready(), "strategies of a backtest answer without waiting");
         }
     }
 
-    /// The same, where what changes is kept.
-    async fn boundary_kept(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
+    /// The same, where what changes is kept, and everybody is asked together.
+    pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         self.settle(now_ms, sink).await;
         loop {
             let behind = self.judge(now_ms, entries, sink);
@@ -502,9 +505,9 @@ impl Outcomes for Told<'_> {
         self.tell(&outcome);
     }
 
-    fn tick(&mut self, tick: Outcome) {
+    fn tick(&mut self, tick: &Outcome) {
         if self.sink.hears_ticks() {
-            self.tell(&tick);
+            self.tell(tick);
         }
     }
 }
