@@ -123,6 +123,16 @@ async fn a_call_that_always_traps_is_an_error_that_may_pass() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_refused_before_it_broke_down_says_so() {
+    let store = hostile(&[]).await;
+    let error = store.write_value(&at("refuse, then trap"), b"1", 1).await.unwrap_err();
+    let (message, retryable) = said(&error);
+    assert!(message.starts_with("a fresh instance: write-value: trapped: ") && retryable, "{message}");
+    let expected = "; before that, write-value: unavailable: somebody has it locked";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[tokio::test]
 async fn a_backend_that_fails_again_and_again_is_left_alone_for_a_while() {
     let store = hostile(&[]).await;
     store.write_value(&at("a"), b"1", 1).await.unwrap();

@@ -46,7 +46,7 @@ fn misbehave(at: &Address) -> Result<(), Failure> {
     match at.entity_id.as_str() {
         "sleep" => thread::sleep(Duration::from_hours(1)),
         "spin" => spin(),
-        "trap" => panic!("it was asked to"),
+        "trap" | "refuse, then trap" => panic!("it was asked to"),
         "later" => {
             return Err(Failure {
                 code: "unavailable".to_owned(),
@@ -127,6 +127,9 @@ impl Backend for Hostile {
 
     fn write_value(&mut self, at: &Address, value: Vec<u8>, _: u64) -> Result<(), Failure> {
         self.count_call();
+        if at.entity_id == "refuse, then trap" && self.calls == 1 {
+            return Err(Failure::retry("unavailable", "somebody has it locked"));
+        }
         misbehave(at)?;
         self.documents.write(at, value)
     }

@@ -64,13 +64,14 @@ impl Supervisor {
     pub(super) async fn start(&mut self, deadline: Instant) -> Result<wit::Descriptor, Failed> {
         let mut pauses = pauses();
         loop {
+            let began = Instant::now();
             match self.blueprint.start(deadline).await {
                 Ok((descriptor, running)) => {
                     self.instance = Some(running);
                     return Ok(descriptor);
                 }
                 Err(Failed::Refused(function, failure)) => {
-                    if !self.pause(&failure, &mut pauses, deadline).await {
+                    if !self.pause(&failure, &mut pauses, began.elapsed(), deadline).await {
                         return Err(Failed::Refused(function, failure));
                     }
                 }
@@ -138,19 +139,27 @@ impl Supervisor {
     ) -> Result<T, Problem> {
         let mut pauses = pauses();
         let mut restarts = 0;
+        let mut refusal: Option<String> = None;
         loop {
+            let began = Instant::now();
             let failed = match self.attempt(deadline, function, call).await {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
             let mut problem = self.describe(&failed);
             let again = match &failed {
-                Failed::Refused(_, failure) => self.pause(failure, &mut pauses, deadline).await,
+                Failed::Refused(_, failure) => {
+                    refusal = Some(problem.message.clone());
+                    self.pause(failure, &mut pauses, began.elapsed(), deadline).await
+                }
                 Failed::Broke(_, breakdown) => {
                     self.tell(IncidentKind::Restarted, problem.message.clone());
                     let again = restarts < RESTARTS_PER_CALL && !matches!(breakdown, Breakdown::Timeout { .. });
                     if !again && restarts > 0 {
                         problem.message = format!("a fresh instance: {}", problem.message);
+                    }
+                    if let Some(refusal) = &refusal {
+                        problem.message = format!("{}; before that, {refusal}", problem.message);
                     }
                     restarts += 1;
                     again && self.supervision == Supervision::On
@@ -188,11 +197,13 @@ impl Supervisor {
         Ok(running)
     }
 
-    /// Waits before a refused call is repeated. False when it must not be, or there is no time left.
+    /// Waits before a refused call, which `took` that long, is repeated. False when it must not be, or there is no time
+    /// left: one that is cut off costs the instance, and the next may take longer than this one did.
     async fn pause(
         &self,
         failure: &wit::Failure,
         pauses: &mut impl Iterator<Item = Duration>,
+        took: Duration,
         deadline: Instant,
     ) -> bool {
         if !failure.retryable || self.supervision == Supervision::Off {
@@ -201,7 +212,7 @@ impl Supervisor {
         let own = pauses.next().unwrap_or(RETRY_MAX);
         let hinted = failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
         let until = Instant::now() + hinted.map_or(own, |hinted| hinted.max(RETRY_FIRST));
-        if until >= deadline {
+        if until + 2 * took >= deadline {
             return false;
         }
         tokio::time::sleep_until(until).await;
