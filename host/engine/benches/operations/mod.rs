@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc};
 
 use sigbox_engine::{
-    Candle, Interval, MINUTE_MS, Outcome, Proposal, Settings, Side, Trader,
+    Candle, Interval, MINUTE_MS, Outcome, Outcomes, Proposal, Settings, Side, Trader,
     price::average_price,
     risk::NoRisk,
     signal::Pair,
@@ -16,19 +16,28 @@ pub(crate) const MINUTES: u32 = 1020;
 /// Candles in an average price.
 const AVERAGE_OF: u32 = 5;
 
+/// Hears what a backtest wants to know, which is not that nothing happened.
+struct Listener;
+
+impl Outcomes for Listener {
+    fn add(&mut self, outcome: Outcome) {
+        black_box(outcome);
+    }
+
+    fn tick(&mut self, _: &Outcome) {}
+}
+
 /// Judges a stretch of candles, none of which ends what is held: a position, or an order at `limit` that waits.
 pub(crate) fn hold(limit: Option<f64>) -> impl FnMut() {
     let candles = candles();
     let mut trader = trader();
-    let mut out = Vec::new();
-    let held = trader.admit(0, 100.0, long(limit), &mut NoRisk, &mut out);
+    let held = trader.admit(0, 100.0, long(limit), &mut NoRisk, &mut Listener);
     trader.commit(held);
     move || {
         for window in candles.windows(AVERAGE_OF as usize) {
             let average = average_price(window).unwrap_or(100.0);
             let bar = Bar { candle: &window[window.len() - 1], average, frame_end_ms: None };
-            out.clear();
-            black_box(trader.step(black_box(bar), &mut NoRisk, &mut out));
+            black_box(trader.step(black_box(bar), &mut NoRisk, &mut Listener));
         }
     }
 }
@@ -36,10 +45,8 @@ pub(crate) fn hold(limit: Option<f64>) -> impl FnMut() {
 /// Takes in what the strategy of a flat trader answers.
 pub(crate) fn admit(answer: impl Fn() -> Answer) -> impl FnMut() {
     let trader = trader();
-    let mut out: Vec<Outcome> = Vec::new();
     move || {
-        out.clear();
-        black_box(trader.admit(black_box(MINUTE_MS), 100.0, answer(), &mut NoRisk, &mut out));
+        black_box(trader.admit(black_box(MINUTE_MS), 100.0, answer(), &mut NoRisk, &mut Listener));
     }
 }
 
