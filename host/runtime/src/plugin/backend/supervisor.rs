@@ -212,7 +212,7 @@ impl Supervisor {
         let own = pauses.next().unwrap_or(RETRY_MAX);
         let hinted = failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
         let until = Instant::now() + hinted.map_or(own, |hinted| hinted.max(RETRY_FIRST));
-        if until + 2 * took >= deadline {
+        if until + took * 5 / 4 >= deadline {
             return false;
         }
         tokio::time::sleep_until(until).await;
