@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Longer than any server takes to start, so that one that hangs fails its test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,9 +73,16 @@ impl Process {
         self.wait();
     }
 
-    /// Sends it a signal.
-    pub(super) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+    /// Stops it where it is, until [`Process::resume`]. Its last thread stands still when this returns: a signal only
+    /// asks for that, and a thread at work on another processor could still answer a call.
+    pub(super) fn suspend(&self) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::STOP).expect("the process is there");
+        waitid(WaitId::Pid(id), WaitIdOptions::STOPPED).expect("a child can be waited for");
+    }
+
+    pub(super) fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the process is there");
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{
@@ -100,11 +99,11 @@ impl Redis {
 
     /// Stops it where it is, until [`Redis::resume`].
     pub(crate) fn suspend(&self) {
-        self.signal(Signal::STOP);
+        self.process().suspend();
     }
 
     pub(crate) fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.process().resume();
     }
 
     /// What the server answers to a command, given without TLS.
@@ -119,8 +118,8 @@ impl Redis {
         String::from_utf8(output.stdout).expect("it answers with text").trim_end().to_owned()
     }
 
-    fn signal(&self, signal: Signal) {
-        self.process.as_ref().expect("it runs").signal(signal);
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
     }
 
     fn spawn(&self, is_tls: bool) -> Option<Process> {

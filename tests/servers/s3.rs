@@ -2,7 +2,6 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::process::{Process, find, free_port, start_eventually};
@@ -65,15 +64,15 @@ impl S3 {
 
     /// Stops it where it is, until [`S3::resume`].
     pub(crate) fn suspend(&self) {
-        self.signal(Signal::STOP);
+        self.process().suspend();
     }
 
     pub(crate) fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.process().resume();
     }
 
-    fn signal(&self, signal: Signal) {
-        self.process.as_ref().expect("it runs").signal(signal);
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
     }
 
     fn spawn(&self) -> Option<Process> {
