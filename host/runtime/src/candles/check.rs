@@ -122,7 +122,7 @@ fn of_file(error: CandleFileError) -> Problem {
 
 /// Collects the rows of a file, and what is wrong with each, and with its place after the one before.
 fn look(path: &Path, format: Format, rows: &mut Vec<Row>, problems: &mut Vec<Problem>) -> Result<(), CandleFileError> {
-    each_row(path, format, &mut |place, row| {
+    each_row(path, format, |place, row| {
         let (open_time_ms, candle) = match row {
             Ok(candle) => (Some(candle.open_time_ms), Some(candle)),
             Err(bad) => {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -10,12 +11,16 @@ use sigbox_engine::Candle;
 
 use super::{
     columns::{Columns, VALUES},
-    file::{BadRow, CandleFileError, OnRow, Place, RowProblem, excerpt},
+    file::{BadRow, CandleFileError, Place, RowProblem, excerpt},
     time::{parse_time, written_time},
 };
 
 /// Reads `file`, the CSV file at `path`, row by row, as [`read_candles`](super::read_candles) describes it.
-pub(super) fn each_row(path: &Path, file: &mut impl Read, on_row: &mut OnRow<'_>) -> Result<(), CandleFileError> {
+pub(super) fn each_row(
+    path: &Path,
+    file: &mut impl Read,
+    mut on_row: impl FnMut(Place, Result<Candle, BadRow>) -> ControlFlow<()>,
+) -> Result<(), CandleFileError> {
     let unreadable = |source| CandleFileError::Unreadable { path: path.to_owned(), source };
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)

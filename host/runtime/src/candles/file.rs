@@ -400,9 +400,6 @@ impl fmt::Display for Format {
     }
 }
 
-/// Told of each row of a file in turn, until it has heard enough.
-pub(super) type OnRow<'a> = dyn FnMut(Place, Result<Candle, BadRow>) -> ControlFlow<()> + 'a;
-
 /// A row that is no candle.
 #[derive(Debug)]
 pub(super) struct BadRow {
@@ -418,11 +415,15 @@ impl From<RowProblem> for BadRow {
     }
 }
 
-/// Reads a file row by row.
+/// Reads a file row by row, and tells `on_row` of each until it has heard enough.
 ///
 /// # Errors
 /// When the file as a whole cannot be used. What is wrong with one row is told to `on_row`.
-pub(super) fn each_row(path: &Path, format: Format, on_row: &mut OnRow<'_>) -> Result<(), CandleFileError> {
+pub(super) fn each_row(
+    path: &Path,
+    format: Format,
+    on_row: impl FnMut(Place, Result<Candle, BadRow>) -> ControlFlow<()>,
+) -> Result<(), CandleFileError> {
     match format {
         Format::Csv => csv::each_row(path, &mut open(path)?, on_row),
         Format::Parquet => parquet::each_row(path, open(path)?, on_row),
@@ -434,34 +435,46 @@ fn open(path: &Path) -> Result<File, CandleFileError> {
 }
 
 fn read(path: &Path, format: Format, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError> {
-    gapless(path, gaps, |on_row| each_row(path, format, on_row))
+    let mut candles = Gapless::new(gaps);
+    each_row(path, format, |place, row| candles.add(place, row))?;
+    candles.finish(path)
 }
 
-/// The candles of the rows that `each_row` reads from `path`, up to the first problem.
-pub(super) fn gapless(
-    path: &Path,
+/// Consecutive candles, from rows in turn up to the first one that cannot be used.
+pub(super) struct Gapless {
+    candles: Vec<Candle>,
     gaps: Gaps,
-    each_row: impl FnOnce(&mut OnRow<'_>) -> Result<(), CandleFileError>,
-) -> Result<Vec<Candle>, CandleFileError> {
-    let mut candles = Vec::new();
-    let mut unusable = Ok(());
-    each_row(&mut |place, row| {
-        let added = row.map_err(|bad| *bad.problem).and_then(|candle| append(&mut candles, candle, gaps));
+    unusable: Option<(Place, RowProblem)>,
+}
+
+impl Gapless {
+    pub(super) const fn new(gaps: Gaps) -> Self {
+        Self { candles: Vec::new(), gaps, unusable: None }
+    }
+
+    /// Adds the candle of a row, and before it those that are missing if they are to be filled. Breaks off at a row that
+    /// cannot be used.
+    #[inline]
+    pub(super) fn add(&mut self, place: Place, row: Result<Candle, BadRow>) -> ControlFlow<()> {
+        let follows =
+            |candle: &Candle| self.candles.last().is_none_or(|last| last.close_time_ms() == candle.open_time_ms);
+        let added = match row {
+            Ok(candle) if follows(&candle) => Ok(self.candles.push(candle)),
+            Ok(candle) => self.add_after_gap(candle),
+            Err(bad) => Err(*bad.problem),
+        };
         match added {
             Ok(()) => ControlFlow::Continue(()),
             Err(problem) => {
-                unusable = Err(CandleFileError::Row { path: path.to_owned(), place, problem });
+                self.unusable = Some((place, problem));
                 ControlFlow::Break(())
             }
         }
-    })?;
-    unusable?;
-    if candles.is_empty() { Err(CandleFileError::Empty { path: path.to_owned() }) } else { Ok(candles) }
-}
+    }
 
-/// Adds `candle`, and before it those that are missing if they are to be filled.
-fn append(candles: &mut Vec<Candle>, candle: Candle, gaps: Gaps) -> Result<(), RowProblem> {
-    if let Some(previous) = candles.last().copied() {
+    #[cold]
+    fn add_after_gap(&mut self, candle: Candle) -> Result<(), RowProblem> {
+        let previous = *self.candles.last().expect("the first candle follows nothing");
         let (previous_ms, found_ms) = (previous.open_time_ms, candle.open_time_ms);
         if found_ms < previous_ms {
             return Err(RowProblem::Disorder { previous_ms, found_ms });
@@ -470,19 +483,26 @@ fn append(candles: &mut Vec<Candle>, candle: Candle, gaps: Gaps) -> Result<(), R
             return Err(RowProblem::Duplicate { open_time_ms: found_ms });
         }
         let missing = (found_ms - previous_ms) / MINUTE_MS - 1;
-        if missing > 0 {
-            let (from_ms, to_ms) = (previous.close_time_ms(), found_ms - MINUTE_MS);
-            match gaps {
-                Gaps::Refuse => return Err(RowProblem::Gap { missing, from_ms, to_ms }),
-                Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => {
-                    return Err(RowProblem::GapTooLong { missing, from_ms, to_ms });
-                }
-                Gaps::Fill => candles.extend((1..=missing).map(|minute| flat_after(&previous, minute))),
+        let (from_ms, to_ms) = (previous.close_time_ms(), found_ms - MINUTE_MS);
+        match self.gaps {
+            Gaps::Refuse => return Err(RowProblem::Gap { missing, from_ms, to_ms }),
+            Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => {
+                return Err(RowProblem::GapTooLong { missing, from_ms, to_ms });
             }
+            Gaps::Fill => self.candles.extend((1..=missing).map(|minute| flat_after(&previous, minute))),
+        }
+        self.candles.push(candle);
+        Ok(())
+    }
+
+    /// The candles of the file at `path`, of which there must be at least one.
+    pub(super) fn finish(self, path: &Path) -> Result<Vec<Candle>, CandleFileError> {
+        match self.unusable {
+            Some((place, problem)) => Err(CandleFileError::Row { path: path.to_owned(), place, problem }),
+            None if self.candles.is_empty() => Err(CandleFileError::Empty { path: path.to_owned() }),
+            None => Ok(self.candles),
         }
     }
-    candles.push(candle);
-    Ok(())
 }
 
 /// The candle `minutes` after `previous` if nobody trades.

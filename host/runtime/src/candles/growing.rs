@@ -10,7 +10,7 @@ use sigbox_engine::Candle;
 
 use super::{
     csv::{self, HEADER, written},
-    file::{CandleFileError, Gaps, flat_after, gapless},
+    file::{CandleFileError, Gapless, Gaps, flat_after},
 };
 
 /// A CSV file as [`write_candles`](super::write_candles) makes it, to which candles are added as they come. Nobody else
@@ -73,7 +73,9 @@ impl GrowingFile {
             whole_lines(&file).map_err(|source| CandleFileError::Unreadable { path: path.clone(), source })?;
         let Some(bytes) = whole_lines else { return Err(GrowingFileError::Foreign { path }) };
         let mut lines = (&file).take(bytes);
-        let candles = match gapless(&path, Gaps::Refuse, |on_row| csv::each_row(&path, &mut lines, on_row)) {
+        let mut read = Gapless::new(Gaps::Refuse);
+        csv::each_row(&path, &mut lines, |place, row| read.add(place, row))?;
+        let candles = match read.finish(&path) {
             Err(CandleFileError::Empty { .. }) => Vec::new(),
             candles => candles?,
         };

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Write},
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
@@ -33,12 +34,16 @@ use sigbox_engine::Candle;
 use super::{
     columns::{Columns, VALUES},
     csv::{parse_number, written},
-    file::{BadRow, CandleFileError, ColumnProblem, OnRow, Place, RowProblem, excerpt},
+    file::{BadRow, CandleFileError, ColumnProblem, Place, RowProblem, excerpt},
     time::{parse_time, time_of_number},
 };
 
 /// Reads `file`, the Parquet file at `path`, row by row, as [`read_candles`](super::read_candles) describes it.
-pub(super) fn each_row(path: &Path, file: File, on_row: &mut OnRow<'_>) -> Result<(), CandleFileError> {
+pub(super) fn each_row(
+    path: &Path,
+    file: File,
+    mut on_row: impl FnMut(Place, Result<Candle, BadRow>) -> ControlFlow<()>,
+) -> Result<(), CandleFileError> {
     let damaged = |error: ParquetError| CandleFileError::Damaged { path: path.to_owned(), reason: reason(error) };
     let reader = guarded(|| SerializedFileReader::new(file)).map_err(damaged)?;
     let table =
@@ -235,18 +240,25 @@ struct Rows {
 
 impl Rows {
     fn candle(&mut self, row: usize) -> Result<Candle, BadRow> {
-        let open_time_ms = self.time.take(row)?;
-        let bad = |problem| BadRow { open_time_ms: Some(open_time_ms), problem: Box::new(problem) };
-        let mut values = [0.0; VALUES.len()];
-        for (value, cells) in values.iter_mut().zip(&mut self.values) {
-            *value = cells.take(row).map_err(bad)?;
-        }
-        let [open, high, low, close, volume] = values;
-        let candle = Candle { open_time_ms, open, high, low, close, volume };
+        self.look_for_fault(row)?;
+        let [open, high, low, close, volume] = self.values.each_ref().map(|cells| cells.values[row]);
+        let candle = Candle { open_time_ms: self.time.values[row], open, high, low, close, volume };
         match candle.fault() {
             None => Ok(candle),
-            Some(fault) => Err(bad(RowProblem::Impossible { fault, row: written(&candle) })),
+            Some(fault) => Err(BadRow {
+                open_time_ms: Some(candle.open_time_ms),
+                problem: Box::new(RowProblem::Impossible { fault, row: written(&candle) }),
+            }),
         }
+    }
+
+    fn look_for_fault(&mut self, row: usize) -> Result<(), BadRow> {
+        self.time.look_for_fault(row).map_err(|problem| BadRow { open_time_ms: None, problem })?;
+        let open_time_ms = Some(self.time.values[row]);
+        for cells in &mut self.values {
+            cells.look_for_fault(row).map_err(|problem| BadRow { open_time_ms, problem })?;
+        }
+        Ok(())
     }
 }
 
@@ -270,34 +282,32 @@ impl<V: Copy + Default> Cells<V> {
         if found < count {
             return Err(ParquetError::EOF(format!("the column of the {column} is too short")));
         }
-        let mut cells = Self { values: Vec::with_capacity(count), faults: BTreeMap::new() };
+        let mut faults = BTreeMap::new();
+        let or_fault = |(row, value): (usize, Result<V, RowProblem>)| {
+            value.unwrap_or_else(|problem| {
+                faults.insert(row, problem);
+                V::default()
+            })
+        };
         // Columns that cannot be null have no levels.
-        if levels.is_empty() {
-            for stored in &stored {
-                cells.add(value(stored));
-            }
-            return Ok(cells);
-        }
-        let mut stored = stored.iter();
-        for level in levels {
-            let stored = if level == 0 { None } else { stored.next() };
-            cells.add(stored.map_or(Err(RowProblem::Null { column }), &value));
-        }
-        Ok(cells)
+        let values = if levels.is_empty() {
+            stored.iter().map(value).enumerate().map(or_fault).collect()
+        } else {
+            let mut stored = stored.iter();
+            let stored = levels.iter().map(|level| if *level == 0 { None } else { stored.next() });
+            let values = stored.map(|stored| stored.map_or(Err(RowProblem::Null { column }), &value));
+            values.enumerate().map(or_fault).collect()
+        };
+        Ok(Self { values, faults })
     }
 
-    fn add(&mut self, value: Result<V, RowProblem>) {
-        let value = value.unwrap_or_else(|problem| {
-            self.faults.insert(self.values.len(), problem);
-            V::default()
-        });
-        self.values.push(value);
-    }
-
-    fn take(&mut self, row: usize) -> Result<V, RowProblem> {
-        // Looking for faults where there are none would take longer than all the rest of this.
-        let fault = if self.faults.is_empty() { None } else { self.faults.remove(&row) };
-        fault.map_or(Ok(self.values[row]), Err)
+    #[inline]
+    fn look_for_fault(&mut self, row: usize) -> Result<(), Box<RowProblem>> {
+        // Looking for one where there are none would take longer than all the rest of a row.
+        match if self.faults.is_empty() { None } else { self.faults.remove(&row) } {
+            None => Ok(()),
+            Some(problem) => Err(Box::new(problem)),
+        }
     }
 }
 
@@ -448,7 +458,8 @@ fn ms_of_day_and_nanoseconds(at: &Int96) -> Result<i64, RowProblem> {
 
 /// `number` as milliseconds, of which each is so many `parts`; `None`: between two, or beyond the calendar.
 fn whole_ms(number: i64, parts: i64) -> Option<i64> {
-    let at_ms = (number % parts == 0).then_some(number / parts)?;
+    // Most files count milliseconds, and a division takes longer than all the rest of this.
+    let at_ms = if parts == 1 { number } else { (number % parts == 0).then_some(number / parts)? };
     Timestamp::from_millisecond(at_ms).is_ok().then_some(at_ms)
 }
 
