@@ -459,7 +459,10 @@ impl Gapless {
         let follows =
             |candle: &Candle| self.candles.last().is_none_or(|last| last.close_time_ms() == candle.open_time_ms);
         let added = match row {
-            Ok(candle) if follows(&candle) => Ok(self.candles.push(candle)),
+            Ok(candle) if follows(&candle) => {
+                self.candles.push(candle);
+                Ok(())
+            }
             Ok(candle) => self.add_after_gap(candle),
             Err(bad) => Err(*bad.problem),
         };
