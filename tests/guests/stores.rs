@@ -167,6 +167,9 @@ async fn a_call_that_hangs_is_an_error_within_its_time() {
         let error = store.write_value(&at(id), b"1", 1).await.unwrap_err();
         assert_eq!(said(&error), ("write-value: did not answer within 1000 ms ([limits] store-timeout-ms)", true));
         assert!(asked.elapsed() < PATIENCE * 10, "{id}: {:?}", asked.elapsed());
+        let incidents = store.incidents();
+        let [Incident { kind, message, .. }] = incidents.as_slice() else { panic!("{id}: {incidents:?}") };
+        assert_eq!((*kind, message), (IncidentKind::Restarted, &error.message), "{id}: the operator is told");
         assert_eq!(store.read_value(&at("a")).await.unwrap(), None, "{id}: a fresh instance answers");
     }
 }

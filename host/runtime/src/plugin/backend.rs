@@ -159,7 +159,7 @@ impl PluginStore {
         Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks.into() })
     }
 
-    /// Makes a call on the backend's thread, and waits no longer than a call may take.
+    /// Makes a call on the backend's thread, which ends it when it has taken as long as it may.
     async fn call<T: Send + 'static>(
         &self,
         at: &Address,
@@ -181,9 +181,9 @@ impl PluginStore {
                 Some(check(&directories).and(answered))
             })
         });
-        let answered = match timeout_at(deadline, answer).await {
+        let answered = match timeout_at(deadline + LAST_WORD, answer).await {
             Ok(Ok(Some(answered))) => answered,
-            // Whoever was before has not come to an end.
+            // Whoever was before has come to an end too late, or not at all.
             Ok(Ok(None)) | Err(_) => Err(unavailable(format!("{function}: {}", self.time.exceeded()))),
             Ok(Err(Gone)) => Err(unavailable(format!("{function}: its thread is gone"))),
         };
@@ -208,6 +208,10 @@ impl PluginStore {
 fn unavailable(message: String) -> Problem {
     Problem { code: UNAVAILABLE.to_owned(), message, retryable: true, retry_after: None }
 }
+
+/// How long a thread is waited for after the time of a call, to hear from it how the call ended. Only one that is stuck,
+/// as in an operation on a file that does not end, has not said it by then.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// How often a lock of our own is looked at that is about to be let go.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
