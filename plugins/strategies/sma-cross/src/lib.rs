@@ -80,16 +80,21 @@ fn above(candles: &[Candle], fast: usize, slow: usize) -> (bool, bool) {
     (before, is_above(shared + last.close, shared_slow + last.close))
 }
 
-/// Sum of the closes, in four lanes: the same bits for the same candles, and four additions at a time.
+/// Sum of the closes, in eight lanes: the same bits for the same candles, and eight additions at a time. In one lane each
+/// would wait for the one before, and in a sandbox that makes sure of the bits of what is not a number, twice as long.
 fn sum(candles: &[Candle]) -> f64 {
-    let (fours, rest) = candles.as_chunks::<4>();
-    let mut lanes = [0.0; 4];
-    for four in fours {
-        for (lane, candle) in lanes.iter_mut().zip(four) {
+    let (eights, rest) = candles.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for eight in eights {
+        for (lane, candle) in lanes.iter_mut().zip(eight) {
             *lane += candle.close;
         }
     }
-    rest.iter().fold((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), |sum, candle| sum + candle.close)
+    for (lane, candle) in lanes.iter_mut().zip(rest) {
+        *lane += candle.close;
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
 export_strategy!(SmaCross);
