@@ -93,8 +93,8 @@ fn sum(candles: &[Candle]) -> f64 {
     for (lane, candle) in lanes.iter_mut().zip(rest) {
         *lane += candle.close;
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+    let halves: [f64; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
+    (halves[0] + halves[1]) + (halves[2] + halves[3])
 }
 
 export_strategy!(SmaCross);
