@@ -463,7 +463,7 @@ impl Gapless {
                 self.candles.push(candle);
                 Ok(())
             }
-            Ok(candle) => self.add_after_gap(candle),
+            Ok(candle) => self.add_out_of_turn(candle),
             Err(bad) => Err(*bad.problem),
         };
         match added {
@@ -475,9 +475,10 @@ impl Gapless {
         }
     }
 
+    /// What does not follow the candle before it at once.
     #[cold]
-    fn add_after_gap(&mut self, candle: Candle) -> Result<(), RowProblem> {
-        let previous = *self.candles.last().expect("the first candle follows nothing");
+    fn add_out_of_turn(&mut self, candle: Candle) -> Result<(), RowProblem> {
+        let previous = *self.candles.last().expect("the first candle is in turn");
         let (previous_ms, found_ms) = (previous.open_time_ms, candle.open_time_ms);
         if found_ms < previous_ms {
             return Err(RowProblem::Disorder { previous_ms, found_ms });

@@ -81,7 +81,7 @@ fn above(candles: &[Candle], fast: usize, slow: usize) -> (bool, bool) {
 }
 
 /// Sum of the closes, in eight lanes: the same bits for the same candles, and eight additions at a time. In one lane each
-/// would wait for the one before, and in a sandbox that makes sure of the bits of what is not a number, twice as long.
+/// would wait for the one before.
 fn sum(candles: &[Candle]) -> f64 {
     let (eights, rest) = candles.as_chunks::<8>();
     let mut lanes = [0.0; 8];
