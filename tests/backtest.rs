@@ -11,9 +11,12 @@ use std::{
 
 use serde_json::Value;
 use sigbox::{
-    candles::{Gaps, Series, generate, read_csv, write_csv},
-    market::Market,
-    run::{Backtest, EventWriter, Frame, Native, SeatSetup, Setup},
+    events::EventWriter,
+    market::{
+        Market,
+        candles::{Gaps, Series, generate, read_csv, write_csv},
+    },
+    trading::{Backtest, Frame, Native, SeatSetup, Setup},
 };
 use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer};
 

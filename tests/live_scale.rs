@@ -12,14 +12,16 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 use sigbox::{
-    candles::{Recipe, Series, generate, write_csv},
-    feed::ReplayFeed,
-    market::Market,
-    run::{
-        Backtest, Domain, Event, EventWriter, Frame, Live, LiveOptions, Native, OnCorrupt, Profile, SeatSetup, Setup,
-        Stop, Stores, pair_address,
+    events::{Event, EventWriter},
+    market::{
+        Market,
+        candles::{Recipe, Series, generate, write_csv},
     },
-    store::{Address, MemoryStore, Store, StoreError},
+    trading::{
+        Backtest, Frame, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Stop,
+        feed::ReplayFeed,
+        store::{Address, Domain, MemoryStore, OnCorrupt, Store, StoreError, Stores},
+    },
 };
 use sigbox_engine::{
     Candle, Interval, MINUTE_MS, Proposal, Settings, Side,
@@ -233,7 +235,7 @@ async fn a_store_that_is_gone_for_a_thousand_pairs_has_what_they_hold_when_it_is
     for ((strategy, symbol), lines) in events.by_pair() {
         let pair = Pair { symbol, strategy, exchange: "made-up".to_owned(), frame: String::new() };
         let stored = async |domain| {
-            let document = store.read_value(&pair_address(domain, &pair)).await.expect("memory answers");
+            let document = store.read_value(&Address::of_pair(domain, &pair)).await.expect("memory answers");
             document.map_or(Value::Null, |document| serde_json::from_slice(&document).expect("documents are JSON"))
         };
         let last = lines.iter().rev().map(|line| serde_json::from_str::<Value>(line).expect("events are JSON"));

@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 
 use serde_json::Value;
-use sigbox::{
+use sigbox::market::{
+    Market,
     candles::{Series, generate},
-    market::Market,
 };
 use sigbox_engine::{Candle, stats::Tally};
 

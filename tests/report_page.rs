@@ -9,16 +9,19 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::OnceLock};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
-    candles::{Series, generate},
-    market::Market,
-    plugin::{Limits, Mode, Sandbox, Session, StrategyPlugin},
-    run::{Backtest, Frame, SeatSetup, Setup},
+    market::{
+        Market,
+        candles::{Series, generate},
+    },
+    sandbox::{Limits, Mode, Sandbox, Session, StrategyPlugin},
+    trading::{Backtest, Frame, SeatSetup, Setup},
 };
 use sigbox_engine::{
     Interval, Settings, Side,
     stats::{Metric, Sample, Tally},
 };
-use sigbox_report::{Bars, Component, Kind, Report, Run, Source, Sweep, SweepRow, Timing, html, sweep_html};
+use sigbox_events::{Component, Kind, RunRecord, Source};
+use sigbox_report::{Bars, Report, Sweep, SweepRow, Timing, html, sweep_html};
 
 use self::browser::{Browser, Screen};
 use crate::support::{Counted, Workplace, not_run, plugin, recipe};
@@ -94,8 +97,8 @@ fn backtest() -> Report {
     }
 }
 
-fn run(period_ms: (i64, i64), settings: &str) -> Run {
-    Run {
+fn run(period_ms: (i64, i64), settings: &str) -> RunRecord {
+    RunRecord {
         kind: Kind::Backtest,
         exchange: "made-up".to_owned(),
         frame: String::new(),

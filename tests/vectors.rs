@@ -20,7 +20,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sigbox::{market::Market, run::Native};
+use sigbox::{market::Market, trading::Native};
 use sigbox_engine::{Candle, price::average_price};
 
 use self::{

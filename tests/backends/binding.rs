@@ -8,11 +8,10 @@ use std::{
 };
 
 use sigbox::{
-    kit::{self, ComponentSubject, Report},
-    plugin::{Limits, Mode, PluginError, PluginStore, Sandbox, StoreBinding},
-    store::{Address, Store},
+    sandbox::{Limits, Mode, PluginError, PluginStore, Sandbox, StoreBinding},
+    trading::store::{Address, Store},
 };
-
+use sigbox_kit::{ComponentSubject, Report};
 use tempfile::{TempDir, tempdir, tempdir_in};
 
 use crate::support::plugin;
@@ -30,7 +29,7 @@ pub(super) async fn examined(name: &str, binding: StoreBinding) -> Report {
     // The kit waits for calls that hang.
     let limits = Limits { store_timeout: Duration::from_secs(2), ..Limits::default() };
     let subject = ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding);
-    let report = kit::run(&subject).await;
+    let report = sigbox_kit::run(&subject).await;
     assert_eq!(report.left_behind, Vec::<String>::new(), "{}", report.subject);
     report
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sigbox::store::{Address, FileStore, Store};
+use sigbox::trading::store::{Address, FileStore, Store};
 use tempfile::tempdir;
 
 use super::{

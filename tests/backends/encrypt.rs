@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, sync::Arc};
 
 use sigbox::{
-    plugin::{PluginStore, Secret, StoreBinding},
-    store::{FileStore, MemoryStore, Store, StoreError},
+    sandbox::{PluginStore, Secret, StoreBinding},
+    trading::store::{FileStore, MemoryStore, Store, StoreError},
 };
 use tempfile::tempdir;
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use sigbox::store::{Address, Store};
+use sigbox::trading::store::{Address, Store};
 use tempfile::tempdir;
 
 use super::binding::{at, start_on};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sigbox::{plugin::PluginStore, store::Store as _};
+use sigbox::{sandbox::PluginStore, trading::store::Store as _};
 
 use super::{
     postgres, redis,

@@ -1,7 +1,7 @@
 //! Documents in PostgreSQL.
 
 use futures_util::future::join_all;
-use sigbox::store::Store as _;
+use sigbox::trading::store::Store as _;
 
 use super::served::{Bound, assert_said, at, passes_the_kit, read, said, write};
 use crate::servers::{Postgres, PostgresSetup};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sigbox::store::Store as _;
+use sigbox::trading::store::Store as _;
 use tempfile::tempdir;
 
 use super::{

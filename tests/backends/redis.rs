@@ -1,11 +1,12 @@
 //! Documents in Redis.
 
+use sigbox::trading::store::Store as _;
+
 use super::{
     binding,
     served::{Bound, assert_said, at, passes_the_kit, read, said, write},
 };
 use crate::servers::{Redis, RedisSetup};
-use sigbox::store::Store as _;
 
 pub(super) fn bound(redis: &Redis) -> Bound {
     let url = format!("redis://localhost:{}", redis.port());

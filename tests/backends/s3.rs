@@ -6,8 +6,8 @@ mod relay;
 use std::fs;
 
 use sigbox::{
-    plugin::PluginStore,
-    store::{Store, StoreError},
+    sandbox::PluginStore,
+    trading::store::{Store, StoreError},
 };
 
 use self::relay::{Fault, Relay};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigbox::{
-    kit::Verdict,
-    plugin::{PluginError, PluginStore, Secret, StoreBinding},
-    store::{Address, Store, StoreError},
+    sandbox::{PluginError, PluginStore, Secret, StoreBinding},
+    trading::store::{Address, Store, StoreError},
 };
+use sigbox_kit::Verdict;
 
 use super::binding;
 

@@ -16,13 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::Database;
 use sigbox::{
-    plugin::{Limits, Mode, PluginStore, Sandbox, Secret, StoreBinding},
     plugin_source,
-    store::{Address, FileStore, Store},
+    sandbox::{Limits, Mode, PluginStore, Sandbox, Secret, StoreBinding},
+    trading::store::{Address, FileStore, Store},
 };
 use sigbox_files::{At, Disk, Documents};
+
+use database::Database;
 
 /// All subjects are measured in turn, this many times, so that a busy moment is shared by all.
 const ROUNDS: usize = 31;

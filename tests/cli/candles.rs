@@ -3,7 +3,7 @@
 mod fetch;
 
 use serde_json::{Value, json};
-use sigbox::candles::{Existing, generate, read_candles, write_candles};
+use sigbox::market::candles::{Existing, generate, read_candles, write_candles};
 
 use super::assert_refused;
 use crate::support::{Configuration, Workplace, plugin, recipe};
@@ -200,7 +200,7 @@ fn a_part_is_cut_out_and_gaps_are_filled_on_demand() {
     let span = ["--from", "2024-01-01T01:39Z", "--to", "2024-01-01 01:44:00"];
     let arguments = [&["candles", "convert", "candles.csv", "part.csv", "--gaps", "fill"][..], &span].concat();
     workplace.succeed(&arguments);
-    let candles = read_candles(&workplace.path("part.csv"), sigbox::candles::Gaps::Refuse).unwrap();
+    let candles = read_candles(&workplace.path("part.csv"), sigbox::market::candles::Gaps::Refuse).unwrap();
     assert_eq!(candles.iter().map(|candle| candle.volume).collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0, 1.0]);
 
     let beyond = ["candles", "convert", "part.csv", "none.csv", "--from", "2025-01-01"];

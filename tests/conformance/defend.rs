@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use sigbox::run::{Event, EventWriter, RunError, Sink};
+use sigbox::{
+    events::{Event, EventWriter},
+    trading::{RunError, Sink},
+};
 use sigbox_engine::{Outcome, signal::Pair};
 
 use super::scene::{BTC, Scene, at, check, story};

@@ -10,9 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sigbox::{
-    run::{Domain, RunError, Stop, Stores, pair_address},
-    store::{Address, MemoryStore, Store, StoreError},
+use sigbox::trading::{
+    RunError, Stop,
+    store::{Address, Domain, MemoryStore, Store, StoreError, Stores},
 };
 use sigbox_engine::{Outcome, Side, risk::Rule};
 
@@ -158,7 +158,7 @@ fn names_that_are_the_same_when_joined_are_kept_apart() {
     const UNDERSCORED: &str = "BTCUSDT_a";
     let (one, other) = (pair("x", UNDERSCORED), pair("a_x", BTC));
     for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
-        assert_ne!(pair_address(domain, &one), pair_address(domain, &other));
+        assert_ne!(Address::of_pair(domain, &one), Address::of_pair(domain, &other));
     }
     assert_ne!(one.signal_id(0), other.signal_id(0));
     let scene = scene("100 * 4 | 102 | 100")

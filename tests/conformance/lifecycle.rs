@@ -4,9 +4,12 @@ use std::{sync::Arc, thread};
 
 use serde_json::Value;
 use sigbox::{
-    candles::{Series, SeriesError},
-    run::{Domain, RunError, Stop, Stores, stored_state},
-    store::{MemoryStore, Store},
+    market::candles::{Series, SeriesError},
+    trading::{
+        RunError, Stop,
+        store::{Domain, MemoryStore, Store, Stores},
+        stored_state,
+    },
 };
 use sigbox_engine::{Candle, Outcome, Settings, State, candle::CandleFault};
 

@@ -6,9 +6,11 @@ use std::{
 };
 
 use sigbox::{
-    candles::{Series, generate},
-    market::Market,
-    run::{Backtest, Frame, Native, SeatSetup, Setup, Silence},
+    market::{
+        Market,
+        candles::{Series, generate},
+    },
+    trading::{Backtest, Frame, Native, SeatSetup, Setup, Silence},
 };
 use sigbox_engine::{Candle, Interval, MINUTE_MS, Settings, trader::Answer};
 

@@ -4,10 +4,13 @@ use std::{fs, io, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use sigbox::{
-    feed::ReplayFeed,
+    events::{Event, Notice},
     market::Market,
-    run::{Event, Journal, Live, LiveOptions, Notice, OnCorrupt, Sink, Stop, Stores},
-    store::{MemoryStore, Store},
+    trading::{
+        Journal, Live, LiveOptions, Sink, Stop,
+        feed::ReplayFeed,
+        store::{MemoryStore, OnCorrupt, Store, Stores},
+    },
 };
 use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair, stats::Summary};
 use tokio::sync::watch;
@@ -211,7 +214,7 @@ async fn v_sch_03_l_stp_09_an_order_that_waits_when_a_run_is_stopped_is_kept_and
 fn s_clo_02_s_cfg_31_what_the_configuration_says_holds_from_the_first_order_on() {
     let workplace = Workplace::empty();
     let file = workplace.path("candles.csv");
-    sigbox::candles::write_csv(&file, Scene::new("42000 | flat 20").candles()).unwrap();
+    sigbox::market::candles::write_csv(&file, Scene::new("42000 | flat 20").candles()).unwrap();
     let order = "{ position = \"long\", priceOpen = 41000, priceTakeProfit = 43000, priceStopLoss = 40000 }";
     let settings = format!("settings = {{ signals = [{{ at = {}, dto = {order} }}] }}", at(0));
     let scripted = plugin("strategies/scripted");

@@ -6,11 +6,13 @@ use std::{
 };
 
 use sigbox::{
-    candles::Series,
-    feed::{Boundary, Feed, FeedError, ReplayFeed},
-    market::Market,
-    run::{Event, Live, LiveOptions, Notice, OnCorrupt, SeatSetup, Setup, Stop, Stores, Strategy},
-    store::{MemoryStore, Store},
+    events::{Event, Notice},
+    market::{Market, candles::Series},
+    trading::{
+        Live, LiveOptions, SeatSetup, Setup, Stop, Strategy,
+        feed::{Boundary, Feed, FeedError, ReplayFeed},
+        store::{MemoryStore, OnCorrupt, Store, Stores},
+    },
 };
 use sigbox_engine::{Interval, Settings, trader::Answer};
 use tokio::sync::{Notify, watch};
@@ -95,7 +97,7 @@ async fn told(max_entry_delay: Duration) -> (Vec<(&'static str, i64)>, Vec<i64>)
     let dir = tempfile::tempdir().unwrap();
     let heard = Arc::clone(&events);
     let mut journal = journal(&dir.path().join("events.jsonl"), move |event: &Event| {
-        heard.lock().unwrap().push((event.action, event.timestamp));
+        heard.lock().unwrap().push((event.action.name(), event.timestamp));
     })
     .await;
     let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay, lookback_minutes: 10_080 };

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sigbox::{
-    run::{Domain, RunError, Stores, pair_address},
-    store::{MemoryStore, Store},
+use sigbox::trading::{
+    RunError,
+    store::{Address, Domain, MemoryStore, Store, Stores},
 };
 use sigbox_engine::risk::Rule;
 
@@ -184,8 +184,8 @@ fn s_res_06_the_time_left_counts_from_the_opening() {
 
 /// The slots of a profile.
 fn slots(world: &World, profile: &str) -> Value {
-    let at = pair_address(Domain::Risk, &pair("a", BTC));
-    world.document_at(&sigbox::store::Address { entity_name: profile.to_owned(), ..at })
+    let at = Address::of_pair(Domain::Risk, &pair("a", BTC));
+    world.document_at(&Address { entity_name: profile.to_owned(), ..at })
 }
 
 fn keys(slots: &Value) -> Vec<&str> {
@@ -229,7 +229,15 @@ fn s_rsk_p3_slots_go_to_the_store_they_are_bound_to() {
     let (world, own) = (World::new(), Arc::new(MemoryStore::new()));
     let scene = scene("100 * 3").trades("1: long tp=102 sl=99").risk("shared", Rule::MaxActive(1));
     let risk = Arc::clone(&own) as Arc<dyn Store>;
-    let (told, ended) = world.live_with(&scene, |rest| Stores { risk, ..Stores::all_in(&rest) }, |_| false);
+    let (told, ended) = world.live_with(
+        &scene,
+        |rest| {
+            let mut stores = Stores::all_in(&rest);
+            stores.by_domain.risk = risk;
+            stores
+        },
+        |_| false,
+    );
     ended.unwrap();
     assert_eq!(told.lines(), ["signal long 100", "1 opened 100"]);
     assert_eq!(slots(&world, "shared"), Value::Null);

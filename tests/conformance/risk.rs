@@ -1,7 +1,7 @@
 //! Section 13.7: risk profiles.
 
 use serde_json::{Value, json};
-use sigbox::{candles::write_csv, run::Silence};
+use sigbox::{market::candles::write_csv, trading::Silence};
 use sigbox_engine::{Side, risk::Rule};
 
 use super::scene::{BTC, Scene, at};

@@ -22,9 +22,9 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 use sigbox::{
-    candles::Series,
-    market::Market,
-    run::{Backtest, EventWriter, Frame, Native, Profile, RunError, SeatSetup, Setup, Sink},
+    events::EventWriter,
+    market::{Market, candles::Series},
+    trading::{Backtest, Frame, Native, Profile, RunError, SeatSetup, Setup, Sink},
 };
 use sigbox_engine::{
     Candle, Interval, MINUTE_MS, Proposal, Settings, Side,

@@ -16,9 +16,9 @@ mod world;
 use std::ops::ControlFlow;
 
 use sigbox::{
-    candles::Series,
-    market::Market,
-    run::{Backtest, EventWriter, Frame, Native, Profile, RunError, SeatSetup, Setup, Stop},
+    events::EventWriter,
+    market::{Market, candles::Series},
+    trading::{Backtest, Frame, Native, Profile, RunError, SeatSetup, Setup, Stop},
 };
 use sigbox_engine::{
     Candle, MINUTE_MS, Settings,

@@ -1,6 +1,6 @@
 //! Section 13.4: nonsense is refused, and what is merely unusual is traded.
 
-use sigbox::run::RunError;
+use sigbox::trading::RunError;
 
 use super::scene::{Scene, at, check, story};
 

@@ -120,7 +120,7 @@ fn strategies_that_share_a_limit_of_positions_survive_kills() {
 /// One strategy with a limit order every two hours.
 pub(super) fn limit_orders() -> Configuration {
     // A proposal every two hours, with the limit below or above the price: some are filled, some run out.
-    let candles = sigbox::candles::generate(&recipe(5, 6)).unwrap();
+    let candles = sigbox::market::candles::generate(&recipe(5, 6)).unwrap();
     let signals: Vec<String> = (1..70)
         .map(|number: usize| {
             let candle = &candles[number * 120];

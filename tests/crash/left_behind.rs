@@ -1,7 +1,9 @@
 //! What a crash may leave on the disk, put there by hand.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+};
 
 use super::chaos::{POSITION, assert_same_in_the_end, kill_with_a_position, undisturbed};
 use crate::support::{Configuration, Events, Workplace};

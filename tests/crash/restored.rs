@@ -18,7 +18,7 @@ fn configuration() -> Configuration {
 
 /// The candle that opens after so many minutes.
 fn candle(minute: usize) -> Candle {
-    sigbox::candles::generate(&recipe(SEED, DAYS)).unwrap()[minute]
+    sigbox::market::candles::generate(&recipe(SEED, DAYS)).unwrap()[minute]
 }
 
 /// A row with the fields the reference wrote at the version of the seed, and no other (specification 10.1). Its times

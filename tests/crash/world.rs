@@ -17,13 +17,16 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use sigbox::{
-    candles::{Series, generate},
-    feed::ReplayFeed,
-    market::Market,
-    run::{
-        Event, Journal, Live, LiveOptions, Native, Notice, OnCorrupt, Profile, SeatSetup, Setup, Sink, Stop, Stores,
+    events::{Event, Notice},
+    market::{
+        Market,
+        candles::{Series, generate},
     },
-    store::{Address, MemoryStore, Store, StoreError},
+    trading::{
+        Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Sink, Stop,
+        feed::ReplayFeed,
+        store::{Address, MemoryStore, OnCorrupt, Store, StoreError, Stores},
+    },
 };
 use sigbox_engine::{
     Interval, MINUTE_MS, Outcome, Proposal, Settings, Side,

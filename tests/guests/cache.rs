@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use sigbox::plugin::{Limits, Mode, Sandbox, StrategyPlugin};
+use sigbox::sandbox::{Limits, Mode, Sandbox, StrategyPlugin};
 use tempfile::tempdir;
 
 use super::{

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use futures_util::FutureExt as _;
 use serde_json::json;
-use sigbox::plugin::{Limits, PluginStore, StoreBinding, StrategyPlugin};
+use sigbox::sandbox::{Limits, PluginStore, StoreBinding, StrategyPlugin};
 use tempfile::tempdir;
 
 use super::{

@@ -10,10 +10,12 @@ use std::{
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
-    candles::{Series, generate},
-    market::Market,
-    plugin::{Limits, Mode, PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin},
-    run::{Backtest, Frame, SeatSetup, Setup, Sink},
+    market::{
+        Market,
+        candles::{Series, generate},
+    },
+    sandbox::{Limits, Mode, PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    trading::{Backtest, Frame, SeatSetup, Setup, Sink},
 };
 use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair};
 

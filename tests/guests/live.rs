@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sigbox::plugin::{Limits, PluginError, StrategyInstance, StrategyPlugin};
+use sigbox::{
+    sandbox::{Limits, PluginError, StrategyInstance, StrategyPlugin},
+    trading::Strategy as _,
+};
 use sigbox_engine::trader::Answer;
 use tempfile::tempdir;
 

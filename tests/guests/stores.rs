@@ -7,8 +7,9 @@ use std::{
 };
 
 use sigbox::{
-    plugin::{Limits, PluginError, PluginStore, StoreBinding},
-    store::{Address, Incident, IncidentKind, Store, StoreError},
+    events::{Incident, IncidentKind},
+    sandbox::{Limits, PluginError, PluginStore, StoreBinding},
+    trading::store::{Address, Store, StoreError},
 };
 use tempfile::tempdir;
 

@@ -1,7 +1,7 @@
 //! Strategies that break down or use up what they have, in backtests: it costs them their memory and nobody anything.
 
 use serde_json::{Value, json};
-use sigbox::plugin::Limits;
+use sigbox::sandbox::Limits;
 use tempfile::tempdir;
 
 use super::{

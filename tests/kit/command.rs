@@ -58,7 +58,7 @@ fn some_cases_can_be_chosen_by_a_part_of_their_names() {
 #[test]
 fn the_cases_are_listed() {
     let said = Workplace::empty().succeed(&["plugin", "test", "--list"]).stdout;
-    for case in sigbox::kit::cases() {
+    for case in sigbox_kit::cases() {
         assert!(said.contains(case.name), "{}", case.name);
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use sigbox::kit;
-
 use crate::support::repository;
 
 #[test]
@@ -11,7 +9,7 @@ fn the_documentation_has_every_case_and_no_other() {
     let file = repository().join("docs/backends/kit.md");
     let documentation = fs::read_to_string(&file).unwrap();
     let header = "| about | case | what it proves | what it needs |\n|---|---|---|---|\n";
-    let rows = kit::cases()
+    let rows = sigbox_kit::cases()
         .map(|case| format!("| {} | {} | {} | {} |\n", case.group.name(), case.name, case.proves, case.needs.name()));
     let expected = format!("{header}{}", rows.collect::<String>());
     let begin = documentation.find(header).expect("the table has this header");
@@ -26,7 +24,7 @@ fn the_documentation_has_every_case_and_no_other() {
 
 #[test]
 fn cases_have_names_of_their_own() {
-    let mut names: Vec<&str> = kit::cases().map(|case| case.name).collect();
+    let mut names: Vec<&str> = sigbox_kit::cases().map(|case| case.name).collect();
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }

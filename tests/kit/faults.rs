@@ -1,10 +1,8 @@
 //! Each thing a backend can do wrong is found by the case that is about it, and a backend that does nothing wrong
 //! passes every case it can be put through.
 
-use sigbox::{
-    kit::{self, ComponentSubject, Report, Verdict},
-    plugin::StoreBinding,
-};
+use sigbox::sandbox::StoreBinding;
+use sigbox_kit::{ComponentSubject, Report, Verdict};
 
 use super::world::{Medium, PASSWORD, World, sandbox};
 use crate::support::plugin;
@@ -43,7 +41,7 @@ const OF_INSTANCES: [&str; 7] = [
 async fn the_memory_backend_passes_what_its_abilities_allow() {
     let binding = StoreBinding { name: "tested".to_owned(), ..StoreBinding::default() };
     let subject = ComponentSubject::new(sandbox(), plugin("persistence/memory"), binding);
-    let report = kit::run(&subject).await;
+    let report = sigbox_kit::run(&subject).await;
     let others = ["nothing granted", "secrets stay secret"];
     assert_passes(&report, &[OF_INSTANCES.as_slice(), &OF_SERVERS, &others].concat());
     assert_eq!(report.subject, "memory 0.1.0: memory of the plugin, lost when it stops");
@@ -56,13 +54,13 @@ async fn the_memory_backend_passes_what_its_abilities_allow() {
 async fn a_good_backend_on_a_folder_passes() {
     let world = World::new(Medium::Folder, "").await;
     let alone = ["two instances", "two writers"];
-    assert_passes(&kit::run(&world.subject).await, &[alone.as_slice(), &OF_SERVERS].concat());
+    assert_passes(&sigbox_kit::run(&world.subject).await, &[alone.as_slice(), &OF_SERVERS].concat());
 }
 
 #[tokio::test]
 async fn a_good_backend_on_a_server_passes_every_case_and_leaves_nothing_there() {
     let world = World::new(Medium::Server, "").await;
-    let report = kit::run(&world.subject).await;
+    let report = sigbox_kit::run(&world.subject).await;
     assert_passes(&report, &[]);
     assert_eq!(world.server.count(), 0);
 }

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
 
-use sigbox::{
-    kit::{self, Case, ComponentSubject, Report},
-    plugin::{Limits, Mode, Sandbox, Secret, StoreBinding},
-};
+use sigbox::sandbox::{Limits, Mode, Sandbox, Secret, StoreBinding};
+use sigbox_kit::{Case, ComponentSubject, Report};
 use tempfile::TempDir;
 
 use super::document_server::DocumentServer;
@@ -59,12 +57,12 @@ impl World {
     /// Runs the cases of these names.
     pub(super) async fn run(&self, names: &[&str]) -> Report {
         let cases: Vec<&Case> = names.iter().map(|name| case(name)).collect();
-        kit::run_cases(&self.subject, cases, |_| ()).await
+        sigbox_kit::run_cases(&self.subject, cases, |_| ()).await
     }
 }
 
 pub(super) fn case(name: &str) -> &'static Case {
-    kit::cases().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name:?}"))
+    sigbox_kit::cases().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name:?}"))
 }
 
 /// One for all, so that components are compiled once.

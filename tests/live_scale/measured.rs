@@ -15,11 +15,13 @@ use std::{
 
 use serde_json::Value;
 use sigbox::{
-    candles::Series,
-    feed::ReplayFeed,
-    market::Market,
-    run::{Event, Journal, Live, LiveOptions, OnCorrupt, Sink, Stop, Stores},
-    store::{FileStore, Store},
+    events::Event,
+    market::{Market, candles::Series},
+    trading::{
+        Journal, Live, LiveOptions, Sink, Stop,
+        feed::ReplayFeed,
+        store::{FileStore, OnCorrupt, Store, Stores},
+    },
 };
 use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair, trader::Answer};
 use tokio::{runtime::Builder, sync::watch};

@@ -109,9 +109,9 @@ fn the_run_says_what_it_takes_to_repeat_it() {
 
     // The same candles from a file have the same digest; others have another one.
     let file = workplace.path("candles.csv");
-    let generated = sigbox::candles::generate(&crate::support::recipe(7, 1)).unwrap();
+    let generated = sigbox::market::candles::generate(&crate::support::recipe(7, 1)).unwrap();
     for (count, same) in [(1440, true), (1439, false)] {
-        sigbox::candles::write_csv(&file, &generated[..count]).unwrap();
+        sigbox::market::candles::write_csv(&file, &generated[..count]).unwrap();
         let plugin = crate::support::plugin("strategies/sma-cross");
         workplace.configure(&Configuration::new().file("BTCUSDT", &file).strategy("s", &plugin, &["BTCUSDT"], ""));
         workplace.succeed(&["backtest", "--report", "json"]);

@@ -7,7 +7,8 @@ use sigbox_engine::{
     outcome::{CancelReason, CloseReason, Direction},
     stats::{Sample, Tally, Trade},
 };
-use sigbox_report::{Component, Kind, Report, Run, Source, Timing, TradeRow};
+use sigbox_events::{Component, Kind, RunRecord, Source};
+use sigbox_report::{Report, Timing, TradeRow};
 
 /// 2024-01-01T00:00:00Z.
 const START_MS: i64 = 1_704_067_200_000;
@@ -54,7 +55,7 @@ pub(super) fn report() -> Report {
         sample
     };
     Report {
-        run: Run {
+        run: RunRecord {
             kind: Kind::Backtest,
             exchange: "binance".to_owned(),
             frame: "January".to_owned(),

@@ -3,9 +3,12 @@
 use std::{fmt::Write as _, ops::ControlFlow};
 
 use sigbox::{
-    candles::{Recipe, Series, generate},
-    market::Market,
-    run::{Backtest, EventWriter, Frame, Native, Profile, SeatSetup, Setup},
+    events::EventWriter,
+    market::{
+        Market,
+        candles::{Recipe, Series, generate},
+    },
+    trading::{Backtest, Frame, Native, Profile, SeatSetup, Setup},
 };
 use sigbox_engine::{
     Interval, Proposal, Settings, Side,

@@ -4,7 +4,8 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 use sigbox_engine::{outcome::CloseReason, stats::METRICS};
-use sigbox_report::{Kind, Report, Run, csv, json, markdown};
+use sigbox_events::{Kind, RunRecord};
+use sigbox_report::{Report, csv, json, markdown};
 
 use super::example;
 use crate::support::repository;
@@ -81,7 +82,7 @@ fn the_json_has_the_rest_too() {
     assert_eq!((&times["medianMs"], &times["maxMs"]), (&json!(0.375), &json!(2.0)));
     assert_eq!(read["timings"][0]["stdDevMs"], Value::Null);
 
-    let run: Run = serde_json::from_value(read["run"].clone()).unwrap();
+    let run: RunRecord = serde_json::from_value(read["run"].clone()).unwrap();
     assert_eq!(run, example::report().run);
 }
 
@@ -140,7 +141,7 @@ fn trades_read_back_from_json_and_csv_to_the_bit() {
 
 #[test]
 fn a_run_in_which_nothing_happened_has_a_report() {
-    let run = Run { kind: Kind::Live, period_ms: None, version: String::new(), ..example::report().run };
+    let run = RunRecord { kind: Kind::Live, period_ms: None, version: String::new(), ..example::report().run };
     let nothing = Report { run, tally: <_>::default(), trades: Vec::new(), bars: <_>::default(), timings: Vec::new() };
     let page = markdown(&nothing);
     assert!(page.starts_with("# Live run: January\n\nExchange binance, nothing happened yet.\n"), "{page}");

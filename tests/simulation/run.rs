@@ -4,14 +4,13 @@ use std::{fs, io, ops::ControlFlow, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use sigbox::{
-    candles::Series,
-    feed::ReplayFeed,
-    market::Market as Candles,
-    run::{
-        Backtest, Event, EventWriter, Frame, Journal, Live, LiveOptions, Native, OnCorrupt, Profile, SeatSetup, Setup,
-        Sink, Stop, Stores,
+    events::{Event, EventWriter},
+    market::{Market as Candles, candles::Series},
+    trading::{
+        Backtest, Frame, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Sink, Stop,
+        feed::ReplayFeed,
+        store::{MemoryStore, OnCorrupt, Store, Stores},
     },
-    store::{MemoryStore, Store},
 };
 use sigbox_engine::{
     Interval, MINUTE_MS, Outcome, Settings,

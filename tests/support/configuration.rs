@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sigbox::candles::Recipe;
+use sigbox::market::candles::Recipe;
 
 /// When generated candles begin: 2024-01-01T00:00:00Z.
 const START_MS: i64 = 1_704_067_200_000;

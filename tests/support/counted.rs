@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sigbox::run::Sink;
+use sigbox::trading::Sink;
 use sigbox_engine::{
     Outcome,
     signal::Pair,

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use sigbox::run::{Event, Journal, JournalError};
+use sigbox::{
+    events::Event,
+    trading::{Journal, JournalError},
+};
 
 /// Opens the event file at `path`. A lock is shared with every process that is being started at the moment, until it
 /// has become the program it is to be; other tests start processes, so it may take a moment.

@@ -9,10 +9,9 @@ use std::{
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use sigbox::{
-    candles::Series,
-    market::Market,
-    plugin::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
-    run::{Backtest, Frame, Profile, SeatSetup, Setup, Strategy},
+    market::{Market, candles::Series},
+    sandbox::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    trading::{Backtest, Frame, Profile, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{Settings, risk::NamedRule, trader::Answer};
 

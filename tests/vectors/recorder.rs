@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
-    candles::anomaly,
-    run::{Sink as _, Strategy},
+    market::candles::anomaly,
+    trading::{Sink as _, Strategy},
 };
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, Settings, State, Trader,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use serde_json::{Map, Value, json};
-use sigbox::run::Sink;
+use sigbox::trading::Sink;
 use sigbox_engine::{
     Outcome, Position, Signal,
     outcome::{CancelReason, Direction},

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use fastrand::Rng;
-use sigbox::candles::{generate, write_csv};
+use sigbox::market::candles::{generate, write_csv};
 
 use super::{RESULTS, ran, results, sma_cross, sweep};
 use crate::support::{Configuration, Workplace, plugin, recipe, slow_tests};

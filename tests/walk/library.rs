@@ -14,11 +14,13 @@ use std::{
 
 use sigbox::{
     assemble,
-    candles::{Series, generate},
     config::Config,
-    market::Market,
-    plugin::{Limits, Mode, Sandbox},
-    run::{Backtest, Frame, Native, SeatSetup, Setup, Silence},
+    market::{
+        Market,
+        candles::{Series, generate},
+    },
+    sandbox::{Limits, Mode, Sandbox},
+    trading::{Backtest, Frame, Native, SeatSetup, Setup, Silence},
     walk::{Progress, Row, Walk, best_first},
 };
 use sigbox_engine::{Interval, Settings, trader::Answer};

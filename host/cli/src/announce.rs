@@ -10,7 +10,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use sigbox::run::Event;
+use sigbox::events::Event;
 
 /// Lines that wait for a reader who is slow: several minutes of a thousand traders, and about a megabyte.
 const WAITING: usize = 10_000;

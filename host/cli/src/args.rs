@@ -3,10 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
-use sigbox::run::Domain;
 use sigbox::{
-    candles::{self, Gaps, parse_minute},
     config::is_base_url,
+    market::candles::{self, Gaps, parse_minute},
+    trading::store::Domain,
 };
 use sigbox_engine::{Interval, interval::UnknownInterval, stats::Metric};
 

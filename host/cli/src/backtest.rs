@@ -2,122 +2,48 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
     io::{self, Write as _},
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::Context as _;
-use futures_util::FutureExt as _;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sigbox::{
-    assemble,
     config::Config,
-    market::Market,
-    plugin::Mode,
-    run::{Aside, Backtest, EventWriter, Setup, Stopwatch, Strategy},
+    job::{BacktestDone, BacktestJob},
+    sandbox::Mode,
+    trading::Stopwatch,
 };
-use sigbox_engine::{
-    MINUTE_MS,
-    stats::{Sample, Tally},
-};
-use sigbox_report::{Kind, Rows, Timing, text};
+use sigbox_engine::stats::Sample;
+use sigbox_report::{Rows, Timing, text};
 
-use crate::{args, plugins, record, report, table};
+use crate::{args, plugins, report, table};
 
 pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
-    config.check_backtest()?;
     let sandbox = plugins::sandbox(Mode::Deterministic, &config.limits, config.cache_dir.as_ref())?;
-    let candles = assemble::candles(&config)?;
-    let sources = record::sources(&config, &candles);
-    let market = Market::new(candles);
-    let frame_name = Some(config.frame.name.as_str()).filter(|name| !name.is_empty());
-    let mut resolve = plugins::resolver();
-    let setup = assemble::setup(&config, &sandbox, market.clone(), frame_name, &mut resolve)
-        .now_or_never()
-        .expect("a deterministic sandbox never waits")?;
-    let components = record::components(&config, &setup);
+    let job = BacktestJob::new(&config, &sandbox, &mut plugins::resolver())?;
+    let market = job.market().clone();
     let events = (!command.no_events).then_some(command.events.as_path());
-    let keep = |events: &Path, period_ms| {
-        let run = record::describe(&config, Kind::Backtest, Some(period_ms), components, sources, events);
-        record::keep(events, &run)
-    };
-
+    let bar = progress_bar();
     // Nobody pays for durations that nobody asked for.
-    let (done, answers) = if command.report.is_empty() {
-        (execute(&config, setup, events, keep)?, BTreeMap::new())
-    } else {
-        let (setup, answers) = setup.timed();
-        (execute(&config, setup, events, keep)?, answers)
-    };
-    let reports = report::after(&command.events, &command.report, timings(done.took, &answers), |_| market)?;
+    let timed = !command.report.is_empty();
+    let done = job.run(events, timed, |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let done = done?;
+    let reports = report::after(&command.events, &command.report, timings(done.took, &done.answers), |_| market)?;
     if command.json {
         print_json(&done, events, &reports)
     } else {
         print_table(&done, events, &reports);
         Ok(())
     }
-}
-
-/// What a run gave.
-struct Done {
-    tally: Tally,
-    /// First and last boundary.
-    period_ms: (i64, i64),
-    /// Time in the run itself, without reading, building and compiling.
-    took: Duration,
-}
-
-impl Done {
-    fn minutes(&self) -> i64 {
-        (self.period_ms.1 - self.period_ms.0) / MINUTE_MS + 1
-    }
-}
-
-/// Runs `setup`, writing its events if they are to be written. `keep` is told the file once it is there, and the period.
-fn execute<S: Strategy>(
-    config: &Config,
-    setup: Setup<S>,
-    events: Option<&Path>,
-    keep: impl FnOnce(&Path, (i64, i64)) -> io::Result<()>,
-) -> anyhow::Result<Done> {
-    let backtest = Backtest::new(setup, &config.frame)?;
-    let period_ms = backtest.period_ms();
-
-    let written = || format!("events {}", events.unwrap_or(Path::new("")).display());
-    let open = |file: &Path| {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let writer = EventWriter::new(File::create(file)?);
-        keep(file, period_ms)?;
-        Aside::new(writer)
-    };
-    let writer = events.map(open).transpose().with_context(written)?;
-    let mut sink = (Tally::default(), writer);
-
-    let bar = progress_bar();
-    let started = Instant::now();
-    let outcome = backtest.run(&mut sink, |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        ControlFlow::Continue(())
-    });
-    let (tally, writer) = sink;
-    if let Some(writer) = writer {
-        writer.finish().and_then(EventWriter::finish).with_context(written)?;
-    }
-    let took = started.elapsed();
-    bar.finish_and_clear();
-    outcome.with_context(|| match events {
-        Some(events) => format!("the run stopped; the events until then are in {}", events.display()),
-        None => "the run stopped".to_owned(),
-    })?;
-    Ok(Done { tally, period_ms, took })
 }
 
 fn timings(took: Duration, answers: &BTreeMap<String, Stopwatch>) -> Vec<Timing> {
@@ -127,7 +53,7 @@ fn timings(took: Duration, answers: &BTreeMap<String, Stopwatch>) -> Vec<Timing>
     [run].into_iter().chain(report::answer_timings(answers)).collect()
 }
 
-fn print_json(done: &Done, events: Option<&Path>, reports: &[PathBuf]) -> anyhow::Result<()> {
+fn print_json(done: &BacktestDone, events: Option<&Path>, reports: &[PathBuf]) -> anyhow::Result<()> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Json<'a> {
@@ -155,7 +81,7 @@ fn print_json(done: &Done, events: Option<&Path>, reports: &[PathBuf]) -> anyhow
     Ok(writeln!(out)?)
 }
 
-fn print_table(done: &Done, events: Option<&Path>, reports: &[PathBuf]) {
+fn print_table(done: &BacktestDone, events: Option<&Path>, reports: &[PathBuf]) {
     let (start, end) = (text::time(done.period_ms.0), text::time(done.period_ms.1));
     let minutes = done.minutes().unsigned_abs();
     println!("{start} to {end}, {} minutes", HumanCount(minutes));

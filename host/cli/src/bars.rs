@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sigbox::{candles::Series, market::Market};
+use sigbox::{
+    config::Config,
+    job::recorded_market,
+    market::{Market, candles::Series},
+};
 use sigbox_engine::{Interval, MINUTE_MS};
 use sigbox_report::{Bars, Report};
 
@@ -20,23 +24,15 @@ pub(crate) fn of(report: &Report, market: &Market) -> BTreeMap<String, Bars> {
     bars.collect()
 }
 
-/// The candles of a run that was recorded earlier, as the configuration has them now. Those that are not the same any
-/// more, or not to be had, are left out: a chart of other prices than those that were traded on is worse than none.
-pub(crate) fn market(report: &Report, candles: impl FnOnce() -> anyhow::Result<Vec<(String, Series)>>) -> Market {
-    let sources = &report.run.sources;
-    let candles = if sources.is_empty() { Ok(Vec::new()) } else { candles() };
-    let candles = candles.unwrap_or_else(|error| {
-        tracing::warn!("the report has no prices: {error:#}");
-        Vec::new()
-    });
-    Market::new(candles.into_iter().filter(|(symbol, series)| {
-        let Some(source) = sources.iter().find(|source| source.symbol == *symbol) else { return false };
-        let same = source.sha256 == series.sha256();
-        if !same {
-            tracing::warn!("the report has no prices of {symbol}: its candles are not those of the run any more");
-        }
-        same
-    }))
+/// The candles of the run that `report` is of, as the configuration has them now; none where they are not to be had.
+pub(crate) fn market(config: &Config, report: &Report) -> Market {
+    recorded_market(config, &report.run).unwrap_or_else(|error| none(&error))
+}
+
+/// No candles, because of `error`: the report is made without prices.
+pub(crate) fn none(error: &dyn std::error::Error) -> Market {
+    tracing::warn!("the report has no prices: {error:#}");
+    Market::default()
 }
 
 /// The candles of a period, in the shortest interval that makes few enough of them; `None` where there is none.
@@ -56,7 +52,7 @@ fn resampled(series: &Series, (from_ms, to_ms): (i64, i64)) -> Option<Bars> {
 
 #[cfg(test)]
 mod tests {
-    use sigbox::candles::{Recipe, generate};
+    use sigbox::market::candles::{Recipe, generate};
 
     use super::*;
 

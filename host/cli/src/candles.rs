@@ -13,15 +13,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sigbox::{
     assemble,
-    candles::{Conversion, Existing, FileCheck, FileProblem, Gaps, Place, check_file, convert},
     config::{CandleSource, Config, Live},
-    feed::{FetchOrder, FetchProgress, Fetched, KlinesSettings, fetch_file},
+    market::candles::{Conversion, Existing, FileCheck, FileProblem, Gaps, Place, check_file, convert},
+    trading::feed::{FetchOrder, FetchProgress, Fetched, KlinesSettings, fetch_file},
 };
 use sigbox_engine::{Interval, MINUTE_MS, Settings};
 
 use crate::{
-    args,
-    args::CandlesCommand,
+    args::{self, CandlesCommand},
     exit::{Interrupted, Usage},
     interrupts::Interrupts,
 };

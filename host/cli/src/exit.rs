@@ -2,20 +2,10 @@
 
 use std::{fmt, process::ExitCode};
 
-use sigbox::{
-    assemble::AssembleError,
-    binding::CopyError,
-    candles::CandleFileError,
-    config::ConfigError,
-    feed::FetchFileError,
-    plugin::PluginError,
-    plugin_source::PluginSourceError,
-    run::{JournalError, RunError},
-    walk::{Failure, ResultsError},
-};
+use sigbox::ErrorKind;
 use sigbox_report::LedgerError;
 
-use crate::{candles::Problems, plugin::Failed, record::RecordError};
+use crate::{candles::Problems, plugin::Failed};
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
@@ -59,51 +49,23 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<Interrupted>() {
         return Some(INTERRUPTED);
     }
-    if let Some(failure) = error.downcast_ref::<Failure>() {
-        return known(match failure {
-            Failure::Plugin(error) => error,
-            Failure::Run(error) => error,
-        });
-    }
-    if error.is::<ConfigError>() || error.is::<Usage>() {
+    if error.is::<Usage>() {
         return Some(CONFIGURATION);
     }
-    if error.is::<PluginSourceError>() || error.is::<PluginError>() {
-        return Some(PLUGIN);
-    }
-    if error.is::<JournalError>()
-        || error.is::<CopyError>()
-        || error.is::<ResultsError>()
-        || error.is::<LedgerError>()
-        || error.is::<RecordError>()
-    {
+    if error.is::<LedgerError>() {
         return Some(STATE);
     }
     if error.is::<Failed>() {
         return Some(FAILED);
     }
-    if error.is::<FetchFileError>() || error.is::<Problems>() {
+    if error.is::<Problems>() {
         return Some(CANDLES);
     }
-    if let Some(error) = error.downcast_ref::<CandleFileError>() {
-        return Some(match error {
-            CandleFileError::Exists { .. } | CandleFileError::Ending { .. } => CONFIGURATION,
-            CandleFileError::Unwritable { .. } => UNFORESEEN,
-            _ => CANDLES,
-        });
-    }
-    if let Some(error) = error.downcast_ref::<AssembleError>() {
-        return Some(match error {
-            AssembleError::Store { source, .. } => return known(&**source),
-            AssembleError::NoStore(_) | AssembleError::Secret { .. } => CONFIGURATION,
-            AssembleError::CandleFile(_) | AssembleError::Recipe { .. } | AssembleError::Series { .. } => CANDLES,
-            AssembleError::Source(_) | AssembleError::Plugin(_) => PLUGIN,
-            AssembleError::DataDir(_) | AssembleError::Binding(_) => STATE,
-        });
-    }
-    error.downcast_ref::<RunError>().map(|error| match error {
-        RunError::MissingCandle { .. } | RunError::AnomalousCandle { .. } | RunError::Feed(_) => CANDLES,
-        RunError::Frame(_) | RunError::Setup(_) => CONFIGURATION,
-        RunError::Store(_) | RunError::ForeignRow { .. } | RunError::CorruptState { .. } | RunError::Record(_) => STATE,
+    ErrorKind::of(error).map(|kind| match kind {
+        ErrorKind::Configuration => CONFIGURATION,
+        ErrorKind::Plugin => PLUGIN,
+        ErrorKind::Candles => CANDLES,
+        ErrorKind::State => STATE,
+        _ => UNFORESEEN,
     })
 }

@@ -13,7 +13,6 @@ mod interrupts;
 mod live;
 mod plugin;
 mod plugins;
-mod record;
 mod report;
 mod state;
 mod sweep;

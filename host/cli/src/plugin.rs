@@ -6,11 +6,8 @@ use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
-use sigbox::{
-    config::KitFile,
-    kit::{self, Case, CaseReport, Report, Verdict},
-    plugin::Mode,
-};
+use sigbox::{assemble, config::KitFile, sandbox::Mode};
+use sigbox_kit::{Case, CaseReport, ComponentSubject, Report, Verdict};
 
 use crate::{
     args::{self, PluginCommand},
@@ -48,12 +45,12 @@ impl std::error::Error for Failed {}
 
 /// The cases whose names have one of `parts` in them; without any, all.
 fn chosen(parts: &[String]) -> Result<Vec<&'static Case>, Usage> {
-    let unknown = parts.iter().find(|part| !kit::cases().any(|case| case.name.contains(part.as_str())));
+    let unknown = parts.iter().find(|part| !sigbox_kit::cases().any(|case| case.name.contains(part.as_str())));
     if let Some(part) = unknown {
         return Err(Usage(format!("no case has {part:?} in its name; --list shows them all")));
     }
     let is_chosen = |case: &&Case| parts.is_empty() || parts.iter().any(|part| case.name.contains(part.as_str()));
-    Ok(kit::cases().filter(is_chosen).collect())
+    Ok(sigbox_kit::cases().filter(is_chosen).collect())
 }
 
 fn test(command: &args::PluginTest) -> anyhow::Result<()> {
@@ -66,9 +63,11 @@ fn test(command: &args::PluginTest) -> anyhow::Result<()> {
     };
     let sandbox = plugins::sandbox(Mode::Live, &file.limits, file.cache_dir.as_ref())?;
     let report = tokio::runtime::Runtime::new()?.block_on(async {
-        let subject = kit::bind(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
+        let (component, binding) =
+            assemble::tested_backend(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
+        let subject = ComponentSubject::new(sandbox.clone(), component, binding);
         let progress = progress(cases.len());
-        let report = kit::run_cases(&subject, cases, |done| {
+        let report = sigbox_kit::run_cases(&subject, cases, |done| {
             progress.inc(1);
             progress.set_message(done.case.name);
         });

@@ -10,8 +10,8 @@ use std::{
 use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
 use indicatif::{ProgressBar, ProgressStyle};
 use sigbox::{
-    plugin::{Limits, Mode, PluginError, Sandbox},
     plugin_source::{self, PluginSourceError},
+    sandbox::{Limits, Mode, PluginError, Sandbox},
 };
 
 /// Builds what has to be built, showing what cargo says.

@@ -11,23 +11,27 @@ use std::{
 };
 
 use anyhow::Context as _;
-use sigbox::{assemble, config::Config, market::Market, run::Stopwatch};
-use sigbox_report::{Kind, Ledger, LedgerError, Report, Run, Timing, csv, html, json, markdown, text};
+use sigbox::{config::Config, job, market::Market, trading::Stopwatch};
+use sigbox_events::{Kind, RunRecord, reached_file};
+use sigbox_report::{Ledger, LedgerError, Report, Timing, csv, html, json, markdown, text};
 
 use crate::{
     args::{self, Format},
     bars,
     exit::Usage,
-    live, record, table,
+    table,
 };
 
 pub(crate) fn run(command: &args::Report) -> anyhow::Result<()> {
     let config = || Config::load(&command.config.path);
     let events = match &command.events {
         Some(events) => events.clone(),
-        None => live::events_file(&config()?),
+        None => job::events_file(&config()?),
     };
-    let market = |report: &Report| bars::market(report, || Ok(assemble::candles(&config()?)?));
+    let market = |report: &Report| match config() {
+        Ok(config) => bars::market(&config, report),
+        Err(error) => bars::none(&error),
+    };
     let formats = &command.format;
     match &command.out {
         None if formats.is_empty() => {
@@ -110,22 +114,20 @@ fn read(events: &Path) -> anyhow::Result<Report> {
     if ledger.torn {
         tracing::warn!("{}: the last line is half an event and is not counted", events.display());
     }
-    let run = record::read(events)?.unwrap_or_else(|| {
+    let run = RunRecord::read(events)?.unwrap_or_else(|| {
         tracing::warn!("{}: nothing is known of the run but its events", events.display());
         unknown(events, &ledger)
     });
-    let run = Run { period_ms: run.period_ms.or(ledger.span_ms), ..run };
+    let run = RunRecord { period_ms: run.period_ms.or(ledger.span_ms), ..run };
     let (tally, trades) = (ledger.tally, ledger.trades);
     Ok(Report { run, tally, trades, bars: BTreeMap::new(), timings: Vec::new() })
 }
 
 /// A run that left nothing but events.
-fn unknown(events: &Path, ledger: &Ledger) -> Run {
-    let mut reached = events.as_os_str().to_owned();
-    reached.push(".reached");
-    Run {
+fn unknown(events: &Path, ledger: &Ledger) -> RunRecord {
+    RunRecord {
         // Only live runs note how far they are.
-        kind: if Path::new(&reached).exists() { Kind::Live } else { Kind::Backtest },
+        kind: if reached_file(events).exists() { Kind::Live } else { Kind::Backtest },
         exchange: ledger.exchange.clone(),
         frame: ledger.frame.clone(),
         period_ms: None,
@@ -169,7 +171,7 @@ fn render(report: &Report, format: Format) -> String {
 }
 
 fn print_table(report: &Report) {
-    let Run { kind, period_ms, .. } = report.run;
+    let RunRecord { kind, period_ms, .. } = report.run;
     let kind = match kind {
         Kind::Backtest => "Backtest",
         Kind::Live => "Live",

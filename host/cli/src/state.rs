@@ -11,13 +11,18 @@ use sigbox::{
     assemble::{self, Access},
     binding::pairs,
     config::{Config, StoreChoice},
-    plugin::Mode,
-    run::{Domain, Stores, pair_address, stored_state},
-    store::{Address, FileStore},
+    sandbox::Mode,
+    trading::{
+        store::{Address, Domain, FileStore, Stores},
+        stored_state,
+    },
 };
 use sigbox_engine::{State, signal::Pair};
 
-use crate::{args, args::StateCommand, plugins};
+use crate::{
+    args::{self, StateCommand},
+    plugins,
+};
 
 pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
     match &command.command {
@@ -121,8 +126,8 @@ fn path(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for pair in pairs(config) {
         for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
-            let choice = config.persistence.choice(domain);
-            let at = pair_address(domain, &pair);
+            let choice = config.persistence.stores.of(domain);
+            let at = Address::of_pair(domain, &pair);
             let (store, document) = match choice {
                 StoreChoice::File => ("file", file_of(config, &at)),
                 StoreChoice::Memory => ("memory", address(&at)),

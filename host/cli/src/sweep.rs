@@ -13,14 +13,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sigbox::walk::{Candidate, Case, Measured, Row, best_first, candidates};
 use sigbox_engine::stats::{METRICS, Metric};
-use sigbox_report::{Run, SweepRow, cell};
+use sigbox_events::RunRecord;
+use sigbox_report::{SweepRow, cell};
 
 use crate::{args::Format, report, table::shown};
 
 /// Everything a finished sweep has to show.
 pub(crate) struct Sweep {
     /// What all its runs had in common.
-    pub(crate) run: Run,
+    pub(crate) run: RunRecord,
     pub(crate) metric: &'static Metric,
     /// In the order of the configuration.
     pub(crate) rows: Vec<Row>,

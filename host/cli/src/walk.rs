@@ -13,14 +13,13 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use sigbox::{
     assemble,
     config::Config,
+    job::sweep_record,
     market::Market,
-    plugin::Mode,
+    sandbox::Mode,
     walk::{Progress, Walk},
 };
 
-use sigbox_report::Kind;
-
-use crate::{args, exit::Interrupted, interrupts, plugins, record, sweep::Sweep, table::shown};
+use crate::{args, exit::Interrupted, interrupts, plugins, sweep::Sweep, table::shown};
 
 pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     let mut config = Config::load(&command.config.path)?;
@@ -29,7 +28,6 @@ pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     config.walk.metric = metric;
     let sandbox = plugins::sandbox(Mode::Deterministic, &config.limits, config.cache_dir.as_ref())?;
     let candles = assemble::candles(&config)?;
-    let sources = record::sources(&config, &candles);
     let walk = Walk::new(&config, &sandbox, Market::new(candles), &mut plugins::resolver())?;
     let jobs = command.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
 
@@ -55,8 +53,7 @@ pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
         return Err(Interrupted(message).into());
     };
 
-    let components = record::components_with(&config, |strategy| walk.component_sha256(strategy));
-    let run = record::describe(&config, Kind::Backtest, None, components, sources, &command.results);
+    let run = sweep_record(&config, &walk, &command.results);
     let sweep = Sweep { run, metric, rows, top: command.top };
     let written = sweep.write(&command.report, &command.results)?;
     if command.json {

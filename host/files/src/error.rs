@@ -7,6 +7,7 @@ use super::name::NameError;
 
 /// Why something could not be done with a document on disk.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// The address cannot be a path.
     #[error(transparent)]

@@ -8,9 +8,10 @@ use sigbox_engine::{
     state::Levels,
     stats::{LevelCounts, METRICS, Orders, Sample, Statistics, Trend, TrendLine, Unit},
 };
+use sigbox_events::RunRecord;
 
 use crate::{
-    Report, Run, Timing, TradeRow,
+    Report, Timing, TradeRow,
     rows::{Row, Rows},
 };
 
@@ -19,7 +20,7 @@ use crate::{
 pub fn json(report: &Report) -> String {
     #[derive(Serialize)]
     struct Json<'a> {
-        run: &'a Run,
+        run: &'a RunRecord,
         #[serde(flatten)]
         rows: Rows<'a>,
         trades: Vec<Trade<'a>>,

@@ -8,14 +8,12 @@
 //! only the end of the file may be half a line, because a run may have been killed there, or be writing it.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, BufRead},
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::error::Category;
 use sigbox_engine::{
     Side,
@@ -23,6 +21,7 @@ use sigbox_engine::{
     state::Levels,
     stats::{Summary, Tally, Trade},
 };
+use sigbox_events::{Action, Head, SignalLine, TraderLine};
 
 use crate::TradeRow;
 
@@ -45,6 +44,7 @@ pub struct Ledger {
 
 /// Why a file is no event file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LedgerError {
     /// It cannot be read.
     #[error(transparent)]
@@ -122,139 +122,37 @@ struct Reader {
 /// Exchange, strategy and symbol.
 type Who = (String, String, String);
 
-/// What counts, of what a trader does.
-#[derive(Clone, Copy)]
-enum Action {
-    Scheduled,
-    Opened,
-    Cancelled,
-    Closed,
-    Level(Direction),
-    Breakeven,
-    Rejected,
-    Invalid,
-    Failed,
-}
-
-impl Action {
-    /// The action that events call `name`; `None` for what does not count: extremes on the way, what the host said, and
-    /// what a later sigbox may say.
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "scheduled" => Self::Scheduled,
-            "opened" => Self::Opened,
-            "cancelled" => Self::Cancelled,
-            "closed" => Self::Closed,
-            "partial_profit" => Self::Level(Direction::Profit),
-            "partial_loss" => Self::Level(Direction::Loss),
-            "breakeven" => Self::Breakeven,
-            "risk_rejection" => Self::Rejected,
-            "invalid_signal" | "symbol_mismatch" => Self::Invalid,
-            "strategy_failed" => Self::Failed,
-            _ => return None,
-        })
-    }
-}
-
-/// What every line has.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    action: Cow<'a, str>,
-    timestamp: i64,
-    /// What the host says of itself has none.
-    symbol: Option<IgnoredAny>,
-}
-
-/// What the events of traders have, some of them.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    #[serde(borrow)]
-    strategy_name: Cow<'a, str>,
-    #[serde(borrow)]
-    symbol: Cow<'a, str>,
-    #[serde(borrow, default)]
-    exchange_name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    frame_name: Cow<'a, str>,
-    current_price: Option<f64>,
-    level: Option<u8>,
-    #[serde(borrow)]
-    close_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
-    close_timestamp: Option<i64>,
-    pnl: Option<Pnl>,
-    #[serde(borrow)]
-    rejection_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    rejection_note: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    signal: Option<Signal<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Signal<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    position: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    note: Cow<'a, str>,
-    original_price_open: Option<f64>,
-    original_price_take_profit: Option<f64>,
-    original_price_stop_loss: Option<f64>,
-    cost: Option<f64>,
-    multiplier: Option<f64>,
-    scheduled_at: Option<i64>,
-    pending_at: Option<i64>,
-    peak_profit: Option<Pnl>,
-    max_drawdown: Option<Pnl>,
-}
-
-/// A result. What is beyond all numbers is written as `null`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Pnl {
-    pnl_percentage: Option<f64>,
-    pnl_cost: Option<f64>,
-}
-
 impl Reader {
     /// Counts the event in `line`.
     fn add(&mut self, line: &[u8]) -> Result<(), Problem> {
-        let head: Head<'_> = serde_json::from_slice(line)?;
-        if head.symbol.is_some() {
+        let head = Head::parse(line)?;
+        if head.is_of_trader() {
             let at_ms = possible("timestamp", Some(head.timestamp))?;
             let (first_ms, last_ms) = self.ledger.span_ms.unwrap_or((at_ms, at_ms));
             self.ledger.span_ms = Some((first_ms.min(at_ms), last_ms.max(at_ms)));
         }
-        let Some(action) = Action::named(&head.action) else { return Ok(()) };
+        let Some(action) = head.action().filter(|action| counts(*action)) else { return Ok(()) };
         if self.told.contains(&digest(&head.id)) {
             return Ok(());
         }
-        let event: Event<'_> = serde_json::from_slice(line)?;
-        self.count(action, &event).map_err(|problem| format!("a {} event: {problem}", head.action))?;
+        let event = TraderLine::parse(line)?;
+        self.count(action, &event).map_err(|problem| format!("a {action} event: {problem}"))?;
         self.told.insert(digest(&head.id));
         (*event.exchange_name).clone_into(&mut self.ledger.exchange);
         (*event.frame_name).clone_into(&mut self.ledger.frame);
         Ok(())
     }
 
-    fn count(&mut self, action: Action, event: &Event<'_>) -> Result<(), String> {
+    fn count(&mut self, action: Action, event: &TraderLine<'_>) -> Result<(), String> {
         match action {
             Action::Scheduled => {
-                self.waiting.insert(event.who(), event.signal()?.id.to_string());
+                self.waiting.insert(who(event), signal_of(event)?.id.to_string());
                 self.each(event, |summary| summary.orders.schedule());
             }
             Action::Opened => {
-                let signal = event.signal()?;
+                let signal = signal_of(event)?;
                 let opened_ms = possible("signal.pendingAt", signal.pending_at)?;
-                let waited_ms = signal.waited_ms("signal.pendingAt", opened_ms)?;
+                let waited_ms = waited_ms(signal, "signal.pendingAt", opened_ms)?;
                 // Only the order that waits can be filled; everything else is entered at once.
                 let was_ordered = self.ends_waiting(event, signal);
                 self.each(event, |summary| {
@@ -264,10 +162,10 @@ impl Reader {
                 });
             }
             Action::Cancelled => {
-                let signal = event.signal()?;
+                let signal = signal_of(event)?;
                 let reason = one_of("reason", event.reason.as_deref(), &CancelReason::ALL, CancelReason::name)?;
                 let ended_ms = possible("closeTimestamp", event.close_timestamp)?;
-                let waited_ms = signal.waited_ms("closeTimestamp", ended_ms)?;
+                let waited_ms = waited_ms(signal, "closeTimestamp", ended_ms)?;
                 // An order that was accepted in another file is not in the rates of this one.
                 let was_ordered = self.ends_waiting(event, signal);
                 self.each(event, |summary| {
@@ -277,11 +175,12 @@ impl Reader {
                 });
             }
             Action::Closed => {
-                let row = event.trade()?;
+                let row = trade(event)?;
                 self.ledger.tally.close(&row.strategy, &row.symbol, &row.trade);
                 self.ledger.trades.push(row);
             }
-            Action::Level(direction) => {
+            Action::PartialProfit | Action::PartialLoss => {
+                let direction = if action == Action::PartialProfit { Direction::Profit } else { Direction::Loss };
                 let level = there("level", event.level)?;
                 if !Levels::ALL.contains(&level) {
                     return Err(format!("level {level} is none of 10, 20, … 100"));
@@ -289,20 +188,21 @@ impl Reader {
                 self.each(event, |summary| summary.pass(direction, level));
             }
             Action::Breakeven => self.each(event, |summary| summary.breakevens += 1),
-            Action::Rejected => {
+            Action::RiskRejection => {
                 let rule = event.rejection_id.as_deref().or(event.rejection_note.as_deref());
                 let rule = there("rejectionNote", rule)?;
                 self.each(event, |summary| summary.reject(rule));
             }
-            Action::Invalid => self.each(event, |summary| summary.invalid += 1),
-            Action::Failed => self.each(event, |summary| summary.failed += 1),
+            Action::InvalidSignal | Action::SymbolMismatch => self.each(event, |summary| summary.invalid += 1),
+            Action::StrategyFailed => self.each(event, |summary| summary.failed += 1),
+            _ => {}
         }
         Ok(())
     }
 
     /// Whether `signal` is the order its trader waits for, which ends with it.
-    fn ends_waiting(&mut self, event: &Event<'_>, signal: &Signal<'_>) -> bool {
-        let who = event.who();
+    fn ends_waiting(&mut self, event: &TraderLine<'_>, signal: &SignalLine<'_>) -> bool {
+        let who = who(event);
         let is_it = self.waiting.get(&who).is_some_and(|id| *id == *signal.id);
         if is_it {
             self.waiting.remove(&who);
@@ -310,66 +210,80 @@ impl Reader {
         is_it
     }
 
-    fn each(&mut self, event: &Event<'_>, change: impl FnMut(&mut Summary)) {
+    fn each(&mut self, event: &TraderLine<'_>, change: impl FnMut(&mut Summary)) {
         self.ledger.tally.each(&event.strategy_name, &event.symbol, change);
     }
 }
 
-impl Event<'_> {
-    fn who(&self) -> Who {
-        (self.exchange_name.to_string(), self.strategy_name.to_string(), self.symbol.to_string())
-    }
-
-    fn signal(&self) -> Result<&Signal<'_>, String> {
-        there("signal", self.signal.as_ref())
-    }
-
-    /// The trade that a closed position was.
-    fn trade(&self) -> Result<TradeRow, String> {
-        let signal = self.signal()?;
-        let pnl = there("pnl", self.pnl.as_ref())?;
-        let (opened_ms, closed_ms) =
-            (possible("signal.pendingAt", signal.pending_at)?, possible("closeTimestamp", self.close_timestamp)?);
-        signal.waited_ms("signal.pendingAt", opened_ms)?;
-        if closed_ms < opened_ms {
-            return Err(format!("closeTimestamp {closed_ms} is before signal.pendingAt {opened_ms}"));
-        }
-        Ok(TradeRow {
-            id: signal.id.to_string(),
-            strategy: self.strategy_name.to_string(),
-            symbol: self.symbol.to_string(),
-            side: one_of("signal.position", signal.position.as_deref(), &[Side::Long, Side::Short], Side::name)?,
-            scheduled_ms: possible("signal.scheduledAt", signal.scheduled_at)?,
-            open_price: positive("signal.originalPriceOpen", signal.original_price_open)?,
-            take_profit: positive("signal.originalPriceTakeProfit", signal.original_price_take_profit)?,
-            stop_loss: positive("signal.originalPriceStopLoss", signal.original_price_stop_loss)?,
-            multiplier: positive("signal.multiplier", signal.multiplier)?,
-            cost: positive("signal.cost", signal.cost)?,
-            note: signal.note.to_string(),
-            trade: Trade {
-                opened_ms,
-                closed_ms,
-                reason: one_of("closeReason", self.close_reason.as_deref(), &CloseReason::ALL, CloseReason::name)?,
-                close_price: positive("currentPrice", self.current_price)?,
-                // An absurd leverage takes a result beyond all numbers. Then it is none, and no sum has one.
-                result_percent: pnl.pnl_percentage.unwrap_or(f64::NAN),
-                result_cost: pnl.pnl_cost.unwrap_or(f64::NAN),
-                peak_percent: signal.peak_profit.as_ref().and_then(|peak| peak.pnl_percentage),
-                fall_percent: signal.max_drawdown.as_ref().and_then(|fall| fall.pnl_percentage),
-            },
-        })
-    }
+/// Whether an event changes the totals. Extremes on the way do not, nor does what the host says of itself.
+const fn counts(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Scheduled
+            | Action::Opened
+            | Action::Breakeven
+            | Action::PartialProfit
+            | Action::PartialLoss
+            | Action::Closed
+            | Action::Cancelled
+            | Action::RiskRejection
+            | Action::InvalidSignal
+            | Action::SymbolMismatch
+            | Action::StrategyFailed
+    )
 }
 
-impl Signal<'_> {
-    /// From its order to `until_ms`, which is what the event calls `field`.
-    fn waited_ms(&self, field: &str, until_ms: i64) -> Result<i64, String> {
-        let scheduled_ms = possible("signal.scheduledAt", self.scheduled_at)?;
-        if until_ms < scheduled_ms {
-            return Err(format!("{field} {until_ms} is before signal.scheduledAt {scheduled_ms}"));
-        }
-        Ok(until_ms - scheduled_ms)
+fn who(event: &TraderLine<'_>) -> Who {
+    (event.exchange_name.to_string(), event.strategy_name.to_string(), event.symbol.to_string())
+}
+
+fn signal_of<'e>(event: &'e TraderLine<'_>) -> Result<&'e SignalLine<'e>, String> {
+    there("signal", event.signal.as_ref())
+}
+
+/// The trade that a closed position was.
+fn trade(event: &TraderLine<'_>) -> Result<TradeRow, String> {
+    let signal = signal_of(event)?;
+    let pnl = there("pnl", event.pnl.as_ref())?;
+    let (opened_ms, closed_ms) =
+        (possible("signal.pendingAt", signal.pending_at)?, possible("closeTimestamp", event.close_timestamp)?);
+    waited_ms(signal, "signal.pendingAt", opened_ms)?;
+    if closed_ms < opened_ms {
+        return Err(format!("closeTimestamp {closed_ms} is before signal.pendingAt {opened_ms}"));
     }
+    Ok(TradeRow {
+        id: signal.id.to_string(),
+        strategy: event.strategy_name.to_string(),
+        symbol: event.symbol.to_string(),
+        side: one_of("signal.position", signal.position.as_deref(), &[Side::Long, Side::Short], Side::name)?,
+        scheduled_ms: possible("signal.scheduledAt", signal.scheduled_at)?,
+        open_price: positive("signal.originalPriceOpen", signal.original_price_open)?,
+        take_profit: positive("signal.originalPriceTakeProfit", signal.original_price_take_profit)?,
+        stop_loss: positive("signal.originalPriceStopLoss", signal.original_price_stop_loss)?,
+        multiplier: positive("signal.multiplier", signal.multiplier)?,
+        cost: positive("signal.cost", signal.cost)?,
+        note: signal.note.to_string(),
+        trade: Trade {
+            opened_ms,
+            closed_ms,
+            reason: one_of("closeReason", event.close_reason.as_deref(), &CloseReason::ALL, CloseReason::name)?,
+            close_price: positive("currentPrice", event.current_price)?,
+            // An absurd leverage takes a result beyond all numbers. Then it is none, and no sum has one.
+            result_percent: pnl.pnl_percentage.unwrap_or(f64::NAN),
+            result_cost: pnl.pnl_cost.unwrap_or(f64::NAN),
+            peak_percent: signal.peak_profit.as_ref().and_then(|peak| peak.pnl_percentage),
+            fall_percent: signal.max_drawdown.as_ref().and_then(|fall| fall.pnl_percentage),
+        },
+    })
+}
+
+/// From its order to `until_ms`, which is what the event calls `field`.
+fn waited_ms(signal: &SignalLine<'_>, field: &str, until_ms: i64) -> Result<i64, String> {
+    let scheduled_ms = possible("signal.scheduledAt", signal.scheduled_at)?;
+    if until_ms < scheduled_ms {
+        return Err(format!("{field} {until_ms} is before signal.scheduledAt {scheduled_ms}"));
+    }
+    Ok(until_ms - scheduled_ms)
 }
 
 fn there<T>(field: &str, value: Option<T>) -> Result<T, String> {

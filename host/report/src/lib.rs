@@ -34,7 +34,7 @@ pub use self::{
     json::json,
     ledger::{Ledger, LedgerError},
     markdown::markdown,
-    model::{Bars, Component, Kind, Report, Run, Source, Timing, TradeRow},
+    model::{Bars, Report, Timing, TradeRow},
     rows::{KEY_METRICS, Row, Rows},
     sweep::{Sweep, SweepRow, sweep_markdown},
 };

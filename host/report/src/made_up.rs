@@ -7,8 +7,9 @@ use sigbox_engine::{
     outcome::CloseReason,
     stats::{Metric, Returns, Tally, Trade},
 };
+use sigbox_events::{Component, Kind, RunRecord, Source};
 
-use crate::{Component, Kind, Report, Run, Source, Sweep, SweepRow, TradeRow};
+use crate::{Report, Sweep, SweepRow, TradeRow};
 
 /// 2023-11-20T00:00:00Z: a year ends soon.
 pub(crate) const START_MS: i64 = 1_700_438_400_000;
@@ -97,8 +98,8 @@ pub(crate) fn sweep(metric: &'static Metric, fast: &[u32], slow: &[u32]) -> Swee
 }
 
 /// Facts of a run.
-pub(crate) fn run() -> Run {
-    Run {
+pub(crate) fn run() -> RunRecord {
+    RunRecord {
         kind: Kind::Backtest,
         exchange: "made-up".to_owned(),
         frame: String::new(),

@@ -7,9 +7,10 @@ use sigbox_engine::{
     state::Levels,
     stats::{METRICS, Metric, Tally, TrendLine, Unit},
 };
+use sigbox_events::{Kind, RunRecord};
 
 use crate::{
-    KEY_METRICS, Kind, Report, Run, Timing,
+    KEY_METRICS, Report, Timing,
     json::percentiles,
     parts::{Part, parts},
     text,
@@ -48,7 +49,7 @@ impl Page {
         self.repeat(&report.run)
     }
 
-    fn head(&mut self, run: &Run) -> fmt::Result {
+    fn head(&mut self, run: &RunRecord) -> fmt::Result {
         let kind = match run.kind {
             Kind::Backtest => "Backtest",
             Kind::Live => "Live run",
@@ -205,7 +206,7 @@ impl Page {
         Ok(())
     }
 
-    fn repeat(&mut self, run: &Run) -> fmt::Result {
+    fn repeat(&mut self, run: &RunRecord) -> fmt::Result {
         self.section("What it takes to repeat the run")?;
         match run.version.as_str() {
             "" => writeln!(self, "Nothing is known of the run but its events, {}.", escaped(&run.events))?,

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use sigbox_engine::{
     Candle, Interval, Side,
     stats::{Sample, Tally, Trade},
 };
+use sigbox_events::RunRecord;
 
 /// Everything a run has to show.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Which run it was, and what it takes to repeat it.
-    pub run: Run,
+    pub run: RunRecord,
     /// The totals, by part.
     pub tally: Tally,
     /// Closed positions, in the order in which they were closed.
@@ -21,73 +21,6 @@ pub struct Report {
     pub bars: BTreeMap<String, Bars>,
     /// How long things took.
     pub timings: Vec<Timing>,
-}
-
-/// Which run it was, and what it takes to repeat it. As JSON it is kept beside the events: what a run was is known to
-/// that run, not to whoever makes a report of it later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Run {
-    /// Recorded candles, or candles as they closed.
-    pub kind: Kind,
-    /// `exchangeName` of its events.
-    #[serde(rename = "exchangeName")]
-    pub exchange: String,
-    /// `frameName` of its events; may be empty.
-    #[serde(rename = "frameName")]
-    pub frame: String,
-    /// First and last boundary, milliseconds. Of a live run: its first and its last event.
-    pub period_ms: Option<(i64, i64)>,
-    /// The version of sigbox.
-    pub version: String,
-    /// The configuration, as it was written.
-    pub configuration: String,
-    /// The components that decided.
-    pub components: Vec<Component>,
-    /// Where the candles came from.
-    pub sources: Vec<Source>,
-    /// The event file, as it was named.
-    pub events: String,
-}
-
-/// What kind of run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Over recorded candles.
-    Backtest,
-    /// Over candles as they closed.
-    Live,
-}
-
-/// A component that decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Component {
-    /// The strategy's name.
-    #[serde(rename = "strategyName")]
-    pub strategy: String,
-    /// What the configuration calls it.
-    pub plugin: String,
-    /// SHA-256 of the component, in hexadecimal.
-    pub sha256: String,
-    /// Its settings, a JSON object.
-    pub settings: String,
-}
-
-/// Where the candles of a symbol came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// The symbol.
-    pub symbol: String,
-    /// A file, or a recipe.
-    pub from: String,
-    /// SHA-256 over the candles, in hexadecimal, whatever file they were in.
-    pub sha256: String,
-    /// How many.
-    pub candles: usize,
-    /// When the first one opened and the last one closed, milliseconds.
-    pub span_ms: (i64, i64),
 }
 
 /// A closed position, with what people want to know of it.

@@ -7,14 +7,15 @@ use std::{
 
 use serde_json::Value;
 use sigbox_engine::stats::{Metric, Statistics};
+use sigbox_events::RunRecord;
 
-use crate::{Run, clock::minute, markdown::escaped, text};
+use crate::{clock::minute, markdown::escaped, text};
 
 /// What a sweep found.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// What all its runs had in common, and what it takes to repeat them.
-    pub run: Run,
+    pub run: RunRecord,
     /// What they are ranked by.
     pub metric: &'static Metric,
     /// One a run, in any order.

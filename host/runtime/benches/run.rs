@@ -14,7 +14,7 @@ use std::{
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sigbox::{
     config::Config,
-    store::{Address, FileStore, Store as _},
+    trading::store::{Address, FileStore, Store as _},
     walk::Walk,
 };
 use sigbox_engine::Interval;

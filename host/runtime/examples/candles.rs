@@ -8,8 +8,8 @@ use std::{env, error::Error, path::Path};
 
 use sigbox::{
     assemble,
-    candles::{Existing, write_candles},
     config::Config,
+    market::candles::{Existing, write_candles},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,10 +10,13 @@ use std::{env, error::Error, io, ops::ControlFlow, path::PathBuf};
 
 use futures_util::FutureExt as _;
 use sigbox::{
-    candles::{Recipe, Series, generate},
-    market::Market,
-    plugin::{Limits, Mode, Sandbox, Session, StrategyPlugin},
-    run::{Backtest, EventWriter, Frame, SeatSetup, Setup},
+    events::EventWriter,
+    market::{
+        Market,
+        candles::{Recipe, Series, generate},
+    },
+    sandbox::{Limits, Mode, Sandbox, Session, StrategyPlugin},
+    trading::{Backtest, Frame, SeatSetup, Setup},
 };
 use sigbox_engine::Settings;
 

@@ -15,9 +15,11 @@ use std::{
 };
 
 use sigbox::{
-    candles::{Gaps, Series, read_candles},
-    market::{Market, SharedSeries},
-    run::{Backtest, Frame, RunError, SeatSetup, Setup, Strategy},
+    market::{
+        Market, SharedSeries,
+        candles::{Gaps, Series, read_candles},
+    },
+    trading::{Backtest, Frame, RunError, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{
     Interval, Proposal, Settings, Side,

@@ -1,5 +1,6 @@
 //! From a configuration to the parts of a run.
 
+mod kit;
 mod stores;
 
 use std::{
@@ -9,21 +10,23 @@ use std::{
 };
 
 use sigbox_engine::Settings;
+use sigbox_market::{
+    Market,
+    candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
+};
+use sigbox_sandbox::{PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin};
+use sigbox_trading::{Profile, SeatSetup, Setup, feed::KlinesSettings, store::StoreOpenError};
 
 use crate::{
     binding::BindingError,
-    candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
     config::{CandleSource, Config, Live, Strategy},
-    feed::KlinesSettings,
-    market::Market,
-    plugin::{PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin},
     plugin_source::PluginSourceError,
-    run::{Profile, SeatSetup, Setup},
-    store::StoreOpenError,
 };
 
-pub(crate) use self::stores::store_binding;
-pub use self::stores::{Access, Opener, stores};
+pub use self::{
+    kit::tested_backend,
+    stores::{Access, Opener, stores},
+};
 
 /// Turns what a configuration calls a plugin into a component file: [`crate::plugin_source::resolve`], usually.
 pub type Resolve<'a> = dyn FnMut(&Path) -> Result<PathBuf, PluginSourceError> + Send + 'a;
@@ -33,6 +36,7 @@ pub type Variable<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
 
 /// Why a configuration cannot be put together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AssembleError {
     /// A candle file cannot be used.
     #[error(transparent)]

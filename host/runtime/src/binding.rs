@@ -17,12 +17,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sigbox_engine::signal::Pair;
+use sigbox_trading::store::{Address, Domain, PerDomain, Store, StoreError};
 
-use crate::{
-    config::{Config, SecretSource, StoreChoice, StorePlugin},
-    run::{Domain, pair_address, profile_address},
-    store::{Address, Store, StoreError},
-};
+use crate::config::{Config, SecretSource, StoreChoice, StorePlugin};
 
 pub use copy::{Copied, CopyError, Fate, copy};
 
@@ -36,15 +33,14 @@ const FLAT: [&[u8]; 3] = [b"null", b"[]", b"{}"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bindings {
-    signal: StoreChoice,
-    schedule: StoreChoice,
-    risk: StoreChoice,
-    partial: StoreChoice,
+    #[serde(flatten)]
+    domains: PerDomain<StoreChoice>,
     stores: BTreeMap<String, StorePlugin>,
 }
 
 /// Why a domain may not be bound as it is.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindingError {
     /// The record cannot be read or written.
     #[error("{file}: {reason}", file = .file.display())]
@@ -127,16 +123,9 @@ pub(crate) struct Moved {
 impl Bindings {
     /// What `config` says.
     pub(crate) fn of(config: &Config) -> Self {
-        let persistence = &config.persistence;
         // To be found again from another folder.
         let stores = config.stores.iter().map(|(name, store)| (name.clone(), anchored(store)));
-        Self {
-            signal: persistence.signal.clone(),
-            schedule: persistence.schedule.clone(),
-            risk: persistence.risk.clone(),
-            partial: persistence.partial.clone(),
-            stores: stores.collect(),
-        }
+        Self { domains: config.persistence.stores.clone(), stores: stores.collect() }
     }
 
     /// What was at the last run. Without a record, everything was in files: that is where it is unless somebody says
@@ -149,8 +138,8 @@ impl Bindings {
             Err(error) => return Err(BindingError::Record { file, reason: format!("cannot be read: {error}") }),
         };
         let understood = serde_json::from_slice(&text).map_err(|error| error.to_string()).and_then(|recorded: Self| {
-            let is_endless = |domain| recorded.chain(recorded.choice(domain)).is_none();
-            if Domain::ALL.into_iter().any(is_endless) { Err("a store wraps itself".to_owned()) } else { Ok(recorded) }
+            let is_endless = |(_, choice)| recorded.chain(choice).is_none();
+            if recorded.domains.iter().any(is_endless) { Err("a store wraps itself".to_owned()) } else { Ok(recorded) }
         });
         understood.map_err(|error| BindingError::Record {
             file,
@@ -161,14 +150,8 @@ impl Bindings {
         })
     }
 
-    const fn files() -> Self {
-        Self {
-            signal: StoreChoice::File,
-            schedule: StoreChoice::File,
-            risk: StoreChoice::File,
-            partial: StoreChoice::File,
-            stores: BTreeMap::new(),
-        }
+    fn files() -> Self {
+        Self { domains: PerDomain::all(&StoreChoice::File), stores: BTreeMap::new() }
     }
 
     /// Records it, durably.
@@ -189,8 +172,8 @@ impl Bindings {
 
     /// The domains that were kept elsewhere, each with where, if that can have outlived the run.
     pub(crate) fn changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (Domain, &'a StoreChoice)> {
-        Domain::ALL.into_iter().filter_map(|domain| {
-            let (old, new) = (before.choice(domain), self.choice(domain));
+        self.domains.iter().filter_map(|(domain, new)| {
+            let old = before.domains.of(domain);
             let is_same = before.chain(old) == self.chain(new);
             (!is_same && *old != StoreChoice::Memory).then_some((domain, old))
         })
@@ -199,21 +182,9 @@ impl Bindings {
     /// The configuration with these bindings in place of its own.
     pub(crate) fn in_place_of(&self, config: &Config) -> Config {
         let mut config = config.clone();
-        config.persistence.signal = self.signal.clone();
-        config.persistence.schedule = self.schedule.clone();
-        config.persistence.risk = self.risk.clone();
-        config.persistence.partial = self.partial.clone();
+        config.persistence.stores.clone_from(&self.domains);
         config.stores.clone_from(&self.stores);
         config
-    }
-
-    const fn choice(&self, domain: Domain) -> &StoreChoice {
-        match domain {
-            Domain::Signal => &self.signal,
-            Domain::Schedule => &self.schedule,
-            Domain::Risk => &self.risk,
-            Domain::Partial => &self.partial,
-        }
     }
 
     /// A store, and what it wraps; `None` when that comes back to itself.
@@ -289,7 +260,7 @@ impl Moved {
                 documents.push((at, document));
             }
         }
-        Ok(Self { domain, old: choice.clone(), new: config.persistence.choice(domain).clone(), documents })
+        Ok(Self { domain, old: choice.clone(), new: config.persistence.stores.of(domain).clone(), documents })
     }
 
     /// Whether `new` has all of it.
@@ -317,9 +288,9 @@ impl Moved {
 /// Every document of `domain` that a run of `config` reads.
 fn addresses(config: &Config, domain: Domain) -> Vec<Address> {
     if domain == Domain::Risk {
-        return config.risk.iter().map(|profile| profile_address(&profile.name)).collect();
+        return config.risk.iter().map(|profile| Address::of_profile(&profile.name)).collect();
     }
-    pairs(config).iter().map(|pair| pair_address(domain, pair)).collect()
+    pairs(config).iter().map(|pair| Address::of_pair(domain, pair)).collect()
 }
 
 /// Every strategy of `config` on each of its symbols.

@@ -42,6 +42,7 @@ const HOST_BUILD_VARIABLES: [&str; 15] = [
 
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PluginSourceError {
     /// Nothing is there.
     #[error("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sigbox::{plugin::PluginStore, store::Store as _};
+use sigbox::{sandbox::PluginStore, trading::store::Store as _};
 
 use super::bound;
 use crate::{backends::served::at, servers::S3, support::repository};

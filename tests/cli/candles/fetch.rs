@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sigbox::candles::{Existing, write_candles};
+use sigbox::market::candles::{Existing, write_candles};
 use sigbox_engine::{Candle, MINUTE_MS};
 use sigbox_test_exchange::{LocalExchange, Reply, START_MS, candle};
 use tokio::runtime::Runtime;

@@ -6,10 +6,13 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use sigbox::{
-    feed::{Boundary, Feed, FeedError, ReplayFeed},
+    events::{Event, Notice},
     market::Market,
-    run::{Domain, Event, Journal, Live, LiveOptions, Notice, OnCorrupt, RunError, Sink, Stop, Stores, pair_address},
-    store::{Address, MemoryStore, Store, StoreError},
+    trading::{
+        Journal, Live, LiveOptions, RunError, Sink, Stop,
+        feed::{Boundary, Feed, FeedError, ReplayFeed},
+        store::{Address, Domain, MemoryStore, OnCorrupt, Store, StoreError, Stores},
+    },
 };
 use sigbox_engine::{Outcome, signal::Pair};
 use tempfile::TempDir;
@@ -145,7 +148,7 @@ impl World {
 
 /// Where a document of strategy `a` on `BTCUSDT` is; for `risk`, of the profile `shared`.
 fn address(domain: Domain) -> Address {
-    let at = pair_address(domain, &pair("a", BTC));
+    let at = Address::of_pair(domain, &pair("a", BTC));
     match domain {
         Domain::Risk => Address { entity_name: "shared".to_owned(), ..at },
         Domain::Signal | Domain::Schedule | Domain::Partial => at,

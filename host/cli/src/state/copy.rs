@@ -8,8 +8,8 @@ use sigbox::{
     assemble::{Access, Opener},
     binding::{Copied, Fate, copy},
     config::{Config, StoreChoice},
-    plugin::Mode,
-    run::Domain,
+    sandbox::Mode,
+    trading::store::Domain,
 };
 
 use crate::{args, exit::Usage, plugins};

@@ -8,25 +8,25 @@ use std::{
 };
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sigbox::{
     assemble::{Access, Opener},
     binding::pairs,
     config::Config,
-    plugin::Mode,
-    run::{Domain, pair_address},
-    store::{Address, Store},
+    job::events_file,
+    sandbox::Mode,
+    trading::store::{Address, Domain, Store},
 };
+use sigbox_events::{Head, HostLine};
 
-use crate::{live::events_file, plugins};
+use crate::plugins;
 
 /// What happened to a store, as an event has it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Incident {
-    action: String,
+    action: &'static str,
     timestamp: i64,
-    #[serde(default)]
-    about: Option<String>,
+    about: String,
     message: String,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut opener = Opener::new(config, Access::Look, &sandbox, &mut resolve, &plugins::variable)?;
     let mut rows: Vec<Row> = Vec::new();
     for domain in Domain::ALL {
-        let choice = config.persistence.choice(domain);
+        let choice = config.persistence.stores.of(domain);
         if let Some(row) = rows.iter_mut().find(|row| row.store == choice.name()) {
             row.domains.push(domain.name());
             continue;
@@ -93,7 +93,7 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
 
 /// Asks the store for a document it may have.
 async fn answers(config: &Config, domain: Domain, store: &dyn Store) -> Result<(), String> {
-    let at: Option<Address> = pairs(config).first().map(|pair| pair_address(domain, pair));
+    let at: Option<Address> = pairs(config).first().map(|pair| Address::of_pair(domain, pair));
     let Some(at) = at else { return Ok(()) };
     store.has_value(&at).await.map(drop).map_err(|error| error.to_string())
 }
@@ -106,15 +106,21 @@ fn last_incidents(events: &Path) -> io::Result<BTreeMap<String, Incident>> {
         Err(error) => return Err(error),
     };
     let mut last = BTreeMap::new();
-    for line in BufReader::new(file).lines() {
-        let line = line?;
+    for line in BufReader::new(file).split(b'\n') {
         // The last line of a run that is under way may be half there.
-        if line.contains("\"store_")
-            && let Ok(incident) = serde_json::from_str::<Incident>(&line)
-            && let Some(store) = incident.about.clone().filter(|_| incident.action.starts_with("store_"))
-        {
+        if let Some((store, incident)) = incident(&line?) {
             last.insert(store, incident);
         }
     }
     Ok(last)
+}
+
+/// What `line` says happened to which store, if that is what it says.
+fn incident(line: &[u8]) -> Option<(String, Incident)> {
+    let head = Head::parse(line).ok()?;
+    let action = head.action().filter(|action| action.is_store_incident())?;
+    let HostLine { about, message } = HostLine::parse(line).ok()?;
+    let (about, message) = (about?.into_owned(), message.into_owned());
+    let incident = Incident { action: action.name(), timestamp: head.timestamp, about: about.clone(), message };
+    Some((about, incident))
 }

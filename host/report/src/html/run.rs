@@ -6,6 +6,7 @@ use sigbox_engine::{
     state::Levels,
     stats::{METRICS, Metric, Orders, Summary, TrendLine, Unit},
 };
+use sigbox_events::{Component, Kind, RunRecord, Source};
 
 use super::{
     data::{Data, symbols},
@@ -15,7 +16,7 @@ use super::{
     reason,
 };
 use crate::{
-    Component, Kind, Report, Run, Source, Timing,
+    Report, Timing,
     clock::minute,
     months,
     parts::{Part, parts},
@@ -551,7 +552,7 @@ fn timings(timings: &[Timing]) -> Markup {
 }
 
 /// What it takes to repeat the run.
-pub(super) fn repeat(run: &Run) -> Markup {
+pub(super) fn repeat(run: &RunRecord) -> Markup {
     html! {
         section id="repeat" {
             h2 { "To repeat this run" }
@@ -666,7 +667,7 @@ mod tests {
         }
         report.tally.each(HOSTILE, HOSTILE, |summary| summary.reject(HOSTILE));
         report.bars = BTreeMap::from([(HOSTILE.to_owned(), bars(20))]);
-        let Run { exchange, frame, version, configuration, events, components, sources, .. } = &mut report.run;
+        let RunRecord { exchange, frame, version, configuration, events, components, sources, .. } = &mut report.run;
         let component = &mut components[0];
         let source = &mut sources[0];
         for text in [exchange, frame, version, configuration, events]

@@ -11,16 +11,18 @@ use std::{
 
 use futures_util::FutureExt as _;
 use sigbox::{
-    candles::{Recipe, Series, generate},
-    feed::ReplayFeed,
-    market::Market,
-    plugin::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
-    plugin_source,
-    run::{
-        Backtest, Event, Frame, Journal, Live, LiveOptions, Native, OnCorrupt, Profile, SeatSetup, Setup, Silence,
-        Stop, Stores, Strategy,
+    events::Event,
+    market::{
+        Market,
+        candles::{Recipe, Series, generate},
     },
-    store::{MemoryStore, Store},
+    plugin_source,
+    sandbox::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    trading::{
+        Backtest, Frame, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Silence, Stop, Strategy,
+        feed::ReplayFeed,
+        store::{MemoryStore, OnCorrupt, Store, Stores},
+    },
 };
 use sigbox_engine::{Interval, Proposal, Settings, Side, trader::Answer};
 use tokio::sync::watch;

@@ -2,13 +2,13 @@
 
 use std::{fs, sync::Arc};
 
+use sigbox_sandbox::{PluginStore, Sandbox, Secret, StoreBinding};
+use sigbox_trading::store::{FileStore, MemoryStore, Store, Stores};
+
 use super::{AssembleError, Resolve, Variable};
 use crate::{
     binding::{BindingError, Bindings, Moved},
     config::{Config, SecretSource, StoreChoice, StorePlugin},
-    plugin::{PluginStore, Sandbox, Secret, StoreBinding},
-    run::{Domain, Stores},
-    store::{FileStore, MemoryStore, Store},
 };
 
 /// What stores are opened for.
@@ -85,19 +85,20 @@ impl<'a, 's> Opener<'a, 's> {
 
     async fn open_all(&mut self) -> Result<Stores, AssembleError> {
         let persistence = &self.config.persistence;
-        let mut stores = Vec::new();
-        for domain in Domain::ALL {
-            let choice = persistence.choice(domain);
-            stores.push(self.open(choice).await.map_err(|source| {
-                let bound = Domain::ALL.into_iter().filter(|domain| persistence.choice(*domain) == choice);
-                let domains: Vec<&str> = bound.map(Domain::name).collect();
+        for (_, choice) in persistence.stores.iter() {
+            self.open(choice).await.map_err(|source| {
+                let bound = persistence.stores.iter().filter(|(_, other)| *other == choice);
+                let domains: Vec<&str> = bound.map(|(domain, _)| domain.name()).collect();
                 AssembleError::Store { domains: domains.join(", "), source: Box::new(source) }
-            })?);
+            })?;
         }
-        let [signal, schedule, risk, partial] = <[_; 4]>::try_from(stores).ok().expect("there are four domains");
+        let opened = |choice: &StoreChoice| {
+            self.opened.iter().find(|(known, _)| known == choice).map(|(_, store)| Arc::clone(store))
+        };
+        let by_domain = persistence.stores.map(|choice| opened(choice).expect("every store was opened above"));
         // What is wrapped was opened first.
         let closing = self.opened.iter().rev().map(|(_, store)| Arc::clone(store)).collect();
-        Ok(Stores { data_dir: Some(Arc::clone(&self.files)), signal, schedule, risk, partial, closing })
+        Ok(Stores { by_domain, closing, data_dir: Some(Arc::clone(&self.files)) })
     }
 
     /// Reads what must not be left behind where domains were kept before. The old stores are closed again: the new ones

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
+use sigbox_trading::store::{Address, Domain, Store, StoreError};
+
 use super::addresses;
-use crate::{
-    config::Config,
-    run::Domain,
-    store::{Address, Store, StoreError},
-};
+use crate::config::Config;
 
 /// What became of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +29,7 @@ pub enum Fate {
 
 /// Why state was not moved.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CopyError {
     /// A store could not be read or written. What was written before is whole; doing it again goes on.
     #[error(transparent)]

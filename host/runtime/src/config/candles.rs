@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use sigbox_market::candles::{Gaps, Recipe};
+
 use super::{
     reader::{Item, Section},
     value::{Name, WholeMinuteMs},
 };
-use crate::candles::{Gaps, Recipe};
 
 /// The candles of a backtest, and those the live replay feed replays.
 #[derive(Clone, Debug, PartialEq)]

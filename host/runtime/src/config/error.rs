@@ -4,6 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Nothing is where the file should be.
     #[error("there is no {file}; `sigbox init` writes one, with every setting explained", file = .0.display())]

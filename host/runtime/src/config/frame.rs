@@ -1,12 +1,12 @@
 //! `[frame]`: the period of a backtest.
 
 use sigbox_engine::Interval;
+use sigbox_trading::Frame;
 
 use super::{
     reader::Section,
     value::{Name, WholeMinuteMs},
 };
-use crate::run::Frame;
 
 pub(super) fn read(root: &Section<'_>) -> Frame {
     root.section("frame", "[frame]", |section| {

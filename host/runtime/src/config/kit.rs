@@ -7,13 +7,13 @@ use std::{
 };
 
 use sigbox_engine::Settings;
+use sigbox_sandbox::Limits;
 
 use super::{
     ConfigError, StoreChoice, StorePlugin, limits,
     persistence::{over_problem, read_binding, read_stores},
     reader::{Reader, Section},
 };
-use crate::plugin::Limits;
 
 /// One binding: the keys of a `[stores.NAME]` section, at the top of the file.
 ///

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use sigbox_engine::Settings;
+use sigbox_sandbox::Limits;
 
 use super::reader::Section;
-use crate::plugin::Limits;
 
 /// All that 32-bit WebAssembly can address.
 const MEMORY_MIB_MAX: u64 = 4096;

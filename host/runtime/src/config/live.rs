@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ureq::http::Uri;
+use http::Uri;
 
 use super::reader::Section;
 

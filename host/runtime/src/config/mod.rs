@@ -33,12 +33,13 @@ use std::{
 };
 
 use sigbox_engine::Settings;
+use sigbox_sandbox::Limits;
+use sigbox_trading::Frame;
 
 use self::{
     reader::{Reader, Section},
     value::Name,
 };
-use crate::{plugin::Limits, run::Frame};
 
 pub use self::{
     candles::{CandleSource, Candles},

@@ -7,13 +7,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sigbox_sandbox::Endpoint;
+use sigbox_trading::store::{OnCorrupt, PerDomain};
 use toml::de::DeValue;
 
 use super::{
     reader::{Item, Section},
     value::{FromValue, Name},
 };
-use crate::{plugin::Endpoint, run::Domain, store::OnCorrupt};
 
 /// Which store keeps which domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,27 +23,8 @@ pub struct Persistence {
     pub data_dir: PathBuf,
     /// What to do with a pair whose document cannot be understood.
     pub on_corrupt: OnCorrupt,
-    /// Who keeps open positions.
-    pub signal: StoreChoice,
-    /// Who keeps limit orders.
-    pub schedule: StoreChoice,
-    /// Who keeps the positions of risk profiles.
-    pub risk: StoreChoice,
-    /// Who keeps the reported levels of profit and loss.
-    pub partial: StoreChoice,
-}
-
-impl Persistence {
-    /// Who keeps `domain`.
-    #[must_use]
-    pub const fn choice(&self, domain: Domain) -> &StoreChoice {
-        match domain {
-            Domain::Signal => &self.signal,
-            Domain::Schedule => &self.schedule,
-            Domain::Risk => &self.risk,
-            Domain::Partial => &self.partial,
-        }
-    }
+    /// Which store keeps each domain.
+    pub stores: PerDomain<StoreChoice>,
 }
 
 /// What keeps a domain.
@@ -103,10 +85,7 @@ pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -
     root.section("persistence", "[persistence]", |section| Persistence {
         data_dir: section.path("data-dir").unwrap_or_else(|| section.in_folder(DATA_DIR)),
         on_corrupt: section.or("on-corrupt", ON_CORRUPT),
-        signal: read_choice(section, "signal", stores),
-        schedule: read_choice(section, "schedule", stores),
-        risk: read_choice(section, "risk", stores),
-        partial: read_choice(section, "partial", stores),
+        stores: PerDomain::from_fn(|domain| read_choice(section, domain.name(), stores)),
     })
 }
 

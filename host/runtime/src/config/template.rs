@@ -20,12 +20,10 @@ mod tests {
     use std::{fs, path::Path};
 
     use sigbox_engine::Settings;
+    use sigbox_sandbox::Limits;
 
     use super::*;
-    use crate::{
-        config::{Config, Live, StoreChoice, reader::Reader},
-        plugin::Limits,
-    };
+    use crate::config::{Config, Live, StoreChoice, reader::Reader};
 
     /// A folder with all the plugins the template mentions.
     fn folder() -> tempfile::TempDir {
@@ -90,7 +88,7 @@ mod tests {
         assert_eq!(as_it_is.frame.start_ms.or(as_it_is.frame.end_ms), None);
         assert_eq!(as_it_is.cache_dir, None);
         assert!(as_it_is.stores.is_empty() && switched_on.stores.contains_key("scratch"));
-        assert_eq!(as_it_is.persistence.signal, StoreChoice::File);
+        assert_eq!(as_it_is.persistence.stores.signal, StoreChoice::File);
         assert_eq!((as_it_is.risk[0].rules.len(), switched_on.risk[0].rules.len()), (2, 5));
         assert!(as_it_is.walk.grid.is_empty() && as_it_is.walk.symbols.is_empty());
         assert_eq!((switched_on.walk.grid["sma-cross"].len(), switched_on.walk.frames.len()), (2, 1));

@@ -3,9 +3,10 @@
 use std::{fs, time::Duration};
 
 use sigbox_engine::{Interval, Side, risk::Rule};
+use sigbox_market::candles::Recipe;
+use sigbox_trading::store::PerDomain;
 
 use super::*;
-use crate::candles::Recipe;
 
 /// A file without mistakes, of six lines. The plugin is the folder of the file.
 const FINE: &str = r#"[candles.files]
@@ -716,7 +717,7 @@ cache-dir = "cache"
     assert_eq!((config.file, config.exchange_name.as_str()), (file.clone(), "kraken"));
     let recipe =
         Recipe { seed: 7, start_ms: 1_704_067_200_000, minutes: 2880, price: 42_000.0, volatility_percent: 0.05 };
-    assert_eq!(config.candles.gaps, crate::candles::Gaps::Fill);
+    assert_eq!(config.candles.gaps, sigbox_market::candles::Gaps::Fill);
     assert_eq!(
         config.candles.sources.into_iter().collect::<Vec<_>>(),
         [
@@ -765,11 +766,13 @@ cache-dir = "cache"
         config.persistence,
         Persistence {
             data_dir: here.join("here"),
-            on_corrupt: crate::store::OnCorrupt::Halt,
-            signal: StoreChoice::Plugin("mine".into()),
-            schedule: StoreChoice::Memory,
-            risk: StoreChoice::File,
-            partial: StoreChoice::File,
+            on_corrupt: sigbox_trading::store::OnCorrupt::Halt,
+            stores: PerDomain {
+                signal: StoreChoice::Plugin("mine".into()),
+                schedule: StoreChoice::Memory,
+                risk: StoreChoice::File,
+                partial: StoreChoice::File,
+            },
         }
     );
     let settings: Vec<_> = config.stores["mine"].settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use sigbox_engine::{Interval, MINUTE_MS, Side, stats::Metric};
+use sigbox_market::candles::Gaps;
+use sigbox_trading::store::OnCorrupt;
 use toml::de::DeValue;
 
 use super::live::Feed;
-use crate::{candles::Gaps, store::OnCorrupt};
 
 /// Made from one TOML value, or not at all.
 pub(super) trait FromValue: Sized {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::{Decimal, prelude::ToPrimitive as _};
 use serde_json::{Number, Value};
 use sigbox_engine::stats::Metric;
+use sigbox_trading::Frame;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -17,7 +18,6 @@ use super::{
     strategies::{Strategy, json},
     value::Name,
 };
-use crate::run::Frame;
 
 /// What a sweep compares: each strategy with every combination of its grid, on each symbol, in each frame. It is at
 /// most a hundred thousand runs.

@@ -14,9 +14,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sigbox_market::digest::sha256;
 
 use super::{Artifact, TARGET};
-use crate::digest::sha256;
 
 /// Files in the folder of a package, or above it, that say how it is built. Most are not there, and have to stay so.
 const INSTRUCTIONS: [&str; 6] =

@@ -2,11 +2,9 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use sigbox_trading::Frame;
 
-use crate::{
-    config::{Axis, Config, Strategy},
-    run::Frame,
-};
+use crate::config::{Axis, Config, Strategy};
 
 /// One run of a sweep: a candidate, which is a strategy with settings, on a symbol in a frame.
 ///

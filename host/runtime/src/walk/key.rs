@@ -2,15 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 use sigbox_engine::{Interval, Settings, stats::METRICS};
+use sigbox_market::{Market, digest::hex};
+use sigbox_sandbox::Limits;
+use sigbox_trading::Frame;
 
 use super::Case;
-use crate::{
-    config::{Config, RiskProfile, Strategy},
-    digest::hex,
-    market::Market,
-    plugin::Limits,
-    run::Frame,
-};
+use crate::config::{Config, RiskProfile, Strategy};
 
 /// Raised when a run of the same sigbox version comes out differently than before, or is written differently.
 const FORMAT: u32 = 1;
@@ -89,11 +86,10 @@ impl<'c> Keys<'c> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use sigbox_market::candles::{Recipe, Series, generate};
+
     use super::*;
-    use crate::{
-        candles::{Recipe, Series, generate},
-        walk::cases::plan,
-    };
+    use crate::walk::cases::plan;
 
     /// The key of the only run that `text` describes.
     fn key(text: &str, limits: &Limits, candles: &[(&str, u64)], component: &str) -> String {

@@ -31,6 +31,9 @@ use std::{
 
 use futures_util::FutureExt as _;
 use sigbox_engine::{Outcome, signal::Pair, stats::Summary};
+use sigbox_market::Market;
+use sigbox_sandbox::{PluginError, Sandbox, StrategyPlugin};
+use sigbox_trading::{Backtest, RunError, Sink};
 
 use self::{
     cases::{Planned, plan},
@@ -40,9 +43,6 @@ use self::{
 use crate::{
     assemble::{self, AssembleError, Resolve},
     config::{Config, Strategy},
-    market::Market,
-    plugin::{PluginError, Sandbox, StrategyPlugin},
-    run::{Backtest, RunError, Sink},
 };
 
 pub use self::{
@@ -70,6 +70,7 @@ pub struct Row {
 
 /// Why a run came to nothing. The others are not affected; it is tried again by the next sweep.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Failure {
     /// The strategy could not be started.
     #[error(transparent)]
@@ -114,6 +115,12 @@ impl<'c> Walk<'c> {
             keys.of(plugins[strategy.plugin.as_path()].sha256(), strategy, case, frame)
         });
         Ok(Self { config, market, plugins, runs })
+    }
+
+    /// The candles of every run.
+    #[must_use]
+    pub const fn market(&self) -> &Market {
+        &self.market
     }
 
     /// SHA-256 of the component of `strategy`, one of the configuration's, in hexadecimal.

@@ -70,12 +70,10 @@ fn candidate<'r>(metric: &Metric, runs: &'r [Row]) -> Candidate<'r> {
 #[cfg(test)]
 mod tests {
     use sigbox_engine::stats::Statistics;
+    use sigbox_trading::RunError;
 
     use super::*;
-    use crate::{
-        run::RunError,
-        walk::{Failure, Measured},
-    };
+    use crate::walk::{Failure, Measured};
 
     /// What a run amounted to: a number, none, or a failure.
     #[derive(Clone, Copy)]

@@ -134,6 +134,7 @@ fn statistics(numbers: &BTreeMap<String, Value>) -> Option<Statistics> {
 
 /// Why a results file cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResultsError {
     /// It cannot be opened, read or written.
     #[error("results {path}: {source}", path = .path.display())]

@@ -1,0 +1,334 @@
+//! Outcomes as events: the JSON a program reads, one object a line, with the reference's field names.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sigbox_engine::{
+    Outcome, Position,
+    outcome::Direction,
+    pnl::Pnl,
+    signal::{Pair, Signal},
+    state::{Extreme, Order},
+};
+
+use crate::{Action, Number};
+
+/// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event<'a> {
+    /// `{exchange}:{strategy}:{symbol}:{timestamp}:{action}`, and the level where there is one.
+    pub id: String,
+    /// What happened: `opened`, `closed`, …
+    pub action: Action,
+    /// When, milliseconds: the opening time of the candle that decided it, or the boundary of the decision.
+    pub timestamp: i64,
+    /// The trading pair.
+    pub symbol: &'a str,
+    /// The strategy's name.
+    pub strategy_name: &'a str,
+    /// The exchange's name.
+    pub exchange_name: &'a str,
+    /// The name of the period being tested; empty in live trading.
+    pub frame_name: &'a str,
+    /// The price it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_price: Option<Number>,
+    /// The percent of the way, of a level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// Why a position was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close_reason: Option<&'static str>,
+    /// Why an order was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// When it was closed or cancelled, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub close_timestamp: Option<i64>,
+    /// The result so far, or the final one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pnl: Option<PnlRow>,
+    /// The name of the risk rule that refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection_id: Option<&'a str>,
+    /// Why the risk rules refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection_note: Option<&'a str>,
+    /// Positions active when the risk rules refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_position_count: Option<usize>,
+    /// Rules an invalid signal broke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<String>>,
+    /// What a strategy that could not answer said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
+    /// The order or position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<PublicRow<'a>>,
+}
+
+/// An order or position as events show it (specification 1.4).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
+pub struct PublicRow<'a> {
+    pub id: &'a str,
+    pub position: &'static str,
+    pub note: &'a str,
+    pub price_open: Number,
+    pub price_take_profit: Number,
+    pub price_stop_loss: Number,
+    pub original_price_open: Number,
+    pub original_price_take_profit: Number,
+    pub original_price_stop_loss: Number,
+    pub minute_estimated_time: Number,
+    pub cost: Number,
+    pub multiplier: Number,
+    pub isolated: bool,
+    pub scheduled_at: i64,
+    pub pending_at: i64,
+    pub timestamp: i64,
+    #[serde(rename = "_isScheduled")]
+    pub is_scheduled: bool,
+    pub pnl: PnlRow,
+    pub peak_profit: ExtremeRow,
+    pub max_drawdown: ExtremeRow,
+}
+
+/// A result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
+pub struct PnlRow {
+    pub pnl_percentage: Number,
+    pub pnl_cost: Number,
+    pub pnl_entries: Number,
+    pub price_open: Number,
+    pub price_close: Number,
+}
+
+/// The best or worst point of a position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
+pub struct ExtremeRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
+    pub pnl_percentage: Number,
+    pub pnl_cost: Number,
+    pub pnl_entries: Number,
+    pub price_open: Number,
+    pub price_close: Number,
+}
+
+impl<'a> Event<'a> {
+    /// The event of an outcome; `None` for the ticks at which nothing happened.
+    #[must_use]
+    pub fn of(pair: &'a Pair, outcome: &'a Outcome) -> Option<Self> {
+        let event = match outcome {
+            Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. } => return None,
+            Outcome::Scheduled { order, price } => Self {
+                current_price: Some(Number(*price)),
+                signal: Some(PublicRow::of_order(order)),
+                ..Self::new(pair, Action::Scheduled, order.signal.scheduled_at_ms)
+            },
+            Outcome::Opened { position } => {
+                let price = position.signal.price_open;
+                Self::of_position(pair, Action::Opened, position, position.pending_at_ms, price)
+            }
+            Outcome::HighestProfit { position } => {
+                Self::of_position(pair, Action::HighestProfit, position, position.peak.at_ms, position.peak.price)
+            }
+            Outcome::MaxDrawdown { position } => {
+                Self::of_position(pair, Action::MaxDrawdown, position, position.fall.at_ms, position.fall.price)
+            }
+            Outcome::Breakeven { position, at_ms, price } => {
+                Self::of_position(pair, Action::Breakeven, position, *at_ms, *price)
+            }
+            Outcome::Level { position, direction, level, at_ms, price } => {
+                let action = match direction {
+                    Direction::Profit => Action::PartialProfit,
+                    Direction::Loss => Action::PartialLoss,
+                };
+                let event = Self::of_position(pair, action, position, *at_ms, *price);
+                Self { id: format!("{}:{level}", event.id), level: Some(*level), ..event }
+            }
+            Outcome::Closed { position, reason, at_ms, price } => Self {
+                close_reason: Some(reason.name()),
+                close_timestamp: Some(*at_ms),
+                ..Self::of_position(pair, Action::Closed, position, *at_ms, *price)
+            },
+            Outcome::Cancelled { order, reason, at_ms, price } => Self {
+                current_price: Some(Number(*price)),
+                reason: Some(reason.name()),
+                close_timestamp: Some(*at_ms),
+                signal: Some(PublicRow::of_order(order)),
+                ..Self::new(pair, Action::Cancelled, *at_ms)
+            },
+            Outcome::Rejected { rejection, at_ms, price } => Self {
+                current_price: Some(Number(*price)),
+                rejection_id: rejection.id.as_deref(),
+                rejection_note: Some(&rejection.note),
+                active_position_count: Some(rejection.active_positions),
+                ..Self::new(pair, Action::RiskRejection, *at_ms)
+            },
+            Outcome::Invalid { violations, at_ms } => Self {
+                rules: Some(violations.iter().map(ToString::to_string).collect()),
+                ..Self::new(pair, Action::InvalidSignal, *at_ms)
+            },
+            Outcome::SymbolMismatch { symbol, at_ms } => Self {
+                message: Some(format!("the strategy proposed a trade on {symbol}; it runs on {}", pair.symbol).into()),
+                ..Self::new(pair, Action::SymbolMismatch, *at_ms)
+            },
+            Outcome::StrategyFailed { message, at_ms } => {
+                Self { message: Some(message.into()), ..Self::new(pair, Action::StrategyFailed, *at_ms) }
+            }
+        };
+        Some(event)
+    }
+
+    fn new(pair: &'a Pair, action: Action, timestamp: i64) -> Self {
+        let Pair { symbol, strategy, exchange, frame } = pair;
+        Self {
+            id: pair.signal_id(timestamp) + ":" + action.name(),
+            action,
+            timestamp,
+            symbol,
+            strategy_name: strategy,
+            exchange_name: exchange,
+            frame_name: frame,
+            current_price: None,
+            level: None,
+            close_reason: None,
+            reason: None,
+            close_timestamp: None,
+            pnl: None,
+            rejection_id: None,
+            rejection_note: None,
+            active_position_count: None,
+            rules: None,
+            message: None,
+            signal: None,
+        }
+    }
+
+    fn of_position(pair: &'a Pair, action: Action, position: &'a Position, timestamp: i64, price: f64) -> Self {
+        let pnl = PnlRow::from(position.terms.at(price));
+        Self {
+            current_price: Some(Number(price)),
+            signal: Some(PublicRow::of_position(position, pnl.clone())),
+            pnl: Some(pnl),
+            ..Self::new(pair, action, timestamp)
+        }
+    }
+
+    /// The event as a person would say it: what, where, at which price and with which result.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let Self { timestamp, strategy_name, symbol, .. } = self;
+        let time =
+            Timestamp::from_millisecond(*timestamp).map_or_else(|_| format!("{timestamp} ms"), |at| at.to_string());
+        let mut line = format!("{time}  {strategy_name} on {symbol}: {}", self.action.name().replace('_', " "));
+        let side = self.signal.as_ref().map(|signal| signal.position);
+        let price = self.current_price.map(|price| format!("at {}", price.0));
+        let level = self.level.map(|level| format!("{level} %"));
+        let reason = self.close_reason.or(self.reason).map(|reason| reason.replace('_', " "));
+        let result = self.pnl.as_ref().map(|pnl| format!("{:+.2} %", pnl.pnl_percentage.0));
+        let rules = self.rules.as_ref().map(|rules| rules.join(", "));
+        let parts = [side.map(str::to_owned), level, price, reason, result, rules];
+        let parts = parts.iter().flatten().map(String::as_str);
+        for part in parts.chain(self.rejection_note).chain(self.message.as_deref()) {
+            line.push(' ');
+            line.push_str(part);
+        }
+        line
+    }
+
+    /// The event as one line of JSON, without the line's end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut line = Vec::new();
+        self.write_json(&mut line);
+        String::from_utf8(line).expect("JSON is text")
+    }
+
+    pub(crate) fn write_json(&self, line: &mut Vec<u8>) {
+        serde_json::to_writer(line, self).expect("an event has text keys and finite or null numbers");
+    }
+}
+
+impl<'a> PublicRow<'a> {
+    fn of_position(position: &'a Position, pnl: PnlRow) -> Self {
+        Self {
+            price_open: Number(position.terms.entry),
+            pending_at: position.pending_at_ms,
+            is_scheduled: false,
+            pnl,
+            peak_profit: position.peak.into(),
+            max_drawdown: position.fall.into(),
+            ..Self::of_signal(&position.signal)
+        }
+    }
+
+    fn of_order(order: &'a Order) -> Self {
+        Self::of_signal(&order.signal)
+    }
+
+    /// The row of a signal that still waits.
+    fn of_signal(signal: &'a Signal) -> Self {
+        Self {
+            id: &signal.id,
+            position: signal.side.name(),
+            note: &signal.note,
+            price_open: Number(signal.price_open),
+            price_take_profit: Number(signal.price_take_profit),
+            price_stop_loss: Number(signal.price_stop_loss),
+            original_price_open: Number(signal.price_open),
+            original_price_take_profit: Number(signal.price_take_profit),
+            original_price_stop_loss: Number(signal.price_stop_loss),
+            minute_estimated_time: Number(signal.minute_estimated_time),
+            cost: Number(signal.cost),
+            multiplier: Number(signal.multiplier),
+            isolated: signal.isolated,
+            scheduled_at: signal.scheduled_at_ms,
+            pending_at: 0,
+            timestamp: signal.scheduled_at_ms,
+            is_scheduled: true,
+            pnl: PnlRow::default(),
+            peak_profit: ExtremeRow::default(),
+            max_drawdown: ExtremeRow::default(),
+        }
+    }
+}
+
+impl From<Pnl> for PnlRow {
+    fn from(pnl: Pnl) -> Self {
+        Self {
+            pnl_percentage: Number(pnl.percentage),
+            pnl_cost: Number(pnl.cost),
+            pnl_entries: Number(pnl.entries),
+            price_open: Number(pnl.price_open),
+            price_close: Number(pnl.price_close),
+        }
+    }
+}
+
+impl From<Extreme> for ExtremeRow {
+    fn from(extreme: Extreme) -> Self {
+        let PnlRow { pnl_percentage, pnl_cost, pnl_entries, price_open, price_close } = extreme.pnl.into();
+        Self {
+            price: Some(Number(extreme.price)),
+            timestamp: Some(extreme.at_ms),
+            pnl_percentage,
+            pnl_cost,
+            pnl_entries,
+            price_open,
+            price_close,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What a run tells the world: one JSON object a line for each event, and one record of what the run was.
+//!
+//! ```text
+//! Outcome ─► Event  ─┐                      ┌─► Head, TraderLine ─► the journal's memory, a report
+//! Notice ────────────┴─► a line of JSON ────┴─► Head, HostLine   ─► what happened to a store
+//! ```
+//!
+//! [`Action`] owns every name an event can have; nothing else in the workspace spells one. [`Event`] and [`Notice`] write
+//! lines, [`Head`], [`TraderLine`] and [`HostLine`] read them. [`RunRecord`] is the file beside the events that says what
+//! it takes to repeat the run.
+
+#![warn(missing_docs)]
+
+mod action;
+mod event;
+mod line;
+mod notice;
+mod number;
+mod run_record;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+pub use self::{
+    action::Action,
+    event::{Event, ExtremeRow, PnlRow, PublicRow},
+    line::{Head, HostLine, PnlLine, SignalLine, TraderLine},
+    notice::{Incident, IncidentKind, Notice},
+    number::Number,
+    run_record::{Component, Kind, RunRecord, RunRecordError, Source},
+    writer::EventWriter,
+};
+
+/// Where a live run notes the last boundary it decided, beside its `events`.
+#[must_use]
+pub fn reached_file(events: &Path) -> PathBuf {
+    beside(events, ".reached")
+}
+
+/// `events` with `ending` after its whole name.
+fn beside(events: &Path, ending: &str) -> PathBuf {
+    let mut file = events.as_os_str().to_owned();
+    file.push(ending);
+    file.into()
+}

@@ -1,0 +1,147 @@
+//! What the host did or met, besides what traders do.
+
+use std::fmt;
+
+use serde::Serialize;
+use sigbox_engine::signal::Pair;
+
+use crate::Action;
+
+/// Something the host did or met, besides what traders do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A stored document could not be understood. It was moved aside and the trader goes on as flat.
+    Quarantined {
+        /// What it was.
+        document: String,
+        /// Where it is now.
+        moved_to: String,
+        /// Why it could not be understood.
+        reason: String,
+    },
+    /// A store does not take writes: the trader opens nothing until it does.
+    StoreFailed {
+        /// What the store said.
+        error: String,
+    },
+    /// The store answers again and holds what the trader holds.
+    StoreRecovered,
+    /// Something happened to a store that the store may have got over by itself.
+    Store(Incident),
+    /// A stored slot of a risk profile belonged to nobody and was dropped.
+    SlotDropped {
+        /// The profile.
+        profile: String,
+        /// The slot's key.
+        key: String,
+    },
+    /// Candles could not be fetched. What is held is judged on them as soon as they come.
+    FeedFailed {
+        /// The symbol.
+        symbol: String,
+        /// What went wrong.
+        error: String,
+    },
+    /// Candles that closed while the run could not see them are being judged now.
+    CatchingUp {
+        /// How many minutes.
+        minutes: i64,
+    },
+}
+
+/// Something an operator should know of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// The store's name in the configuration.
+    pub store: String,
+    /// What happened.
+    pub kind: IncidentKind,
+    /// How, for people.
+    pub message: String,
+}
+
+/// What happened to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentKind {
+    /// An instance broke down, and another takes its place.
+    Restarted,
+    /// The store failed several times in a row and is not asked for a while.
+    Suspended,
+    /// The store answers again.
+    Resumed,
+}
+
+impl Notice {
+    /// What its line says happened.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Quarantined { .. } => Action::StateQuarantined,
+            Self::StoreFailed { .. } => Action::StoreFailed,
+            Self::StoreRecovered => Action::StoreRecovered,
+            Self::Store(Incident { kind: IncidentKind::Restarted, .. }) => Action::StoreRestarted,
+            Self::Store(Incident { kind: IncidentKind::Suspended, .. }) => Action::StoreSuspended,
+            Self::Store(Incident { kind: IncidentKind::Resumed, .. }) => Action::StoreResumed,
+            Self::SlotDropped { .. } => Action::SlotDropped,
+            Self::FeedFailed { .. } => Action::FeedFailed,
+            Self::CatchingUp { .. } => Action::CatchingUp,
+        }
+    }
+
+    /// The notice as one line of JSON, without the line's end. Such a line has no counterpart in the reference. `pair`:
+    /// whom it is about, if it is about one trader.
+    #[must_use]
+    pub fn to_json(&self, at_ms: i64, pair: Option<&Pair>) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Line<'a> {
+            id: String,
+            action: Action,
+            timestamp: i64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            about: Option<String>,
+            message: &'a str,
+        }
+        let about = match self {
+            Self::Store(Incident { store, .. }) => Some(store.clone()),
+            Self::Quarantined { .. }
+            | Self::StoreFailed { .. }
+            | Self::StoreRecovered
+            | Self::SlotDropped { .. }
+            | Self::FeedFailed { .. }
+            | Self::CatchingUp { .. } => pair.map(ToString::to_string),
+        };
+        let action = self.action();
+        let id = format!("host:{}:{at_ms}:{action}", about.as_deref().unwrap_or_default());
+        let line = Line { id, action, timestamp: at_ms, about, message: &self.to_string() };
+        serde_json::to_string(&line).expect("a notice is text and a number")
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quarantined { document, moved_to, reason } => {
+                write!(f, "{document} cannot be understood ({reason}); it was moved to {moved_to}")
+            }
+            Self::StoreFailed { error } => write!(f, "nothing is opened until the store answers: {error}"),
+            Self::StoreRecovered => f.write_str("the store answers again and holds the newest state"),
+            Self::Store(Incident { store, kind, message }) => write!(f, "store {store} {kind}: {message}"),
+            Self::SlotDropped { profile, key } => {
+                write!(f, "risk profile {profile}: the slot {key} has no open position and was dropped")
+            }
+            Self::FeedFailed { symbol, error } => write!(f, "candles of {symbol}: {error}"),
+            Self::CatchingUp { minutes } => write!(f, "judging {minutes} missed minutes"),
+        }
+    }
+}
+
+impl fmt::Display for IncidentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restarted => "restarted",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
+        })
+    }
+}

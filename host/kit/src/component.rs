@@ -1,0 +1,222 @@
+//! A component as a subject: one instance at a time, or as many as there may be, which nobody restarts.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use sigbox_sandbox::{Descriptor, Endpoint, PluginError, PluginStore, Probe, Sandbox, Secret, StoreBinding};
+
+use super::{
+    case::Stop,
+    proxy::{Proxy, Traffic},
+    subject::{Opened, Subject, Trouble},
+};
+
+/// A persistence component and what it is bound with.
+///
+/// Its instances are not supervised: a call is made once, and what broke down stays broken, so that the kit sees it.
+pub struct ComponentSubject {
+    sandbox: Sandbox,
+    path: PathBuf,
+    binding: StoreBinding,
+}
+
+impl ComponentSubject {
+    /// The component at `path`. `sandbox` is a live one; its limits hold for every call.
+    #[must_use]
+    pub const fn new(sandbox: Sandbox, path: PathBuf, binding: StoreBinding) -> Self {
+        Self { sandbox, path, binding }
+    }
+
+    pub(super) fn time_limit(&self) -> std::time::Duration {
+        self.sandbox.limits().store_timeout
+    }
+
+    pub(super) fn has_grants(&self) -> bool {
+        !self.binding.network.is_empty() || !self.binding.directories.is_empty()
+    }
+
+    pub(super) fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.binding.secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal()))
+    }
+
+    /// An instance with a probe in it.
+    pub(super) async fn open_probed(&self, probe: Arc<Probe>) -> Result<Opened, Trouble> {
+        self.start(self.binding.clone(), probe).await
+    }
+
+    /// An instance without network and directories.
+    pub(super) async fn open_denied(&self) -> Result<Opened, Trouble> {
+        let denied = StoreBinding { network: Vec::new(), directories: BTreeMap::new(), ..self.binding.clone() };
+        self.start(denied, Arc::default()).await
+    }
+
+    /// The addresses it was granted, each of which its settings or secrets name.
+    ///
+    /// # Errors
+    /// Why a proxy cannot be put in front of them.
+    pub(super) fn proxied_addresses(&self) -> Result<Vec<String>, String> {
+        let StoreBinding { network, settings, secrets, .. } = &self.binding;
+        if network.is_empty() {
+            return Err("it was granted no network".to_owned());
+        }
+        let texts = || settings.values().map(String::as_str).chain(secrets.values().map(Secret::reveal));
+        let addresses: Vec<String> = network.iter().map(Endpoint::to_string).collect();
+        match addresses.iter().find(|address| !texts().any(|text| reroute(text, address, "").is_some())) {
+            Some(address) => Err(format!("no setting names the address {address}")),
+            None => Ok(addresses),
+        }
+    }
+
+    /// A proxy in front of each of its addresses.
+    pub(super) fn proxies(&self) -> Result<Proxies, Stop> {
+        let mut proxies = Vec::new();
+        for server in self.proxied_addresses().map_err(Stop::NotRun)? {
+            let proxy = Proxy::start(&server);
+            let proxy = proxy.map_err(|error| Stop::NotRun(format!("a proxy cannot be started: {error}")))?;
+            proxies.push((server, proxy));
+        }
+        Ok(Proxies(proxies))
+    }
+
+    /// An instance that reaches its servers through `proxies` only.
+    pub(super) async fn open_behind(&self, proxies: &Proxies) -> Result<Opened, Trouble> {
+        let mut binding = self.binding.clone();
+        binding.network.clear();
+        for (server, proxy) in &proxies.0 {
+            let front = front(server, proxy.port());
+            for text in binding.settings.values_mut() {
+                if let Some(rerouted) = reroute(text, server, &front) {
+                    *text = rerouted;
+                }
+            }
+            for secret in binding.secrets.values_mut() {
+                if let Some(rerouted) = reroute(secret.reveal(), server, &front) {
+                    *secret = Secret::from(rerouted);
+                }
+            }
+            binding.network.push(front.parse().map_err(|error| Trouble::refused(format!("{front} {error}")))?);
+        }
+        self.start(binding, Arc::default()).await
+    }
+
+    async fn start(&self, binding: StoreBinding, probe: Arc<Probe>) -> Result<Opened, Trouble> {
+        let started = PluginStore::start_probed(&self.sandbox, &self.path, binding, Arc::clone(&probe)).await;
+        let store = started.map_err(|error| Trouble {
+            message: error.to_string(),
+            retryable: matches!(error, PluginError::Refused { retryable: true, .. }),
+            broke: matches!(error, PluginError::Broke { .. }),
+        })?;
+        Ok(Opened { store: Arc::new(store), probe: Some(probe) })
+    }
+}
+
+#[async_trait]
+impl Subject for ComponentSubject {
+    async fn describe(&self) -> Result<Descriptor, Trouble> {
+        let probe = Arc::<Probe>::default();
+        let opened = self.open_probed(Arc::clone(&probe)).await;
+        if let Ok(opened) = &opened {
+            opened.store.close().await;
+        }
+        match probe.descriptor() {
+            Some(descriptor) => Ok(descriptor),
+            None => Err(opened.err().unwrap_or_else(|| Trouble::refused("it was not described"))),
+        }
+    }
+
+    async fn open(&self) -> Result<Opened, Trouble> {
+        self.open_probed(Arc::default()).await
+    }
+
+    fn only_one(&self) -> Option<String> {
+        let directories = &self.binding.directories;
+        (!directories.is_empty()).then(|| "its directories are given to one instance at a time".to_owned())
+    }
+
+    fn as_component(&self) -> Result<&ComponentSubject, String> {
+        Ok(self)
+    }
+}
+
+/// The proxies in front of a component's servers, which all do the same.
+pub(super) struct Proxies(Vec<(String, Proxy)>);
+
+impl Proxies {
+    pub(super) async fn order(&self, traffic: Traffic) {
+        for (_, proxy) in &self.0 {
+            proxy.order(traffic).await;
+        }
+    }
+
+    pub(super) fn cut(&self) {
+        self.0.iter().for_each(|(_, proxy)| proxy.cut());
+    }
+
+    pub(super) fn was_cut(&self) -> bool {
+        self.0.iter().any(|(_, proxy)| proxy.was_cut())
+    }
+}
+
+/// Where a proxy is reached that stands in front of `server`. A name of this machine stays, so that what a certificate is
+/// compared with stays too.
+fn front(server: &str, port: u16) -> String {
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let host = if ["localhost", "127.0.0.1", "[::1]"].contains(&host) { host } else { "localhost" };
+    format!("{host}:{port}")
+}
+
+/// `text` with `to` in place of the address `from`; `None` when that is not in it. `host:80` is not in `host:8080`, nor
+/// in `other-host:80`.
+fn reroute(text: &str, from: &str, to: &str) -> Option<String> {
+    let mut rerouted = String::new();
+    let mut rest = text;
+    let mut found = false;
+    while let Some(start) = rest.find(from) {
+        let (before, end) = (&rest[..start], start + from.len());
+        let begins = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        let ends = !rest[end..].starts_with(|c: char| c.is_ascii_digit());
+        rerouted.push_str(before);
+        rerouted.push_str(if begins && ends { to } else { from });
+        found |= begins && ends;
+        rest = &rest[end..];
+    }
+    rerouted.push_str(rest);
+    found.then_some(rerouted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_replaced_where_it_stands_alone() {
+        let cases = [
+            ("redis://localhost:6379/0", Some("redis://P/0")),
+            ("localhost:6379", Some("P")),
+            ("a=localhost:6379, b=localhost:6379", Some("a=P, b=P")),
+            ("user:pw@localhost:6379?x", Some("user:pw@P?x")),
+            ("localhost:63790", None),
+            ("my-localhost:6379", None),
+            ("db.localhost:6379 localhost:6379", Some("db.localhost:6379 P")),
+            ("localhost", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(reroute(text, "localhost:6379", "P").as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_this_machine_stay() {
+        let cases = [
+            ("localhost:1", "localhost:9"),
+            ("127.0.0.1:1", "127.0.0.1:9"),
+            ("[::1]:1", "[::1]:9"),
+            ("db.example.com:1", "localhost:9"),
+            ("10.0.0.1:1", "localhost:9"),
+        ];
+        for (server, expected) in cases {
+            assert_eq!(front(server, 9), expected);
+        }
+    }
+}

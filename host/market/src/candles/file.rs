@@ -1,0 +1,599 @@
+//! Candle files: what they have in common, whatever their format.
+//!
+//! ```text
+//! csv | parquet ─► rows, each a candle or a problem ─┬─► Gapless ─► Vec<Candle>, or the first problem
+//!                                                    └─► check ─► every problem
+//! ```
+//!
+//! Reading takes a file whole or not at all, and so does writing: a file that was written is there all at once.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Read as _, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
+
+use super::{csv, parquet, time::iso_8601};
+
+/// Reads one-minute candles from the file at `path`, consecutive, each one possible, at least one. A file that begins
+/// like Parquet is Parquet, every other one is CSV.
+///
+/// Columns are found by name, in any order and letter case: `open`, `high`, `low`, `close`, `volume`, and for the time
+/// `open_time`, `timestamp`, `time`, `date` or `datetime`, the first of these that is there. Other columns are ignored.
+/// A CSV file may do without a header; then the first six columns are those of Binance's klines: open time, open, high,
+/// low, close, volume. A first row without any number in it is the header.
+///
+/// Times are those that open the candles: whole seconds, milliseconds or microseconds since 1970, told apart by their
+/// size row by row, or ISO 8601, in UTC unless it names an offset. Parquet may also have its own timestamps; those
+/// without a time zone are taken for UTC. Numbers of Parquet may be floating-point, whole, decimal or texts, and end up
+/// as the double that is nearest.
+///
+/// # Errors
+/// At the first row that cannot be used, with its place; when the file cannot be read; when it has no candles.
+pub fn read_candles(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError> {
+    read(path, Format::of_content(path)?, gaps)
+}
+
+/// As [`read_candles`], of a file that is CSV.
+///
+/// # Errors
+/// As [`read_candles`].
+pub fn read_csv(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError> {
+    read(path, Format::Csv, gaps)
+}
+
+/// Writes `candles` to the file at `path`, in the format of its ending, and reads back as the same candles to the last
+/// bit. Until all is written, `path` is as it was.
+///
+/// CSV has a header and Binance's first six columns, times in milliseconds. Parquet has the same columns, none of them
+/// nullable: `open_time` is a timestamp in milliseconds, UTC, the others are doubles; one row group, compressed with
+/// zstd. The same candles give the same bytes.
+///
+/// # Errors
+/// When the ending is neither `.csv` nor `.parquet`, the file is there and is to be kept, or it cannot be written.
+pub fn write_candles(path: &Path, candles: &[Candle], existing: Existing) -> Result<(), CandleFileError> {
+    let format = Format::of_ending(path).ok_or_else(|| CandleFileError::Ending { path: path.to_owned() })?;
+    write(path, format, candles, existing)
+}
+
+/// Writes `candles` as CSV to the file at `path`, replacing it. As [`write_candles`] otherwise, and whatever its ending.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<(), CandleFileError> {
+    write(path, Format::Csv, candles, Existing::Replace)
+}
+
+/// How candles are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text, one candle a line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// What to do about minutes that a file does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gaps {
+    /// A gap is an error.
+    #[default]
+    Refuse,
+    /// A gap of up to a week is filled with flat candles at the close before it, in which nobody traded.
+    Fill,
+}
+
+/// What to do about a file that is where one is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it, and write nothing.
+    Keep,
+    /// Put the new one in its place.
+    Replace,
+}
+
+/// Why a candle file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CandleFileError {
+    /// The file cannot be opened, or a read fails.
+    #[error("cannot read candles from {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file cannot be made, or a write fails.
+    #[error("cannot write candles to {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is a file already.
+    #[error("{} exists already; name another file, or replace it with --force", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody knows in which format to write.
+    #[error("{} ends neither in .csv nor in .parquet, which says how to write it", path.display())]
+    Ending {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no row in the file, or only a header.
+    #[error("{} has no candles", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing is left of the file.
+    #[error(
+        "{} has candles from {} to {}; that part of it which is asked for has no candle of {interval}",
+        path.display(),
+        iso_8601(whole_ms.0),
+        iso_8601(whole_ms.1)
+    )]
+    NoneLeft {
+        /// The file.
+        path: PathBuf,
+        /// Opening times of its first and its last candle.
+        whole_ms: (i64, i64),
+        /// The interval that was asked for.
+        interval: Interval,
+    },
+    /// The file is called Parquet, or begins like it, and is not or no more.
+    #[error("{} cannot be read as Parquet: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A column of a Parquet file cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ColumnProblem,
+    },
+    /// A row cannot be used.
+    #[error("{}{}: {problem}", path.display(), place.after_path())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Where the row is.
+        place: Place,
+        /// What is wrong with it.
+        problem: RowProblem,
+    },
+}
+
+/// Where in a file a row is, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// On this line of a text, counted as an editor counts them.
+    Line(u64),
+    /// In this row of a table.
+    Row(u64),
+}
+
+impl Place {
+    /// `:17`, which editors understand, or `: row 17`.
+    fn after_path(self) -> String {
+        match self {
+            Self::Line(line) => format!(":{line}"),
+            Self::Row(_) => format!(": {self}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// Why a column of a Parquet file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ColumnProblem {
+    /// It is not there.
+    #[error("there is no column {}, only `{found}`", wanted.join(" or "))]
+    Missing {
+        /// The names that would do, in lower case.
+        wanted: &'static [&'static str],
+        /// The columns there are.
+        found: String,
+    },
+    /// What it holds is not made into times or numbers.
+    #[error("the column {column} holds {found}, and not {wanted}")]
+    Type {
+        /// Its name, as the file has it.
+        column: String,
+        /// Its type, in Parquet's words.
+        found: String,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// It is compressed in a way that is not read.
+    #[error("the column {column} is compressed with {found}; write it with zstd, snappy or uncompressed")]
+    Compression {
+        /// Its name, as the file has it.
+        column: String,
+        /// How it is compressed.
+        found: String,
+    },
+}
+
+/// Why a row of a candle file cannot be used. Texts of the file are shortened to their beginning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowProblem {
+    /// The header does not name a column that is needed.
+    #[error("the header names no column {}: `{header}`", wanted.join(" or "))]
+    MissingColumn {
+        /// The names that would do, in lower case.
+        wanted: &'static [&'static str],
+        /// The header.
+        header: String,
+    },
+    /// The row ends too early.
+    #[error("the row has {found} columns and needs {needed}: `{row}`")]
+    TooFewColumns {
+        /// How many columns there are.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+        /// The row.
+        row: String,
+    },
+    /// There is nothing in a column.
+    #[error("{column} is null")]
+    Null {
+        /// `open time`, `open`, `high`, `low`, `close` or `volume`.
+        column: &'static str,
+    },
+    /// The time column does not hold a time.
+    #[error(
+        "`{text}` is not a time; write seconds, milliseconds or microseconds since 1970, or ISO 8601 as in \
+         2023-03-01T00:00:00Z"
+    )]
+    NotATime {
+        /// What it holds.
+        text: String,
+    },
+    /// A price or the volume is not a number.
+    #[error("{column} is not a number: `{text}`")]
+    NotANumber {
+        /// `open`, `high`, `low`, `close` or `volume`.
+        column: &'static str,
+        /// What it holds.
+        text: String,
+    },
+    /// A bar that cannot have happened.
+    #[error("impossible candle: {fault}: `{row}`")]
+    Impossible {
+        /// Why.
+        fault: CandleFault,
+        /// The row.
+        row: String,
+    },
+    /// The row is earlier than the one before it.
+    #[error("{} comes after {}; sort the file by time", iso_8601(*found_ms), iso_8601(*previous_ms))]
+    Disorder {
+        /// Opening time of the row before.
+        previous_ms: i64,
+        /// Opening time of the row.
+        found_ms: i64,
+    },
+    /// The row has the time of one before it.
+    #[error("{} is there twice; remove one of the rows", iso_8601(*open_time_ms))]
+    Duplicate {
+        /// The opening time of both.
+        open_time_ms: i64,
+    },
+    /// Minutes are missing before the row.
+    #[error(
+        "{} missing before this row, from {} to {}; get the missing candles, or set gaps to \"fill\" to have flat ones",
+        counted_minutes(*missing),
+        iso_8601(*from_ms),
+        iso_8601(*to_ms)
+    )]
+    Gap {
+        /// How many minutes.
+        missing: i64,
+        /// When the first one that is missing would have opened.
+        from_ms: i64,
+        /// When the last one that is missing would have opened.
+        to_ms: i64,
+    },
+    /// Minutes are missing before the row, and too many to fill.
+    #[error(
+        "{} missing before this row, from {} to {}; gaps of more than {LONGEST_FILLED_GAP_MINUTES} minutes are not \
+         filled",
+        counted_minutes(*missing),
+        iso_8601(*from_ms),
+        iso_8601(*to_ms)
+    )]
+    GapTooLong {
+        /// How many minutes.
+        missing: i64,
+        /// When the first one that is missing would have opened.
+        from_ms: i64,
+        /// When the last one that is missing would have opened.
+        to_ms: i64,
+    },
+    /// A price far below those round it (specification 3.4).
+    #[error("a price is more than {factor} times below the usual one: `{row}`")]
+    Anomaly {
+        /// How many times.
+        factor: String,
+        /// The row, as it would be written.
+        row: String,
+    },
+}
+
+/// The longest gap that is filled: one week. Exchanges stop for hours, markets for a long weekend; beyond that it is a
+/// wrong file or a wrong time, and flat prices would only hide it.
+const LONGEST_FILLED_GAP_MINUTES: i64 = 7 * 24 * 60;
+
+/// How much of a row or field a message shows.
+const EXCERPT_CHARS: usize = 120;
+
+/// What every Parquet file begins with.
+const PARQUET_MAGIC: &[u8] = b"PAR1";
+
+impl Format {
+    /// The format that the ending of `path` names, if it names one.
+    #[must_use]
+    pub fn of_ending(path: &Path) -> Option<Self> {
+        let ending = path.extension()?;
+        if ending.eq_ignore_ascii_case("csv") {
+            Some(Self::Csv)
+        } else if ending.eq_ignore_ascii_case("parquet") {
+            Some(Self::Parquet)
+        } else {
+            None
+        }
+    }
+
+    /// The format of the file at `path`, whatever it is called. One that is called Parquet and does not begin like it
+    /// is taken for damaged, not for CSV. What is no file, such as a pipe, can only be read once, so it has to be CSV.
+    pub(super) fn of_content(path: &Path) -> Result<Self, CandleFileError> {
+        let begins = || {
+            let file = File::open(path)?;
+            let mut beginning = Vec::with_capacity(PARQUET_MAGIC.len());
+            if file.metadata()?.is_file() {
+                file.take(PARQUET_MAGIC.len() as u64).read_to_end(&mut beginning)?;
+            }
+            Ok(beginning == PARQUET_MAGIC)
+        };
+        if begins().map_err(|source| CandleFileError::Unreadable { path: path.to_owned(), source })? {
+            Ok(Self::Parquet)
+        } else if Self::of_ending(path) == Some(Self::Parquet) {
+            let reason = "it does not begin like a Parquet file".to_owned();
+            Err(CandleFileError::Damaged { path: path.to_owned(), reason })
+        } else {
+            Ok(Self::Csv)
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Csv => "CSV",
+            Self::Parquet => "Parquet",
+        })
+    }
+}
+
+/// A row that is no candle.
+#[derive(Debug)]
+pub(super) struct BadRow {
+    /// When its candle opened, as far as it says that.
+    pub(super) open_time_ms: Option<i64>,
+    /// Boxed, because it is rare, and what is not rare is small.
+    pub(super) problem: Box<RowProblem>,
+}
+
+impl From<RowProblem> for BadRow {
+    fn from(problem: RowProblem) -> Self {
+        Self { open_time_ms: None, problem: Box::new(problem) }
+    }
+}
+
+/// Reads a file row by row, and tells `on_row` of each until it has heard enough.
+///
+/// # Errors
+/// When the file as a whole cannot be used. What is wrong with one row is told to `on_row`.
+pub(super) fn each_row(
+    path: &Path,
+    format: Format,
+    on_row: impl FnMut(Place, Result<Candle, BadRow>) -> ControlFlow<()>,
+) -> Result<(), CandleFileError> {
+    match format {
+        Format::Csv => csv::each_row(path, &mut open(path)?, on_row),
+        Format::Parquet => parquet::each_row(path, open(path)?, on_row),
+    }
+}
+
+fn open(path: &Path) -> Result<File, CandleFileError> {
+    File::open(path).map_err(|source| CandleFileError::Unreadable { path: path.to_owned(), source })
+}
+
+fn read(path: &Path, format: Format, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError> {
+    let mut candles = Gapless::new(gaps);
+    each_row(path, format, |place, row| candles.add(place, row))?;
+    candles.finish(path)
+}
+
+/// Consecutive candles, from rows in turn up to the first one that cannot be used.
+pub(super) struct Gapless {
+    candles: Vec<Candle>,
+    gaps: Gaps,
+    unusable: Option<(Place, RowProblem)>,
+}
+
+impl Gapless {
+    pub(super) const fn new(gaps: Gaps) -> Self {
+        Self { candles: Vec::new(), gaps, unusable: None }
+    }
+
+    /// Adds the candle of a row, and before it those that are missing if they are to be filled. Breaks off at a row that
+    /// cannot be used.
+    #[inline]
+    pub(super) fn add(&mut self, place: Place, row: Result<Candle, BadRow>) -> ControlFlow<()> {
+        let follows =
+            |candle: &Candle| self.candles.last().is_none_or(|last| last.close_time_ms() == candle.open_time_ms);
+        let added = match row {
+            Ok(candle) if follows(&candle) => {
+                self.candles.push(candle);
+                Ok(())
+            }
+            Ok(candle) => self.add_out_of_turn(candle),
+            Err(bad) => Err(*bad.problem),
+        };
+        match added {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(problem) => {
+                self.unusable = Some((place, problem));
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// What does not follow the candle before it at once.
+    #[cold]
+    fn add_out_of_turn(&mut self, candle: Candle) -> Result<(), RowProblem> {
+        let previous = *self.candles.last().expect("the first candle is in turn");
+        let (previous_ms, found_ms) = (previous.open_time_ms, candle.open_time_ms);
+        if found_ms < previous_ms {
+            return Err(RowProblem::Disorder { previous_ms, found_ms });
+        }
+        if found_ms == previous_ms {
+            return Err(RowProblem::Duplicate { open_time_ms: found_ms });
+        }
+        let missing = (found_ms - previous_ms) / MINUTE_MS - 1;
+        let (from_ms, to_ms) = (previous.close_time_ms(), found_ms - MINUTE_MS);
+        match self.gaps {
+            Gaps::Refuse => return Err(RowProblem::Gap { missing, from_ms, to_ms }),
+            Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => {
+                return Err(RowProblem::GapTooLong { missing, from_ms, to_ms });
+            }
+            Gaps::Fill => self.candles.extend((1..=missing).map(|minute| flat_after(&previous, minute))),
+        }
+        self.candles.push(candle);
+        Ok(())
+    }
+
+    /// The candles of the file at `path`, of which there must be at least one.
+    pub(super) fn finish(self, path: &Path) -> Result<Vec<Candle>, CandleFileError> {
+        match self.unusable {
+            Some((place, problem)) => Err(CandleFileError::Row { path: path.to_owned(), place, problem }),
+            None if self.candles.is_empty() => Err(CandleFileError::Empty { path: path.to_owned() }),
+            None => Ok(self.candles),
+        }
+    }
+}
+
+/// The candle `minutes` after `previous` if nobody trades.
+pub(super) fn flat_after(previous: &Candle, minutes: i64) -> Candle {
+    let price = previous.close;
+    Candle {
+        open_time_ms: previous.open_time_ms + minutes * MINUTE_MS,
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: 0.0,
+    }
+}
+
+/// Puts a whole file at `path`, or leaves what is there.
+fn write(path: &Path, format: Format, candles: &[Candle], existing: Existing) -> Result<(), CandleFileError> {
+    let written = || {
+        // With the permissions of any new file, unlike those of temporary ones.
+        let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        let suffix = temporary_suffix(path);
+        let mut temporary = tempfile::Builder::new();
+        let temporary = temporary.prefix(TEMPORARY_PREFIX).suffix(&suffix).make_in(folder_of(path), create)?;
+        let mut out = BufWriter::new(temporary.as_file());
+        match format {
+            Format::Csv => csv::write(&mut out, candles)?,
+            Format::Parquet => parquet::write(&mut out, candles)?,
+        }
+        out.flush()?;
+        drop(out);
+        temporary.as_file().sync_all()?;
+        match existing {
+            Existing::Keep => temporary.persist_noclobber(path),
+            Existing::Replace => temporary.persist(path),
+        }?;
+        Ok(())
+    };
+    written().map_err(|source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => CandleFileError::Exists { path: path.to_owned() },
+        _ => CandleFileError::Unwritable { path: path.to_owned(), source },
+    })
+}
+
+/// Removes what a process left that was killed while it wrote the file at `path`. Nobody may be writing it.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn remove_left_behind(path: &Path) -> Result<(), CandleFileError> {
+    let suffix = temporary_suffix(path);
+    let removed = || {
+        for entry in fs::read_dir(folder_of(path))? {
+            let name = entry?.file_name();
+            let name_bytes = name.as_encoded_bytes();
+            if name_bytes.starts_with(TEMPORARY_PREFIX.as_bytes()) && name_bytes.ends_with(suffix.as_encoded_bytes()) {
+                fs::remove_file(folder_of(path).join(name))?;
+            }
+        }
+        Ok(())
+    };
+    removed().map_err(|source| CandleFileError::Unwritable { path: path.to_owned(), source })
+}
+
+/// The name of a file that is being written is this, something random, and the name it is to have.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
+fn temporary_suffix(path: &Path) -> OsString {
+    let mut suffix = OsString::from("-");
+    suffix.push(path.file_name().unwrap_or_default());
+    suffix
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The beginning of a text of a file, fit to be shown.
+pub(super) fn excerpt(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    match text.char_indices().nth(EXCERPT_CHARS) {
+        None => text.into_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+fn counted_minutes(count: i64) -> String {
+    if count == 1 { "1 minute is".to_owned() } else { format!("{count} minutes are") }
+}

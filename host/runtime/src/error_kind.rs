@@ -1,0 +1,93 @@
+//! What kind of thing went wrong, for callers that act on it: exit codes of the command, status codes of a server.
+
+use std::error::Error;
+
+use sigbox_events::RunRecordError;
+use sigbox_market::candles::CandleFileError;
+use sigbox_sandbox::PluginError;
+use sigbox_trading::{JournalError, RunError, feed::FetchFileError};
+
+use crate::{
+    assemble::AssembleError,
+    binding::CopyError,
+    config::ConfigError,
+    job::JobError,
+    plugin_source::PluginSourceError,
+    walk::{Failure, ResultsError},
+};
+
+/// What kind of thing went wrong. Who has to do something about it differs from kind to kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked for cannot be done: the configuration or the request must change.
+    Configuration,
+    /// A plugin cannot be built, loaded or used.
+    Plugin,
+    /// Candles are missing or unusable.
+    Candles,
+    /// What is kept cannot be read, written or trusted: documents, events, results.
+    State,
+    /// Anything else, such as a full disk.
+    Other,
+}
+
+impl ErrorKind {
+    /// The kind of `error`; `None` for an error that is not of this library. Ask it of each error in a chain of causes,
+    /// outermost first.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<JobError>() {
+            return Some(match error {
+                JobError::Config(error) => return Self::of(error),
+                JobError::Assemble(error) => return Self::of(error),
+                JobError::Journal(error) => return Self::of(error),
+                JobError::Run(error) | JobError::Stopped { source: error, .. } => return Self::of(error),
+                JobError::Events { .. } => Self::Other,
+            });
+        }
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            return match failure {
+                Failure::Plugin(error) => Self::of(error),
+                Failure::Run(error) => Self::of(error),
+            };
+        }
+        if let Some(error) = error.downcast_ref::<AssembleError>() {
+            return Some(match error {
+                AssembleError::Store { source, .. } => return Self::of(&**source),
+                AssembleError::NoStore(_) | AssembleError::Secret { .. } => Self::Configuration,
+                AssembleError::CandleFile(_) | AssembleError::Recipe { .. } | AssembleError::Series { .. } => {
+                    Self::Candles
+                }
+                AssembleError::Source(_) | AssembleError::Plugin(_) => Self::Plugin,
+                AssembleError::DataDir(_) | AssembleError::Binding(_) => Self::State,
+            });
+        }
+        if let Some(error) = error.downcast_ref::<RunError>() {
+            return Some(match error {
+                RunError::MissingCandle { .. } | RunError::AnomalousCandle { .. } | RunError::Feed(_) => Self::Candles,
+                RunError::Frame(_) | RunError::Setup(_) => Self::Configuration,
+                RunError::Store(_)
+                | RunError::ForeignRow { .. }
+                | RunError::CorruptState { .. }
+                | RunError::Record(_) => Self::State,
+                _ => Self::Other,
+            });
+        }
+        if let Some(error) = error.downcast_ref::<CandleFileError>() {
+            return Some(match error {
+                CandleFileError::Exists { .. } | CandleFileError::Ending { .. } => Self::Configuration,
+                CandleFileError::Unwritable { .. } => Self::Other,
+                _ => Self::Candles,
+            });
+        }
+        let kinds = [
+            (error.is::<ConfigError>(), Self::Configuration),
+            (error.is::<PluginSourceError>() || error.is::<PluginError>(), Self::Plugin),
+            (error.is::<FetchFileError>(), Self::Candles),
+            (error.is::<JournalError>() || error.is::<RunRecordError>(), Self::State),
+            (error.is::<CopyError>() || error.is::<ResultsError>(), Self::State),
+        ];
+        kinds.into_iter().find_map(|(is, kind)| is.then_some(kind))
+    }
+}

@@ -1,0 +1,133 @@
+//! A backtest of a configuration.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    ops::ControlFlow,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt as _;
+use sigbox_engine::{MINUTE_MS, stats::Tally};
+use sigbox_events::{Component, EventWriter, Kind, Source};
+use sigbox_market::Market;
+use sigbox_sandbox::{Sandbox, StrategyInstance};
+use sigbox_trading::{Aside, Backtest, Progress, Setup, Stopwatch, Strategy};
+
+use super::{JobError, record};
+use crate::{
+    assemble::{self, Resolve},
+    config::Config,
+};
+
+/// A backtest of a configuration, ready to run.
+pub struct BacktestJob<'c> {
+    config: &'c Config,
+    market: Market,
+    setup: Setup<StrategyInstance>,
+    components: Vec<Component>,
+    sources: Vec<Source>,
+}
+
+/// What a backtest gave, besides its events.
+pub struct BacktestDone {
+    /// The totals, by part.
+    pub tally: Tally,
+    /// The first and the last boundary at which strategies could be asked, milliseconds.
+    pub period_ms: (i64, i64),
+    /// Time in the run itself, without reading, building and compiling.
+    pub took: Duration,
+    /// How long answers took, by strategy; empty where that was not wanted.
+    pub answers: BTreeMap<String, Stopwatch>,
+}
+
+impl BacktestDone {
+    /// Boundaries in the period, one a minute.
+    #[must_use]
+    pub const fn minutes(&self) -> i64 {
+        (self.period_ms.1 - self.period_ms.0) / MINUTE_MS + 1
+    }
+}
+
+impl<'c> BacktestJob<'c> {
+    /// Reads the candles and starts the strategies of `config`. `sandbox` is a deterministic one.
+    ///
+    /// # Errors
+    /// When the configuration has no strategy to test, or it cannot be put together.
+    pub fn new(config: &'c Config, sandbox: &Sandbox, resolve: &mut Resolve<'_>) -> Result<Self, JobError> {
+        config.check_backtest()?;
+        let candles = assemble::candles(config)?;
+        let sources = record::sources(config, &candles);
+        let market = Market::new(candles);
+        let frame_name = Some(config.frame.name.as_str()).filter(|name| !name.is_empty());
+        let setup = assemble::setup(config, sandbox, market.clone(), frame_name, resolve)
+            .now_or_never()
+            .expect("a deterministic sandbox never waits")?;
+        let components = record::components(config, &setup);
+        Ok(Self { config, market, setup, components, sources })
+    }
+
+    /// The candles of the run.
+    #[must_use]
+    pub const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// Runs to the end, or until `progress` breaks. `events`: where every event is written, with a record of the run
+    /// beside it. `timed`: whether answers are timed, which costs each of them two looks at a clock.
+    ///
+    /// # Errors
+    /// When the period does not fit the candles, the events cannot be written, or the run stops before its end.
+    pub fn run(
+        self,
+        events: Option<&Path>,
+        timed: bool,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<BacktestDone, JobError> {
+        let Self { config, market: _, setup, components, sources } = self;
+        let begin = |period_ms, events: &Path| {
+            let run = record::describe(config, Kind::Backtest, Some(period_ms), components, sources, events);
+            run.keep(events)
+        };
+        if timed {
+            let (setup, answers) = setup.timed();
+            Ok(BacktestDone { answers, ..execute(config, setup, events, begin, progress)? })
+        } else {
+            execute(config, setup, events, begin, progress)
+        }
+    }
+}
+
+/// Runs `setup`. `begin` is called with the period and the event file once that is there.
+fn execute<S: Strategy>(
+    config: &Config,
+    setup: Setup<S>,
+    events: Option<&Path>,
+    begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<BacktestDone, JobError> {
+    let backtest = Backtest::new(setup, &config.frame)?;
+    let period_ms = backtest.period_ms();
+    let unwritable = |source| JobError::Events { file: events.map(Path::to_path_buf).unwrap_or_default(), source };
+    let open = |file: &Path| {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let writer = EventWriter::new(File::create(file)?);
+        begin(period_ms, file)?;
+        Aside::new(writer)
+    };
+    let mut sink = (Tally::default(), events.map(open).transpose().map_err(unwritable)?);
+
+    let started = Instant::now();
+    let outcome = backtest.run(&mut sink, progress);
+    let (tally, writer) = sink;
+    if let Some(writer) = writer {
+        writer.finish().and_then(EventWriter::finish).map_err(unwritable)?;
+    }
+    let took = started.elapsed();
+    outcome.map_err(|source| JobError::Stopped { events: events.map(Path::to_path_buf), source })?;
+    Ok(BacktestDone { tally, period_ms, took, answers: BTreeMap::new() })
+}

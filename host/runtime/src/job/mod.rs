@@ -1,0 +1,62 @@
+//! Jobs: how a run of a configuration is put together and carried out, for the command and for whoever serves others.
+//!
+//! A job takes what its caller decides (the sandbox, how plugins are built, where events go, when to stop) and does the
+//! rest: it reads the candles, starts the strategies, opens the stores, chooses the feed, keeps the record of the run
+//! beside its events and runs to the end. What it returns is what a report needs besides the events.
+
+mod backtest;
+mod live;
+mod record;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use sigbox_trading::{JournalError, RunError};
+
+use crate::{assemble::AssembleError, config::ConfigError};
+
+pub use self::{
+    backtest::{BacktestDone, BacktestJob},
+    live::{LiveDone, events_file, live},
+    record::{recorded_market, sweep_record},
+};
+
+/// Why a job did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The configuration has nothing of the kind to run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration could not be put together.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// The event file of a live run cannot be continued.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The events, or the record beside them, cannot be written.
+    #[error("events {file}: {source}", file = .file.display())]
+    Events {
+        /// The event file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run could not start, or a live run could not go on.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A backtest stopped before its end.
+    #[error("the run stopped{}: {source}", until_then(events.as_deref()))]
+    Stopped {
+        /// Where the events until then are, if they were written.
+        events: Option<PathBuf>,
+        /// Why.
+        source: RunError,
+    },
+}
+
+fn until_then(events: Option<&Path>) -> String {
+    events.map(|events| format!("; the events until then are in {}", events.display())).unwrap_or_default()
+}

@@ -1,0 +1,387 @@
+//! Persistence backends as components.
+
+mod circuit;
+mod instance;
+mod supervisor;
+mod thread;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sigbox_events::Incident;
+use sigbox_files::Disk;
+use sigbox_market::digest::sha256;
+use sigbox_trading::store::{Address, DirectoryLock, Incidents, OTHER, Store, StoreError, UNAVAILABLE};
+use tokio::time::{Instant, timeout_at};
+
+use self::{
+    instance::{Blueprint, Call, Failed, wait_for_init},
+    supervisor::{Problem, Supervisor},
+    thread::{Gone, Thread},
+};
+use crate::{
+    PluginError, Sandbox,
+    bindings::persistence::exports::sigbox::persistence::store as wit,
+    call::TimeLimit,
+    host::Grant,
+    http::Http,
+    limits::{LISTING_PAGE, LISTING_PAGES},
+    network::{Endpoint, Network},
+    probe::Probe,
+    secret::{Secret, hide},
+    text::message,
+};
+use supervisor::Supervision;
+
+/// The setting that says how long a call may take.
+const STORE_TIMEOUT: &str = "[limits] store-timeout-ms";
+
+/// What a persistence plugin is bound with. What is not here it does not have.
+#[derive(Clone, Default)]
+pub struct StoreBinding {
+    /// The store's name in the configuration.
+    pub name: String,
+    /// Settings, for `sigbox:host/config`.
+    pub settings: BTreeMap<String, String>,
+    /// Secrets granted by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Where it may connect to.
+    pub network: Vec<Endpoint>,
+    /// Folders it may read and write, by the path it finds them at. They are made when missing, and nobody else may
+    /// use them meanwhile.
+    pub directories: BTreeMap<String, PathBuf>,
+    /// The store a wrapper wraps. Others may use it too, so it is closed by whoever opened it.
+    pub over: Option<Arc<dyn Store>>,
+}
+
+/// A [`Store`] served by one long-lived instance of a component, on a thread of its own. Calls go through it one at a
+/// time, in the order they were made.
+///
+/// A call the backend refuses for now is repeated after the pause it asks for, or a growing one. An instance that breaks
+/// down is replaced, told which entities are ready, and the call repeated once. All of that happens within the time of
+/// one call. A backend that fails several calls in a row is not asked for a while. See [`Store::incidents`].
+pub struct PluginStore {
+    thread: Thread,
+    summary: String,
+    /// What the plugin says it takes in one document.
+    most_bytes: u64,
+    time: TimeLimit,
+    incidents: Arc<Incidents>,
+    over: Option<Arc<dyn Store>>,
+    /// Shared with the call under way, which may go on when nobody waits for it any more.
+    directories: Arc<[DirectoryLock]>,
+}
+
+impl PluginStore {
+    /// Compiles the component at `path`, or finds its compiled code, checks that it is a backend and starts it. The
+    /// sandbox must be [`Mode::Live`](super::Mode::Live).
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start, or when a
+    /// directory is in use.
+    pub async fn start(sandbox: &Sandbox, path: &Path, binding: StoreBinding) -> Result<Self, PluginError> {
+        Self::start_with(sandbox, path, binding, Supervision::On, None).await
+    }
+
+    /// Checks that the component at `path` is a backend, and a wrapper if there is something to wrap.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(sandbox: &Sandbox, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
+        let time = TimeLimit { limit: sandbox.limits().store_timeout, setting: STORE_TIMEOUT };
+        Blueprint::new(sandbox, path, Grant { over, ..Grant::default() }, time).map(drop)
+    }
+
+    /// Starts one instance with a probe in it, which nobody restarts and whose calls nobody repeats.
+    ///
+    /// # Errors
+    /// As [`PluginStore::start`].
+    pub async fn start_probed(
+        sandbox: &Sandbox,
+        path: &Path,
+        binding: StoreBinding,
+        probe: Arc<Probe>,
+    ) -> Result<Self, PluginError> {
+        Self::start_with(sandbox, path, binding, Supervision::Off, Some(probe)).await
+    }
+
+    async fn start_with(
+        sandbox: &Sandbox,
+        path: &Path,
+        binding: StoreBinding,
+        supervision: Supervision,
+        probe: Option<Arc<Probe>>,
+    ) -> Result<Self, PluginError> {
+        let StoreBinding { name, settings, secrets, network, directories, over } = binding;
+        let mut locks = Vec::new();
+        for directory in directories.values() {
+            locks.push(lock(&name, directory, sandbox.limits().store_timeout).await?);
+        }
+        let network = Network::new(format!("[stores.{name}]"), network);
+        let grant = Grant {
+            plugin: name.clone(),
+            config: settings,
+            secrets: Arc::new(secrets),
+            http: Some(Http::new(Arc::clone(&network))),
+            network,
+            directories,
+            over: over.clone(),
+            probe,
+            ..Grant::default()
+        };
+        // A wrapper waits for what it wraps.
+        let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
+        let time = TimeLimit { limit, setting: STORE_TIMEOUT };
+        let blueprint = Blueprint::new(sandbox, path, grant, time)?;
+        let incidents = Arc::new(Incidents::default());
+        let secrets = Arc::clone(&blueprint.grant().secrets);
+        let supervisor = Supervisor::new(blueprint, supervision, Arc::clone(&incidents));
+        let thread = Thread::spawn(&name, supervisor)
+            .map_err(|error| PluginError::Sandbox(format!("no thread for {name}: {error}")))?;
+
+        let deadline = Instant::now() + limit;
+        let started = thread.call(move |supervisor| Box::pin(supervisor.start(deadline))).await;
+        let started = started.map_err(|Gone| PluginError::Sandbox(format!("the thread of {name} ended")))?;
+        let descriptor = started.map_err(|failed| match failed {
+            Failed::Refused(function, failure) => PluginError::Refused {
+                plugin: name.clone(),
+                function,
+                code: message(&failure.code),
+                message: hide(message(&failure.message), &secrets),
+                retryable: failure.retryable,
+            },
+            Failed::Broke(function, breakdown) => PluginError::Broke { plugin: name.clone(), function, breakdown },
+        })?;
+        let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes } = descriptor;
+        let said = hide(message(&format!("{kind} {version}: {summary}")), &secrets);
+        let summary = format!("{name} ({said})");
+        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks.into() })
+    }
+
+    /// Makes a call on the backend's thread, which ends it when it has taken as long as it may.
+    async fn call<T: Send + 'static>(
+        &self,
+        at: &Address,
+        function: &'static str,
+        call: impl Call<T> + 'static,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.time.limit;
+        let directories = Arc::clone(&self.directories);
+        let answer = self.thread.call(move |supervisor| {
+            Box::pin(async move {
+                if deadline <= Instant::now() {
+                    return None;
+                }
+                if let Err(problem) = check(&directories) {
+                    return Some(Err(problem));
+                }
+                let answered = supervisor.call(deadline, function, &call).await;
+                // Again, because what is missing in a directory that went away meanwhile must not be taken for "empty".
+                Some(check(&directories).and(answered))
+            })
+        });
+        let answered = match timeout_at(deadline + LAST_WORD, answer).await {
+            Ok(Ok(Some(answered))) => answered,
+            // Whoever was before has come to an end too late, or not at all.
+            Ok(Ok(None)) | Err(_) => Err(unavailable(format!("{function}: {}", self.time.exceeded()))),
+            Ok(Err(Gone)) => Err(unavailable(format!("{function}: its thread is gone"))),
+        };
+        answered.map_err(|Problem { code, message, retryable, retry_after }| StoreError {
+            code,
+            retryable,
+            retry_after,
+            ..self.error(at.clone(), message)
+        })
+    }
+
+    /// An error that does not pass.
+    fn error(&self, at: Address, message: String) -> StoreError {
+        StoreError::new(self.summary.clone(), at, message)
+    }
+
+    fn bad_listing(&self, at: Address, how: &str) -> StoreError {
+        self.error(at, format!("keys: {how}"))
+    }
+}
+
+fn unavailable(message: String) -> Problem {
+    Problem { code: UNAVAILABLE.to_owned(), message, retryable: true, retry_after: None }
+}
+
+/// How long a thread is waited for after the time of a call, to hear from it how the call ended. Only one that is stuck,
+/// as in an operation on a file that does not end, has not said it by then.
+const LAST_WORD: Duration = Duration::from_millis(250);
+
+/// How often a lock of our own is looked at that is about to be let go.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Makes a granted directory and keeps others out of it: guests cannot. A call of a store that was just dropped may still
+/// be under way and keeps the lock until it is over; that is waited for, others are not.
+async fn lock(store: &str, directory: &Path, patience: Duration) -> Result<DirectoryLock, PluginError> {
+    let unusable =
+        |reason: String| PluginError::Directory { plugin: store.to_owned(), directory: directory.to_owned(), reason };
+    let absolute = std::path::absolute(directory).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    sigbox_files::make_dir(&Disk, &absolute).map_err(|error| unusable(format!("cannot be made: {error}")))?;
+    let (deadline, ourselves) = (Instant::now() + patience, format!("process {} ", std::process::id()));
+    loop {
+        match DirectoryLock::acquire(directory) {
+            Err(error) if error.to_string().contains(&ourselves) && Instant::now() < deadline => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            locked => return locked.map_err(|error| unusable(error.to_string())),
+        }
+    }
+}
+
+/// Whether the granted directories are still the ones that were locked.
+fn check(directories: &[DirectoryLock]) -> Result<(), Problem> {
+    directories.iter().try_for_each(DirectoryLock::check).map_err(|error| Problem {
+        code: if error.is_retryable() { UNAVAILABLE } else { OTHER }.to_owned(),
+        message: error.to_string(),
+        retryable: error.is_retryable(),
+        retry_after: None,
+    })
+}
+
+fn lower(at: &Address) -> Arc<wit::Address> {
+    let Address { domain, entity_name, entity_id } = at.clone();
+    Arc::new(wit::Address { domain, entity_name, entity_id })
+}
+
+/// The address in errors about a whole entity name.
+fn whole(domain: &str, entity_name: &str) -> Address {
+    Address { domain: domain.to_owned(), entity_name: entity_name.to_owned(), entity_id: String::new() }
+}
+
+#[async_trait]
+impl Store for PluginStore {
+    fn describe(&self) -> String {
+        self.summary.clone()
+    }
+
+    fn max_value_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.time.limit
+    }
+
+    fn incidents(&self) -> Vec<Incident> {
+        let mut incidents = self.incidents.take();
+        incidents.extend(self.over.iter().flat_map(|over| over.incidents()));
+        incidents
+    }
+
+    async fn wait_for_init(&self, domain: &str, entity_name: &str, initial: bool) -> Result<(), StoreError> {
+        let entity = Arc::new((domain.to_owned(), entity_name.to_owned()));
+        let at = whole(domain, entity_name);
+        self.call(&at, "wait-for-init", wait_for_init(&entity, initial)).await?;
+        let noted = self.thread.call(move |supervisor| {
+            supervisor.made_ready(entity);
+            Box::pin(std::future::ready(()))
+        });
+        noted.await.map_err(|Gone| self.error(at, "its thread is gone".to_owned()))
+    }
+
+    async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
+        let lowered = lower(at);
+        self.call(at, "read-value", move |guest: &wit::Guest, store: &mut wasmtime::Store<_>| {
+            let at = Arc::clone(&lowered);
+            Box::pin(async move { guest.call_read_value(store, &at).await })
+        })
+        .await
+    }
+
+    async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
+        let lowered = lower(at);
+        self.call(at, "has-value", move |guest, store| {
+            let at = Arc::clone(&lowered);
+            Box::pin(async move { guest.call_has_value(store, &at).await })
+        })
+        .await
+    }
+
+    async fn write_value(&self, at: &Address, value: &[u8], when_ms: i64) -> Result<(), StoreError> {
+        if value.len() as u64 > self.most_bytes {
+            let message = format!("write-value: {} bytes; the plugin takes at most {}", value.len(), self.most_bytes);
+            return Err(StoreError { code: "too-large".to_owned(), ..self.error(at.clone(), message) });
+        }
+        let lowered = lower(at);
+        let value: Arc<[u8]> = value.into();
+        let when_ms = when_ms.unsigned_abs();
+        self.call(at, "write-value", move |guest, store| {
+            let (at, value) = (Arc::clone(&lowered), Arc::clone(&value));
+            Box::pin(async move { guest.call_write_value(store, &at, &value, when_ms).await })
+        })
+        .await
+    }
+
+    async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
+        let lowered = lower(at);
+        self.call(at, "remove-value", move |guest, store| {
+            let at = Arc::clone(&lowered);
+            Box::pin(async move { guest.call_remove_value(store, &at).await })
+        })
+        .await
+    }
+
+    async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
+        let at = whole(domain, entity_name);
+        let entity = Arc::new((domain.to_owned(), entity_name.to_owned()));
+        let mut ids: Vec<String> = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..LISTING_PAGES {
+            let (asked, from) = (Arc::clone(&entity), cursor.clone());
+            let page = self
+                .call(&at, "keys", move |guest, store| {
+                    let (entity, from) = (Arc::clone(&asked), from.clone());
+                    Box::pin(async move {
+                        guest.call_keys(store, &entity.0, &entity.1, from.as_deref(), LISTING_PAGE).await
+                    })
+                })
+                .await?;
+            if page.entity_ids.len() > LISTING_PAGE as usize {
+                return Err(self.bad_listing(at, "the plugin gave more ids than it was asked for"));
+            }
+            let is_last = page.next.is_none();
+            if page.entity_ids.is_empty() && !is_last {
+                return Err(self.bad_listing(at, "the plugin's listing does not advance"));
+            }
+            for id in page.entity_ids {
+                if ids.last().is_some_and(|before| *before >= id) {
+                    return Err(self.bad_listing(at, "the plugin's ids do not ascend"));
+                }
+                ids.push(id);
+            }
+            if is_last {
+                return Ok(ids);
+            }
+            cursor = page.next;
+        }
+        Err(self.bad_listing(at, &format!("the plugin's listing has more than {LISTING_PAGES} pages")))
+    }
+
+    async fn quarantine(&self, at: &Address) -> Result<String, StoreError> {
+        // The contract has no rename: the document is copied under a name of its own and only then removed.
+        let Some(value) = self.read_value(at).await? else {
+            return Ok("nowhere: it is gone".to_owned());
+        };
+        let aside = Address { entity_id: format!("{}.corrupt-{}", at.entity_id, &sha256(&value)[..12]), ..at.clone() };
+        self.write_value(&aside, &value, 0).await?;
+        self.remove_value(at).await?;
+        Ok(format!("{} {}/{}", aside.domain, aside.entity_name, aside.entity_id))
+    }
+
+    async fn close(&self) {
+        let deadline = Instant::now() + self.time.limit;
+        let closed = self.thread.call(move |supervisor| Box::pin(supervisor.close(deadline)));
+        // A thread that is gone, or stuck, has said why.
+        let _ = timeout_at(deadline, closed).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! One instance of a backend and one attempt at a call on it.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use wasmtime::component::InstancePre;
+
+use crate::{
+    PluginError, Sandbox,
+    bindings::persistence::{Backend, BackendPre, exports::sigbox::persistence::store as wit},
+    call::TimeLimit,
+    contract,
+    error::Breakdown,
+    host::{Grant, Host},
+    limits::STORE_HOSTCALL_BYTES,
+    probe::Descriptor,
+    text::one_line,
+};
+
+/// A checked component, the things it was granted and the limits of its instances.
+pub(super) struct Blueprint {
+    sandbox: Sandbox,
+    grant: Grant,
+    pre: BackendPre<Host>,
+    pub(super) time: TimeLimit,
+}
+
+/// An instance that has started.
+pub(super) struct Running {
+    store: wasmtime::Store<Host>,
+    backend: Backend,
+}
+
+/// How one attempt at a call failed, and in which function: a fresh instance is started and told of its entities first.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The backend said no.
+    Refused(&'static str, wit::Failure),
+    /// The instance is gone.
+    Broke(&'static str, Breakdown),
+}
+
+/// Domain and entity name. Shared, because a call owns its arguments.
+pub(super) type Entity = Arc<(String, String)>;
+
+/// One call on whichever instance is running. Boxed and owning its arguments, because it may be made more than once.
+pub(super) trait Call<T>:
+    for<'a> Fn(
+        &'a wit::Guest,
+        &'a mut wasmtime::Store<Host>,
+    ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
+    + Send
+    + Sync
+{
+}
+
+impl<T, F> Call<T> for F where
+    F: for<'a> Fn(
+            &'a wit::Guest,
+            &'a mut wasmtime::Store<Host>,
+        ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
+        + Send
+        + Sync
+{
+}
+
+impl Blueprint {
+    /// Compiles the component at `path`, or finds its compiled code, and checks that it is a backend.
+    pub(super) fn new(
+        sandbox: &Sandbox,
+        path: &std::path::Path,
+        grant: Grant,
+        time: TimeLimit,
+    ) -> Result<Self, PluginError> {
+        let (component, _) = sandbox.component(path)?;
+        let contract_error = |mismatch| PluginError::Contract { path: path.to_path_buf(), mismatch };
+        contract::export(&component, &sandbox.engine, contract::PERSISTENCE, "read-value").map_err(contract_error)?;
+        contract::wraps(&component, &sandbox.engine, grant.over.is_some()).map_err(contract_error)?;
+        let pre: InstancePre<Host> = sandbox.linker.instantiate_pre(&component).map_err(|error| {
+            contract_error(contract::explain_imports(&component, &sandbox.engine, &one_line(&error)))
+        })?;
+        let pre = BackendPre::new(pre)
+            .map_err(|error| contract_error(contract::explain_export(contract::PERSISTENCE, &one_line(&error))))?;
+        Ok(Self { sandbox: sandbox.clone(), grant, pre, time })
+    }
+
+    pub(super) const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Makes an instance and starts it.
+    pub(super) async fn start(&self, deadline: Instant) -> Result<(wit::Descriptor, Running), Failed> {
+        let broke = |breakdown| Failed::Broke("instantiate", breakdown);
+        let unmade = |error: PluginError| broke(Breakdown::Trap(error.to_string()));
+        let host = Host::new(self.grant.clone(), self.sandbox.limits.clone(), false).map_err(unmade)?;
+        let mut store = self.sandbox.store(host, STORE_HOSTCALL_BYTES).map_err(unmade)?;
+        // Components may run code then.
+        let backend = tokio::time::timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
+        let backend = backend.map_err(|_| broke(self.time.exceeded()))?;
+        let backend = backend.map_err(|error| broke(self.sandbox.breakdown(&store, &error)))?;
+        let mut running = Running { store, backend };
+        let descriptor = self
+            .attempt(&mut running, deadline, "describe", &|guest, store| {
+                Box::pin(async move { guest.call_describe(store).await.map(Ok) })
+            })
+            .await?;
+        if let Some(probe) = &self.grant.probe {
+            let wit::Descriptor { name, version, summary, features, max_value_bytes } = descriptor.clone();
+            probe.described(Descriptor { name, version, summary, features, max_value_bytes });
+        }
+        self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.call_start(store))).await?;
+        Ok((descriptor, running))
+    }
+
+    /// Makes one call on one instance. After [`Failed::Broke`] the instance must be dropped.
+    pub(super) async fn attempt<T>(
+        &self,
+        running: &mut Running,
+        deadline: Instant,
+        function: &'static str,
+        call: &dyn Call<T>,
+    ) -> Result<T, Failed> {
+        let Running { store, backend } = running;
+        store.data_mut().begin_call(0);
+        let call = call(backend.sigbox_persistence_store(), store);
+        match tokio::time::timeout_at(deadline, call).await {
+            Err(_) => Err(Failed::Broke(function, self.time.exceeded())),
+            Ok(Err(error)) => Err(Failed::Broke(function, self.sandbox.breakdown(store, &error))),
+            Ok(Ok(Err(failure))) => {
+                if let Some(probe) = &self.grant.probe {
+                    probe.hear(format!("{}: {}", failure.code, failure.message));
+                }
+                Err(Failed::Refused(function, failure))
+            }
+            Ok(Ok(Ok(value))) => Ok(value),
+        }
+    }
+}
+
+pub(super) fn wait_for_init(entity: &Entity, initial: bool) -> impl Call<()> + use<> {
+    let entity = Arc::clone(entity);
+    move |guest: &wit::Guest, store: &mut wasmtime::Store<Host>| {
+        let entity = Arc::clone(&entity);
+        Box::pin(async move { guest.call_wait_for_init(store, &entity.0, &entity.1, initial).await })
+    }
+}

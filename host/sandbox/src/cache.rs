@@ -1,0 +1,145 @@
+//! Compiled code, kept between runs.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+use sigbox_market::digest::sha256;
+use wasmtime::{Engine, component::Component};
+
+use crate::{PluginError, text::one_line};
+
+/// Compiled components by content and by what compiled them, so that neither a new plugin nor a new sigbox ever meets
+/// old code. Stale files are never an error: the component is compiled again.
+#[derive(Clone, Debug)]
+pub(super) struct CodeCache {
+    dir: Option<Arc<Path>>,
+}
+
+impl CodeCache {
+    pub(super) fn new(dir: Option<PathBuf>) -> Self {
+        Self { dir: dir.map(Into::into) }
+    }
+
+    /// The compiled component of the file at `path`, and the SHA-256 of that file.
+    pub(super) fn component(&self, engine: &Engine, path: &Path) -> Result<(Component, String), PluginError> {
+        let wasm = fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
+        let sha256 = sha256(&wasm);
+        Ok((self.compiled(engine, path, &wasm, &sha256)?, sha256))
+    }
+
+    fn compiled(&self, engine: &Engine, path: &Path, wasm: &[u8], sha256: &str) -> Result<Component, PluginError> {
+        let Some(dir) = &self.dir else {
+            return compile(engine, wasm, path);
+        };
+        // A cache that cannot be used costs time, not correctness.
+        if let Err(error) = make_private(dir) {
+            tracing::warn!("compiled code cannot be kept in {}: {error}", dir.display());
+            return compile(engine, wasm, path);
+        }
+        let key = key(engine, sha256);
+        let file = dir.join(format!("{key}.cwasm"));
+        if let Some(component) = load(engine, &file, &key) {
+            return Ok(component);
+        }
+        let component = compile(engine, wasm, path)?;
+        match component.serialize() {
+            Ok(code) => match keep(dir, &file, &key, &code) {
+                Ok(()) => {}
+                Err(error) => tracing::warn!("compiled code cannot be kept in {}: {error}", dir.display()),
+            },
+            Err(error) => tracing::warn!("compiled code cannot be kept: {}", one_line(&error)),
+        }
+        Ok(component)
+    }
+}
+
+/// What the code was compiled from, and by what.
+fn key(engine: &Engine, sha256: &str) -> String {
+    let mut compiler = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut compiler);
+    format!("{sha256}-{:016x}", compiler.finish())
+}
+
+/// The end of a file: a digest of the rest and of what it is the code of. wasmtime checks the version of code, not that
+/// it is still what was written, and damaged code would run.
+fn seal(key: &str, code: &[u8]) -> [u8; SEAL_BYTES] {
+    Sha256::new().chain_update(key).chain_update(code).finalize().into()
+}
+
+const SEAL_BYTES: usize = 32;
+
+#[expect(unsafe_code, reason = "the only way to load compiled code; see the comment")]
+fn load(engine: &Engine, file: &Path, key: &str) -> Option<Component> {
+    let sealed = fs::read(file).ok()?;
+    let loaded = match sealed.split_last_chunk::<SEAL_BYTES>() {
+        Some((code, found)) if *found == seal(key, code) => {
+            // SAFETY: these are the bytes `keep` wrote for this key: the seal fits, and nobody else can write to the
+            // folder. wasmtime itself refuses code of another version or configuration.
+            unsafe { Component::deserialize(engine, code) }.map_err(|error| one_line(&error))
+        }
+        Some(_) | None => Err("it is damaged".to_owned()),
+    };
+    match loaded {
+        Ok(component) => Some(component),
+        Err(reason) => {
+            tracing::debug!("compiled code {} is not used: {reason}", file.display());
+            // It would only fail again. Losing the race to remove it is fine.
+            let _ = fs::remove_file(file);
+            None
+        }
+    }
+}
+
+fn compile(engine: &Engine, wasm: &[u8], path: &Path) -> Result<Component, PluginError> {
+    if let Some(found) = other_than_component(wasm) {
+        return Err(PluginError::NotAComponent { path: path.to_path_buf(), found });
+    }
+    Component::new(engine, wasm)
+        .map_err(|error| PluginError::Unrunnable { path: path.to_path_buf(), reason: one_line(&error) })
+}
+
+/// What a file is that is no component, by its first eight bytes: magic number, version and layer.
+fn other_than_component(wasm: &[u8]) -> Option<&'static str> {
+    match wasm {
+        [] => Some("it is empty"),
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => None,
+        [0, b'a', b's', b'm', _, _, 0, 0, ..] => Some("it is a core module"),
+        _ => Some("it is no WebAssembly at all"),
+    }
+}
+
+/// Writes `code` so that no reader ever sees half of it.
+fn keep(dir: &Path, file: &Path, key: &str, code: &[u8]) -> io::Result<()> {
+    let mut temporary = tempfile::NamedTempFile::new_in(dir)?;
+    temporary.write_all(code)?;
+    temporary.write_all(&seal(key, code))?;
+    temporary.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Makes the folder for nobody but its owner. One that others can write to is refused: whoever can put a file there
+/// decides what this process runs.
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(dir)?.permissions());
+        if mode & 0o022 != 0 {
+            return Err(io::Error::other(format!(
+                "others can write to it (mode {:o}), and it holds code that is run; run `chmod go-w` on it",
+                mode & 0o777
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Host names a guest asks the addresses of: only granted ones, because a plugin could carry out data in the names.
+
+use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime_wasi::{
+    p2::{
+        DynPollable, SocketError,
+        bindings::sockets::{
+            ip_name_lookup::{self, HostResolveAddressStream, ResolveAddressStream},
+            network::{self, ErrorCode, HostNetwork, IpAddress, Network},
+        },
+    },
+    sockets::WasiSocketsView as _,
+};
+
+use crate::host::Host;
+
+/// Puts this look-up in place of that of [`wasmtime_wasi`], which knows no names but all or none.
+pub(super) fn guard(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    ip_name_lookup::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl ip_name_lookup::Host for Host {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<ResolveAddressStream>, SocketError> {
+        if !self.grant().network.allows_look_up(&name) {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        self.sockets().resolve_addresses(network, name)
+    }
+}
+
+impl HostResolveAddressStream for Host {
+    fn resolve_next_address(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> Result<Option<IpAddress>, SocketError> {
+        self.sockets().resolve_next_address(stream)
+    }
+
+    fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
+        self.sockets().subscribe(stream)
+    }
+
+    fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        HostResolveAddressStream::drop(&mut self.sockets(), stream)
+    }
+}
+
+/// The look-up refers to it; it has nothing of its own.
+impl network::Host for Host {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn network_error_code(
+        &mut self,
+        error: Resource<wasmtime_wasi::p2::bindings::io::error::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        self.sockets().network_error_code(error)
+    }
+}
+
+impl HostNetwork for Host {
+    fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
+        HostNetwork::drop(&mut self.sockets(), network)
+    }
+}

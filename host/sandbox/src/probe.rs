@@ -1,0 +1,101 @@
+//! What the conformance kit puts into an instance.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// What a persistence plugin says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Where its documents are, on one line.
+    pub summary: String,
+    /// See `features` in the contract.
+    pub features: Vec<String>,
+    /// Bytes of the largest document it takes.
+    pub max_value_bytes: u64,
+}
+
+/// Counts the calls a guest makes to the host, ends the guest at one of them, and hears what the guest says as it says
+/// it: shortened, and without secrets, is what everybody else hears.
+#[derive(Debug)]
+pub struct Probe {
+    calls: AtomicU64,
+    /// The calls that are let through, counted from the first one.
+    allowed: AtomicU64,
+    has_ended: AtomicBool,
+    descriptor: Mutex<Option<Descriptor>>,
+    heard: Mutex<Vec<String>>,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            calls: AtomicU64::default(),
+            allowed: AtomicU64::new(u64::MAX),
+            has_ended: AtomicBool::default(),
+            descriptor: Mutex::default(),
+            heard: Mutex::default(),
+        }
+    }
+}
+
+impl Probe {
+    /// Calls to the host so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Lets `calls` more calls through and ends the guest at the next one, which does not happen any more.
+    pub fn end_after(&self, calls: u64) {
+        self.allowed.store(self.calls() + calls, Ordering::SeqCst);
+    }
+
+    /// Whether it has ended the guest.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
+    /// What the guest described itself as, if it did.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        whole(&self.descriptor).clone()
+    }
+
+    /// What the guest said since this was last asked.
+    #[must_use]
+    pub fn take_heard(&self) -> Vec<String> {
+        std::mem::take(&mut *whole(&self.heard))
+    }
+
+    /// The guest calls the host.
+    ///
+    /// # Errors
+    /// When that is where it ends.
+    pub(super) fn called(&self) -> wasmtime::Result<()> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) < self.allowed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.has_ended.store(true, Ordering::SeqCst);
+        wasmtime::bail!("ended at a call to the host")
+    }
+
+    pub(super) fn described(&self, descriptor: Descriptor) {
+        *whole(&self.descriptor) = Some(descriptor);
+    }
+
+    pub(super) fn hear(&self, said: String) {
+        whole(&self.heard).push(said);
+    }
+}
+
+/// Neither a list nor a description is ever left half changed.
+fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,66 @@
+//! Why a run could not start or go on.
+
+use sigbox_market::candles::{AnomalousCandle, iso_8601};
+
+use crate::{feed::FeedError, store::StoreError};
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A candle that is needed is not there.
+    #[error("there is no candle of {symbol} that opens at {}; the candles end or have a gap there", iso_8601(*open_ms))]
+    MissingCandle {
+        /// The symbol.
+        symbol: String,
+        /// When it would open.
+        open_ms: i64,
+    },
+    /// A price of a candle is absurdly far below its neighbours.
+    #[error("candles of {symbol}: {candle}")]
+    AnomalousCandle {
+        /// The symbol.
+        symbol: String,
+        /// Which candle.
+        candle: AnomalousCandle,
+    },
+    /// The period does not fit the candles.
+    #[error("{0}")]
+    Frame(String),
+    /// The setup contradicts itself.
+    #[error("{0}")]
+    Setup(String),
+    /// A store cannot be used.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// A stored row belongs to another exchange, strategy or symbol. It is left as it is.
+    #[error(
+        "{document} belongs to {found}, but {expected} would use it; rename the strategy or the exchange, or choose \
+         another [persistence] data-dir. Nothing was changed"
+    )]
+    ForeignRow {
+        /// Which document.
+        document: String,
+        /// Whose it is.
+        found: String,
+        /// Who wanted it.
+        expected: String,
+    },
+    /// A stored document cannot be understood, and the run is set to halt then.
+    #[error(
+        "{document} cannot be understood: {reason}; put it right, or move it away to go on as flat \
+         ([persistence] on-corrupt = \"halt\")"
+    )]
+    CorruptState {
+        /// Which document.
+        document: String,
+        /// Why.
+        reason: String,
+    },
+    /// The feed cannot go on.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// Events could not be recorded.
+    #[error("the event record cannot be written: {0}")]
+    Record(#[from] std::io::Error),
+}

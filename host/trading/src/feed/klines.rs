@@ -1,0 +1,351 @@
+//! The candles of an exchange that speaks Binance's `/api/v3/klines`, as they close.
+//!
+//! ```text
+//! Clock ─► a minute has ended and settled ─► Exchange ─► Answer ─► closed ─► checked ─► Market ─► Boundary
+//!                                                       for good, from a time on ─► fetch ─► a file
+//! ```
+//!
+//! What holds:
+//!
+//! 1. A candle is added when the exchange's own clock says that it has closed, or, where the exchange does not tell the
+//!    time, when it shows a later one. This machine's clock only decides when to ask (hazard H-02).
+//! 2. An answer is used whole or not at all, and a candle that was added is never changed: it is not asked for again.
+//! 3. A symbol that cannot be fetched does not stop the others. They wait for it while it is retried, but not so long
+//!    that they miss their own entries.
+//! 4. Nothing is skipped: each symbol is asked for what follows its last candle, however long ago that was
+//!    (hazard H-55).
+
+mod answer;
+mod clock;
+mod error;
+mod exchange;
+mod fetch;
+
+#[cfg(test)]
+mod tests;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use sigbox_engine::{Candle, MINUTE_MS};
+
+pub use self::fetch::{FetchFileError, FetchOrder, FetchProgress, Fetched, fetch_file};
+use sigbox_events::Notice;
+use sigbox_market::{
+    Market, SharedSeries,
+    candles::{Gaps, iso_8601},
+};
+
+use self::{
+    answer::Rules,
+    clock::{Clock, SystemClock},
+    error::FetchError,
+    exchange::{Exchange, PAGE},
+};
+use super::{Boundary, Feed, FeedError};
+
+/// How a [`KlinesFeed`] asks, and what it takes for an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KlinesSettings {
+    /// `http://` or `https://`, host, and path if any: what comes before `/api/v3/klines`.
+    pub base_url: String,
+    /// How long one request may take, from looking up the host to the last byte.
+    pub request_timeout: Duration,
+    /// How long after a minute has ended its candle is asked for first.
+    pub settle: Duration,
+    /// How far back the candles go at the first decision. Never less than `average_of`.
+    pub history_minutes: u32,
+    /// A boundary that is older than this when it is reached is not [fresh](Boundary::fresh).
+    pub max_entry_delay: Duration,
+    /// Attempts at what is due; 0 counts as 1.
+    pub retry_count: u32,
+    /// Pause between two attempts.
+    pub retry_delay: Duration,
+    /// What to do about minutes the exchange still does not have a few minutes after they have passed.
+    pub gaps: Gaps,
+    /// A price this many times below the usual one is an error of the exchange.
+    pub anomaly_factor: f64,
+    /// The usual price is the median of this many candles or more, and the mean of fewer.
+    pub anomaly_min_for_median: usize,
+    /// Candles in the average price.
+    pub average_of: usize,
+}
+
+impl KlinesSettings {
+    fn rules(&self) -> Rules {
+        Rules {
+            settle_ms: millis(self.settle),
+            gaps: self.gaps,
+            anomaly_factor: self.anomaly_factor,
+            anomaly_min_for_median: self.anomaly_min_for_median,
+        }
+    }
+}
+
+/// Candles of an exchange, as they close.
+///
+/// Dropping the future of [`next`](Feed::next) loses nothing: the next call goes on from there.
+pub struct KlinesFeed {
+    settings: KlinesSettings,
+    symbols: Vec<String>,
+    exchange: Exchange,
+    /// The last boundary that was given, or the one before the first.
+    given_ms: i64,
+}
+
+/// How long answers are waited for together: an answer takes some milliseconds, and those who are done want to enter.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Symbols that are asked for at the same time.
+const CONCURRENT_REQUESTS: usize = 8;
+
+/// Earlier candles that say what the usual price is: an hour, in which no price falls a thousandfold.
+const RECENT: usize = 60;
+
+impl Feed for KlinesFeed {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+        let mut lanes = self.lanes(market, wanted)?;
+        self.fetch_all(&mut lanes, None).await;
+        for lane in &lanes {
+            lane.check_prepared()?;
+        }
+        // The newest minute is the first boundary: what was left behind is judged now, not in a minute.
+        let newest_ms = lanes.iter().filter_map(Lane::end_ms).max();
+        self.given_ms = newest_ms.unwrap_or_else(|| minute_of(self.exchange.now_ms())) - MINUTE_MS;
+        Ok(())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
+    }
+
+    async fn next(&mut self, market: &Market, notices: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {
+        let mut catching_up = 0;
+        let mut asked_for_time = false;
+        loop {
+            let due_ms = self.wait_for_minute().await;
+            let mut lanes = self.lanes(market, &[])?;
+            self.fetch_all(&mut lanes, Some(due_ms)).await;
+
+            catching_up = lanes.iter().map(|lane| lane.added).fold(catching_up, i64::max);
+            // A candle that has closed is the better proof that its minute is over.
+            let now_ms = lanes.iter().filter_map(Lane::end_ms).fold(self.exchange.now_ms(), i64::max);
+            if now_ms < due_ms && !asked_for_time {
+                // The clock was set back, or was fast; by how much, the exchange has just told. Once: its own clock may
+                // stand still, and that has to be reported.
+                asked_for_time = true;
+                continue;
+            }
+            if catching_up > 1 {
+                notices.push(Notice::CatchingUp { minutes: catching_up });
+            }
+            notices.extend(lanes.iter().filter_map(Lane::failed));
+            self.given_ms = due_ms;
+            return Ok(Some(Boundary { now_ms: due_ms, fresh: self.is_fresh(due_ms, now_ms) }));
+        }
+    }
+}
+
+impl KlinesFeed {
+    /// A feed of `symbols`, as the exchange names them.
+    #[must_use]
+    pub fn new(settings: KlinesSettings, symbols: Vec<String>) -> Self {
+        Self::with_clock(settings, symbols, Arc::new(SystemClock))
+    }
+
+    fn with_clock(settings: KlinesSettings, symbols: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+        let exchange = Exchange::new(&settings.base_url, settings.request_timeout, clock);
+        Self { settings, symbols, exchange, given_ms: i64::MIN }
+    }
+
+    /// Waits until a minute has ended that was not given yet, and settled. Returns when it ended; if several have, then
+    /// the newest.
+    async fn wait_for_minute(&self) -> i64 {
+        let settle_ms = millis(self.settings.settle);
+        loop {
+            let now_ms = self.exchange.now_ms();
+            let due_ms = minute_of(now_ms).max(self.given_ms.saturating_add(MINUTE_MS));
+            // Longer than that it only takes after the clock was set back. Then the exchange is asked for the time.
+            let longest_ms = now_ms + MINUTE_MS + settle_ms;
+            self.exchange.sleep_until_ms((due_ms + settle_ms).min(longest_ms)).await;
+            if self.exchange.now_ms() < due_ms + MINUTE_MS {
+                return due_ms;
+            }
+        }
+    }
+
+    /// Gets every lane what it has not got, in several attempts. `due_ms`: the end of the minute that each has to
+    /// reach; `None`: as far as there are candles.
+    async fn fetch_all(&self, lanes: &mut [Lane<'_>], due_ms: Option<i64>) {
+        for attempt in 1..=self.settings.retry_count.max(1) {
+            if attempt > 1 {
+                // Only between attempts, not after the last (hazard H-32).
+                self.exchange.sleep_until_ms(self.next_attempt_ms()).await;
+            }
+            stream::iter(lanes.iter_mut().filter(|lane| !lane.has_reached(due_ms)))
+                .for_each_concurrent(CONCURRENT_REQUESTS, |lane| async move {
+                    lane.outcome = Some(self.fetch(lane, due_ms).await);
+                })
+                .await;
+            // Longer than a minute nobody is kept waiting, whatever the exchange asks for: there are boundaries to give.
+            let patience_ms = due_ms.unwrap_or_else(|| self.exchange.now_ms()).saturating_add(MINUTE_MS);
+            let worth_it = lanes.iter().any(|lane| lane.error().is_some_and(|error| !error.is_lasting()));
+            if !worth_it || self.next_attempt_ms() > patience_ms || self.others_would_miss(lanes, due_ms) {
+                break;
+            }
+        }
+    }
+
+    /// Gets one lane what it has not got, once.
+    async fn fetch(&self, lane: &mut Lane<'_>, due_ms: Option<i64>) -> Result<(), FetchError> {
+        loop {
+            let recent = lane.recent();
+            let from_ms = recent.last().map_or_else(|| self.oldest_ms(lane.wanted_ms), Candle::close_time_ms);
+            let page = page(&self.exchange, &self.settings.rules(), lane.symbol, from_ms..i64::MAX, &recent).await?;
+            for candle in &page.candles {
+                let refused = |error| FetchError::Refused { url: page.url.clone(), refusal: error };
+                lane.series.push(*candle).map_err(|error| refused(error.into()))?;
+                lane.added += 1;
+            }
+            if !page.has_next {
+                break;
+            }
+        }
+        let at_ms = self.exchange.now_ms();
+        match (lane.end_ms(), due_ms) {
+            (None, _) => Err(FetchError::NoCandles { from_ms: self.oldest_ms(lane.wanted_ms), at_ms }),
+            (Some(end_ms), Some(due_ms)) if end_ms < due_ms => Err(FetchError::Late { open_ms: end_ms, at_ms }),
+            (Some(_), _) => Ok(()),
+        }
+    }
+
+    /// When the next attempt can be made, after one that has just failed.
+    fn next_attempt_ms(&self) -> i64 {
+        (self.exchange.now_ms() + millis(self.settings.retry_delay)).max(self.exchange.quiet_until_ms())
+    }
+
+    /// Whether those who have their candle would be too late to enter if they waited for one more attempt.
+    fn others_would_miss(&self, lanes: &[Lane<'_>], due_ms: Option<i64>) -> bool {
+        let Some(due_ms) = due_ms else { return false };
+        let answered_ms = self.next_attempt_ms() + millis(self.settings.request_timeout);
+        lanes.iter().any(|lane| lane.has_reached(Some(due_ms)))
+            && self.is_fresh(due_ms, self.exchange.now_ms())
+            && !self.is_fresh(due_ms, answered_ms)
+    }
+
+    fn is_fresh(&self, due_ms: i64, now_ms: i64) -> bool {
+        now_ms - due_ms <= millis(self.settings.max_entry_delay)
+    }
+
+    /// Where the candles of a symbol begin of which there are none yet.
+    fn oldest_ms(&self, wanted_ms: Option<i64>) -> i64 {
+        let average_of = i64::try_from(self.settings.average_of).unwrap_or(i64::MAX);
+        let history = i64::from(self.settings.history_minutes).max(average_of);
+        let before = |ms: i64, minutes: i64| minute_of(ms).saturating_sub(minutes.saturating_mul(MINUTE_MS));
+        let oldest_ms = before(self.exchange.now_ms(), history);
+        wanted_ms.map_or(oldest_ms, |wanted_ms| oldest_ms.min(before(wanted_ms, average_of))).max(0)
+    }
+
+    fn lanes<'a>(&'a self, market: &'a Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<Lane<'a>>, FeedError> {
+        let lane = |symbol: &'a String| {
+            let series = market.series(symbol).ok_or_else(|| FeedError::Candles {
+                symbol: symbol.clone(),
+                problem: "the run does not trade it".to_owned(),
+            })?;
+            let wanted_ms = wanted.iter().filter(|(name, _)| name == symbol).filter_map(|(_, ms)| *ms).min();
+            Ok(Lane { symbol, series, wanted_ms, added: 0, outcome: None })
+        };
+        self.symbols.iter().map(lane).collect()
+    }
+}
+
+/// What an exchange answers to one question.
+struct Page {
+    url: String,
+    /// Those that have closed, checked.
+    candles: Vec<Candle>,
+    /// Whether there may be more candles behind it.
+    has_next: bool,
+}
+
+/// Asks once for the candles of `span_ms`. `recent`: those before them, as far as they are known.
+async fn page(
+    exchange: &Exchange,
+    rules: &Rules,
+    symbol: &str,
+    span_ms: Range<i64>,
+    recent: &[Candle],
+) -> Result<Page, FetchError> {
+    let answer = exchange.klines(symbol, span_ms.start).await?;
+    let candles = answer::parse(&answer.body)
+        .and_then(|klines| Ok((klines.len(), rules.accept(&klines, span_ms, recent, answer.date_ms)?)));
+    match candles {
+        // Less than a page, or no candle of it closed: there is nothing behind it.
+        Ok((shown, candles)) => Ok(Page { url: answer.url, has_next: shown == PAGE && !candles.is_empty(), candles }),
+        Err(refusal) => Err(FetchError::Refused { url: answer.url, refusal }),
+    }
+}
+
+/// What is done for one symbol at one boundary.
+struct Lane<'a> {
+    symbol: &'a str,
+    series: &'a SharedSeries,
+    /// The oldest candle that is needed to judge what an earlier run left behind.
+    wanted_ms: Option<i64>,
+    /// How many candles were added.
+    added: i64,
+    /// How the last attempt ended; `None` before the first.
+    outcome: Option<Result<(), FetchError>>,
+}
+
+impl Lane<'_> {
+    fn end_ms(&self) -> Option<i64> {
+        self.series.read().end_ms()
+    }
+
+    fn recent(&self) -> Vec<Candle> {
+        let series = self.series.read();
+        let candles = series.closed_before(i64::MAX);
+        candles[candles.len().saturating_sub(RECENT)..].to_vec()
+    }
+
+    fn has_reached(&self, due_ms: Option<i64>) -> bool {
+        match due_ms {
+            Some(due_ms) => self.end_ms().is_some_and(|end_ms| end_ms >= due_ms),
+            None => matches!(self.outcome, Some(Ok(()))),
+        }
+    }
+
+    fn error(&self) -> Option<&FetchError> {
+        self.outcome.as_ref()?.as_ref().err()
+    }
+
+    fn failed(&self) -> Option<Notice> {
+        let error = self.error()?.to_string();
+        Some(Notice::FeedFailed { symbol: self.symbol.to_owned(), error })
+    }
+
+    fn check_prepared(&self) -> Result<(), FeedError> {
+        let first_ms = self.series.read().first_open_ms();
+        let problem = match (self.error(), first_ms, self.wanted_ms) {
+            (Some(error), _, _) => error.to_string(),
+            (None, Some(first_ms), Some(wanted_ms)) if first_ms > wanted_ms => format!(
+                "the exchange has none before {}, and what an earlier run left behind is judged from {} on; without \
+                 them it cannot be resumed",
+                iso_8601(first_ms),
+                iso_8601(wanted_ms)
+            ),
+            _ => return Ok(()),
+        };
+        Err(FeedError::Candles { symbol: self.symbol.to_owned(), problem })
+    }
+}
+
+/// When the minute began that holds `at_ms`, which is when the one before it ended.
+const fn minute_of(at_ms: i64) -> i64 {
+    at_ms.div_euclid(MINUTE_MS).saturating_mul(MINUTE_MS)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,297 @@
+//! The record of what a live run has announced: its events as JSON Lines, each exactly once.
+//!
+//! After a crash the same candles give the same outcomes with the same ids. The journal knows which of them it has, so
+//! what is told again is not recorded again. It also knows what a trader's last event was and which boundary was
+//! reached, and with that what the four documents do not say: since when a trader has been flat, in which slot it was
+//! asked last, and which id it opened last.
+//!
+//! The boundary reached is kept in a file beside the events, `{events}.reached`, rewritten in place and never synced:
+//! a process that is killed leaves the newest, a machine that loses power perhaps an older one, and then quiet minutes
+//! are asked about again.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair};
+use sigbox_events::{Action, Event, Head, Notice, TraderLine, reached_file};
+
+use crate::sink::Sink;
+
+/// What an earlier run's events say about a trader that is flat now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recall {
+    /// The first boundary it has not been asked at, as far as the events tell.
+    pub ask_from_ms: Option<i64>,
+    /// A time inside the slot it was last asked in; `None`: ask at once.
+    pub asked_ms: Option<i64>,
+    /// The id it opened last.
+    pub last_opened_id: Option<String>,
+}
+
+/// An event file that can be appended to across restarts.
+pub struct Journal<L> {
+    file: File,
+    /// Holds the boundary reached, as text.
+    reached_file: File,
+    /// The boundary an earlier run reached.
+    reached_ms: Option<i64>,
+    /// Events of each trader's current or last signal, and what followed it.
+    known: BTreeMap<Who, Known>,
+    /// Told of each event as it is recorded for the first time.
+    listener: L,
+}
+
+/// Exchange, strategy and symbol.
+type Who = (String, String, String);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    ids: HashSet<String>,
+    signal_id: Option<String>,
+    /// Whether that signal is held.
+    held: bool,
+    recall: Recall,
+}
+
+/// Why an event file cannot be continued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It cannot be opened or read.
+    #[error("events {path}: {source}", path = .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not an event. Only the last line can be half an event, and that one is dropped.
+    #[error(
+        "events {path}:{line}: not an event ({reason}); the file is what a restart knows of announced events, so put \
+         the line right or start a new file",
+        path = .path.display()
+    )]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Another process appends to it.
+    #[error("events {path}: another process writes to this file; choose another one", path = .path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl<L: FnMut(&Event)> Journal<L> {
+    /// Opens or creates the event file at `path` and reads what is in it. A last line without an end is half an event
+    /// of a run that was killed: it is cut off, and told again.
+    ///
+    /// # Errors
+    /// When it cannot be read, is in use, or holds something else.
+    pub fn open(path: &Path, listener: L) -> Result<Self, JournalError> {
+        let io = |source| JournalError::Io { path: path.to_path_buf(), source };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(io)?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+        file.try_lock().map_err(|_| JournalError::InUse { path: path.to_path_buf() })?;
+        let mut known = BTreeMap::new();
+        let mut reader = BufReader::new(&mut file);
+        let (mut whole_bytes, mut number, mut line) = (0_u64, 0, String::new());
+        loop {
+            line.clear();
+            let bytes = reader.read_line(&mut line).map_err(io)?;
+            if bytes == 0 || !line.ends_with('\n') {
+                break;
+            }
+            number += 1;
+            whole_bytes += bytes as u64;
+            learn(&mut known, line.as_bytes()).map_err(|error| JournalError::Line {
+                path: path.to_path_buf(),
+                line: number,
+                reason: error.to_string(),
+            })?;
+        }
+        drop(reader);
+        file.set_len(whole_bytes).map_err(io)?;
+        file.seek(SeekFrom::End(0)).map_err(io)?;
+
+        let mut reached_file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(reached_file(path))
+            .map_err(io)?;
+        let mut reached = String::new();
+        // Anything but a number is as good as nothing.
+        let _ = reached_file.read_to_string(&mut reached);
+        let reached_ms = reached.trim().parse().ok();
+        Ok(Self { file, reached_file, reached_ms, known, listener })
+    }
+
+    /// What is known of a trader from before this run.
+    #[must_use]
+    pub fn recall(&self, exchange: &str, strategy: &str, symbol: &str) -> Recall {
+        let who = (exchange.to_owned(), strategy.to_owned(), symbol.to_owned());
+        let mut recall = self.known.get(&who).map(|known| known.recall.clone()).unwrap_or_default();
+        if let Some(reached_ms) = self.reached_ms
+            && recall.ask_from_ms.is_none_or(|ask_from_ms| ask_from_ms <= reached_ms)
+        {
+            // It had been flat since its last event and was asked in every slot, the one of this boundary included.
+            recall.ask_from_ms = Some(reached_ms + MINUTE_MS);
+            recall.asked_ms = Some(reached_ms);
+        }
+        recall
+    }
+}
+
+impl Known {
+    /// Notes an event. With a new signal the old one's events are history: no candle tells them again.
+    fn add(&mut self, id: String, action: Option<Action>, signal_id: Option<&str>) {
+        if let Some(signal_id) = signal_id
+            && action.is_some_and(Action::is_beginning)
+            && self.signal_id.as_deref() != Some(signal_id)
+        {
+            self.signal_id = Some(signal_id.to_owned());
+            self.ids.clear();
+            self.held = true;
+        } else if signal_id.is_none() && !self.held {
+            // Flat and asked again: whatever ended before is out of its store.
+            self.ids.clear();
+        }
+        if action.is_some_and(Action::is_end) {
+            self.held = false;
+        }
+        self.ids.insert(id);
+    }
+}
+
+/// Takes one line of an earlier run into what is known.
+fn learn(known: &mut BTreeMap<Who, Known>, line: &[u8]) -> serde_json::Result<()> {
+    let head = Head::parse(line)?;
+    if !head.is_of_trader() {
+        return Ok(());
+    }
+    let TraderLine { exchange_name, strategy_name, symbol, signal, .. } = TraderLine::parse(line)?;
+    let action = head.action();
+    let who = (exchange_name.into_owned(), strategy_name.into_owned(), symbol.into_owned());
+    let known = known.entry(who).or_default();
+    known.add(head.id.into_owned(), action, signal.as_ref().map(|signal| &*signal.id));
+    // A close or cancel is decided by the candle that opened at its time; the boundary a minute later may ask again.
+    // Everything else of a flat trader was decided at the boundary of its time: the next one may ask. Same minute.
+    known.recall.ask_from_ms = Some(head.timestamp + MINUTE_MS);
+    match (action, signal) {
+        (Some(Action::Opened), Some(signal)) => known.recall.last_opened_id = Some(signal.id.into_owned()),
+        (Some(Action::Closed | Action::Cancelled), Some(signal)) => known.recall.asked_ms = signal.scheduled_at,
+        (Some(Action::InvalidSignal | Action::StrategyFailed | Action::SymbolMismatch), _) => {
+            known.recall.asked_ms = Some(head.timestamp);
+        }
+        // A refusal by the risk rules does not use up the slot.
+        (Some(Action::RiskRejection), _) => known.recall.asked_ms = None,
+        _ => {}
+    }
+    Ok(())
+}
+
+impl<L: FnMut(&Event)> Sink for Journal<L> {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        let Some(event) = Event::of(pair, outcome) else { return Ok(()) };
+        let who = (pair.exchange.clone(), pair.strategy.clone(), pair.symbol.clone());
+        let known = self.known.entry(who).or_default();
+        if known.ids.contains(&event.id) {
+            return Ok(());
+        }
+        let mut line = event.to_json();
+        line.push('\n');
+        self.file.write_all(line.as_bytes())?;
+        known.add(event.id.clone(), Some(event.action), event.signal.as_ref().map(|signal| signal.id));
+        (self.listener)(&event);
+        Ok(())
+    }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn reached(&mut self, now_ms: i64) {
+        let written = self.reached_file.rewind().and_then(|()| writeln!(self.reached_file, "{now_ms:013}"));
+        if let Err(error) = written {
+            tracing::warn!("the boundary reached could not be noted: {error}");
+        }
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        let line = notice.to_json(at_ms, pair) + "\n";
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            tracing::error!("a notice could not be recorded: {error}");
+        }
+        match pair {
+            Some(pair) => tracing::warn!("{pair}: {notice}"),
+            None => tracing::warn!("{notice}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use sigbox_engine::outcome::Outcome;
+
+    use super::*;
+
+    fn pair() -> Pair {
+        Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() }
+    }
+
+    fn mismatch(at_ms: i64) -> Outcome {
+        Outcome::SymbolMismatch { symbol: "ETHUSDT".into(), at_ms }
+    }
+
+    #[test]
+    fn an_event_is_recorded_once_across_restarts_and_half_a_line_is_told_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/events.jsonl");
+        let heard = std::cell::RefCell::new(Vec::new());
+        let mut journal = Journal::open(&path, |event: &Event| heard.borrow_mut().push(event.timestamp)).unwrap();
+        journal.tell(&pair(), &mismatch(60_000)).unwrap();
+        journal.tell(&pair(), &mismatch(60_000)).unwrap();
+        journal.tell(&pair(), &mismatch(120_000)).unwrap();
+        journal.sync().unwrap();
+        assert!(matches!(Journal::open(&path, |_: &Event| {}), Err(JournalError::InUse { .. })));
+        drop(journal);
+        let whole = fs::read_to_string(&path).unwrap();
+        assert_eq!((whole.lines().count(), heard.take()), (2, vec![60_000, 120_000]));
+
+        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        let mut journal = Journal::open(&path, |event: &Event| heard.borrow_mut().push(event.timestamp)).unwrap();
+        assert_eq!(journal.recall("x", "s", "BTCUSDT").ask_from_ms, Some(120_000));
+        journal.tell(&pair(), &mismatch(60_000)).unwrap();
+        journal.tell(&pair(), &mismatch(120_000)).unwrap();
+        drop(journal);
+        assert_eq!((fs::read_to_string(&path).unwrap(), heard.take()), (whole, vec![120_000]));
+    }
+
+    #[test]
+    fn a_line_that_is_not_an_event_is_refused_with_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        fs::write(&path, "{\"id\":\"a\",\"action\":\"opened\",\"timestamp\":1}\nnonsense\n").unwrap();
+        let error = Journal::open(&path, |_: &Event| {}).err().unwrap().to_string();
+        assert!(error.contains("events.jsonl:2: not an event"), "{error}");
+    }
+}

@@ -1,0 +1,244 @@
+//! What a run keeps, where, and in which order.
+//!
+//! Documents of several domains change with one transition, and no store promises atomicity across two of them. So the
+//! order makes every crash harmless (hazards H-08, H-11):
+//!
+//! 1. new homes first: the position's row, the order's row, the levels;
+//! 2. the risk profiles' slots, which follow from the rows and are put right at the next start;
+//! 3. old homes last: an order that was filled, a position that was closed.
+//!
+//! A crash between 1 and 3 leaves a row in two homes, never in none; at restore the position wins.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+use sigbox_engine::{Position, State, signal::Pair};
+use sigbox_events::Incident;
+
+use crate::{
+    risk::{Claim, Profile},
+    rows::{
+        FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document,
+    },
+    store::{Address, Domain, StoreError, Stores},
+};
+
+/// A transition that is about to be committed.
+pub(crate) struct Change<'a> {
+    pub(crate) seat: usize,
+    pub(crate) before: &'a State,
+    pub(crate) after: &'a State,
+}
+
+impl Change<'_> {
+    /// Whether any document changes with it.
+    pub(crate) fn is_durable(&self) -> bool {
+        match (self.before, self.after) {
+            (State::Open(before), State::Open(after)) => levels_differ(before, after),
+            (State::Idle, State::Idle) | (State::Scheduled(_), State::Scheduled(_)) => false,
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => true,
+        }
+    }
+
+    /// Documents that get a new home with it.
+    fn births(&self, pair: &Pair) -> Vec<Write> {
+        let mut writes = Vec::new();
+        match (self.before, self.after) {
+            (State::Idle, State::Scheduled(order)) => {
+                writes.push(Write::new(Domain::Schedule, pair, order_document(pair, order)));
+            }
+            (State::Idle | State::Scheduled(_), State::Open(position)) => {
+                writes.push(Write::new(Domain::Signal, pair, position_document(pair, position)));
+            }
+            (State::Open(before), State::Open(after)) if levels_differ(before, after) => {
+                writes.push(Write::new(Domain::Partial, pair, levels_document(Some(after))));
+            }
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => {}
+        }
+        writes
+    }
+
+    /// Documents that say "nothing here" with it.
+    fn clears(&self, pair: &Pair) -> Vec<Write> {
+        match (self.before, self.after) {
+            (State::Scheduled(_), State::Idle | State::Open(_)) => {
+                vec![Write::new(Domain::Schedule, pair, FLAT.to_vec())]
+            }
+            (State::Open(position), State::Idle) => {
+                // The row goes last: while it is there, a restart closes the position again, levels or not.
+                let levels = has_levels(position).then(|| Write::new(Domain::Partial, pair, levels_document(None)));
+                levels.into_iter().chain([Write::new(Domain::Signal, pair, FLAT.to_vec())]).collect()
+            }
+            (State::Idle | State::Scheduled(_) | State::Open(_), _) => Vec::new(),
+        }
+    }
+
+    /// Whether the slots of the risk profiles change with it.
+    fn moves_slots(&self) -> bool {
+        self.before.position().is_some() != self.after.position().is_some()
+    }
+}
+
+fn levels_differ(before: &Position, after: &Position) -> bool {
+    (before.profit_levels, before.loss_levels) != (after.profit_levels, after.loss_levels)
+}
+
+/// One document to be written.
+struct Write {
+    domain: Domain,
+    at: Address,
+    document: Vec<u8>,
+}
+
+impl Write {
+    fn new(domain: Domain, pair: &Pair, document: Vec<u8>) -> Self {
+        Self { domain, at: Address::of_pair(domain, pair), document }
+    }
+}
+
+/// Seats whose documents are not known to be durable, and why.
+pub(crate) type Failures = BTreeMap<usize, String>;
+
+/// Calls of stores that are under way at the same time: more than a disk has threads for, so that none of them waits for
+/// us; not so many that a backend, which takes one after the other, lets the time limit of the last one pass.
+pub(crate) const SIDE_BY_SIDE: usize = 256;
+
+/// Keeps the changes of a run's traders.
+pub(crate) struct Keeper {
+    stores: Stores,
+    pairs: Vec<Pair>,
+}
+
+impl Keeper {
+    /// `pairs` by seat.
+    pub(crate) const fn new(stores: Stores, pairs: Vec<Pair>) -> Self {
+        Self { stores, pairs }
+    }
+
+    /// Writes everything that changes, stage by stage, the traders of one stage side by side. Returns the seats whose
+    /// change is not known to be durable. `claims` are by seat, with the states that are about to be current.
+    pub(crate) async fn keep(
+        &self,
+        changes: &[Change<'_>],
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        now_ms: i64,
+    ) -> Failures {
+        let mut failed = Failures::new();
+
+        let births = changes.iter().map(|change| (change.seat, change.births(&self.pairs[change.seat])));
+        note(&mut failed, self.write_side_by_side(births, now_ms).await);
+
+        let is_moved = |profile| {
+            changes.iter().any(|change| change.moves_slots() && claims[change.seat].profiles.contains(&profile))
+        };
+        let moved = (0..profiles.len()).filter(|profile| is_moved(*profile));
+        for (profile, error) in self.write_slots(moved, claims, profiles, &failed, now_ms).await {
+            let subject = changes.iter().filter(|change| claims[change.seat].profiles.contains(&profile));
+            note(&mut failed, subject.map(|change| (change.seat, Err(error.clone()))));
+        }
+
+        let kept = changes.iter().filter(|change| !failed.contains_key(&change.seat));
+        let clears = kept.map(|change| (change.seat, change.clears(&self.pairs[change.seat])));
+        let cleared = self.write_side_by_side(clears, now_ms).await;
+        note(&mut failed, cleared);
+        failed
+    }
+
+    /// Writes every document of these traders as it should be now. Returns the seats that are still not kept.
+    pub(crate) async fn rewrite(
+        &self,
+        seats: &[usize],
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        now_ms: i64,
+    ) -> Failures {
+        let mut failed = Failures::new();
+        let documents = seats.iter().map(|seat| (*seat, documents(&self.pairs[*seat], claims[*seat].state)));
+        note(&mut failed, self.write_side_by_side(documents, now_ms).await);
+
+        let written = |seat: &usize| !failed.contains_key(seat);
+        let concerns = |profile| seats.iter().any(|seat| written(seat) && claims[*seat].profiles.contains(&profile));
+        let concerned: Vec<usize> = (0..profiles.len()).filter(|profile| concerns(*profile)).collect();
+        for (profile, error) in self.write_slots(concerned, claims, profiles, &Failures::new(), now_ms).await {
+            let subject = seats.iter().filter(|seat| claims[**seat].profiles.contains(&profile));
+            note(&mut failed, subject.map(|seat| (*seat, Err(error.clone()))));
+        }
+        failed
+    }
+
+    /// Writes the slots of some profiles: those of open positions, without the seats in `without`. Returns the profiles
+    /// for which that failed.
+    pub(crate) async fn write_slots(
+        &self,
+        of: impl IntoIterator<Item = usize>,
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        without: &Failures,
+        now_ms: i64,
+    ) -> Vec<(usize, StoreError)> {
+        let document = |profile: usize| {
+            let Profile { name, others, .. } = &profiles[profile];
+            let own = claims
+                .iter()
+                .enumerate()
+                .filter(|(seat, claim)| claim.profiles.contains(&profile) && !without.contains_key(seat))
+                .filter_map(|(_, claim)| Some(slot_entry(claim.trader.pair(), claim.state.position()?)));
+            let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
+            Write { domain: Domain::Risk, at: Address::of_profile(name), document: slots_document(&slots) }
+        };
+        let writes = of.into_iter().map(|profile| (profile, vec![document(profile)]));
+        let written = self.write_side_by_side(writes, now_ms).await;
+        written.into_iter().filter_map(|(profile, written)| Some((profile, written.err()?))).collect()
+    }
+
+    /// Writes several lists of documents side by side, each in its order, because a later document of a list may clear
+    /// what an earlier one replaces.
+    async fn write_side_by_side(
+        &self,
+        lists: impl Iterator<Item = (usize, Vec<Write>)>,
+        now_ms: i64,
+    ) -> Vec<(usize, Result<(), StoreError>)> {
+        let written = lists.map(async |(index, list)| (index, self.write_all(list, now_ms).await));
+        stream::iter(written).buffer_unordered(SIDE_BY_SIDE).collect().await
+    }
+
+    async fn write_all(&self, writes: Vec<Write>, now_ms: i64) -> Result<(), StoreError> {
+        for Write { domain, at, document } in writes {
+            self.stores.of(domain).write_value(&at, &document, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// What happened to the stores since this was last asked.
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
+        self.stores.incidents()
+    }
+
+    /// Lets go of the stores.
+    pub(crate) async fn close(&self) {
+        self.stores.close().await;
+    }
+}
+
+/// Every document of a trader that holds `state`. What is held comes before what is not, for the same reason as ever.
+fn documents(pair: &Pair, state: &State) -> Vec<Write> {
+    let signal = state.position().map_or(FLAT.to_vec(), |position| position_document(pair, position));
+    let schedule = state.order().map_or(FLAT.to_vec(), |order| order_document(pair, order));
+    let mut writes = vec![
+        Write::new(Domain::Signal, pair, signal),
+        Write::new(Domain::Schedule, pair, schedule),
+        Write::new(Domain::Partial, pair, levels_document(state.position())),
+    ];
+    writes.sort_by_key(|write| write.document == FLAT);
+    writes
+}
+
+/// Adds failures. Of several of one seat the first counts.
+fn note(failed: &mut Failures, results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>) {
+    for (seat, result) in results {
+        if let Err(error) = result {
+            failed.entry(seat).or_insert_with(|| error.to_string());
+        }
+    }
+}

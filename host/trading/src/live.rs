@@ -1,0 +1,258 @@
+//! A run over candles as they close.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use sigbox_engine::{Interval, Outcome, Settings, State, signal::Pair, trader::Memory};
+use sigbox_events::{Event, Notice};
+use sigbox_market::Market;
+use tokio::sync::watch;
+
+use crate::{
+    RunError, Setup,
+    desk::{Desk, Entries},
+    feed::{Boundary, Feed},
+    journal::{Journal, Recall},
+    keeper::{Failures, Keeper},
+    restore::Restorer,
+    rows::{order_document, position_document},
+    sink::Sink,
+    store::{OnCorrupt, Stores},
+    strategy::Strategy,
+};
+
+/// How a live run behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// What to do with stored documents that cannot be understood.
+    pub on_corrupt: OnCorrupt,
+    /// How long after a question its answer may still be entered on.
+    pub max_entry_delay: Duration,
+    /// How far strategies look back, minutes. Older candles are let go once nothing that is held needs them.
+    pub lookback_minutes: u32,
+}
+
+/// Whether and how a live run is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    #[default]
+    No,
+    /// End after the boundary being decided. What is held stays in the stores, and a restart resumes it.
+    Now,
+    /// Open nothing new, and end when no position is open. Orders that wait are left as they are.
+    WhenFlat,
+}
+
+/// A run over candles as they close, with its state kept.
+pub struct Live<S, F> {
+    desk: Desk<S>,
+    feed: F,
+    market: Market,
+    lookback_minutes: usize,
+    /// Whether there was a boundary.
+    begun: bool,
+}
+
+/// What a stored state is, for whoever only wants to look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredState {
+    /// Whose.
+    pub pair: Pair,
+    /// What is held.
+    pub state: State,
+}
+
+impl StoredState {
+    /// The row as it is stored; `None` when flat.
+    #[must_use]
+    pub fn row(&self) -> Option<serde_json::Value> {
+        let document = match &self.state {
+            State::Idle => return None,
+            State::Scheduled(order) => order_document(&self.pair, order),
+            State::Open(position) => position_document(&self.pair, position),
+        };
+        serde_json::from_slice(&document).ok()
+    }
+}
+
+/// Reads what the stores hold for `pairs` and changes nothing, so it may be done while a run is under way.
+///
+/// # Errors
+/// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) -> Result<Vec<StoredState>, RunError> {
+    let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0 };
+    let mut found = Vec::new();
+    for pair in pairs {
+        found.push(StoredState { pair: pair.clone(), state: restorer.look(pair).await? });
+    }
+    Ok(found)
+}
+
+impl<S: Strategy, F: Feed> Live<S, F> {
+    /// Restores what an earlier run left behind and gets the candles needed to go on from there.
+    ///
+    /// # Errors
+    /// When a store cannot be read, a document belongs to somebody else or must not be passed over, or candles are
+    /// missing.
+    pub async fn start<L: FnMut(&Event)>(
+        setup: Setup<S>,
+        stores: Stores,
+        mut feed: F,
+        options: LiveOptions,
+        journal: &mut Journal<L>,
+    ) -> Result<Self, RunError> {
+        let average_of = setup.settings.avg_price_candles_count as usize;
+        let settings = setup.settings.clone();
+        let market = setup.market.clone();
+        let pairs = setup.pairs("");
+        let intervals: Vec<Interval> = setup.seats.iter().map(|seat| seat.interval).collect();
+
+        let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: options.on_corrupt, now_ms: 0 };
+        let mut memories = BTreeMap::new();
+        let mut recalls: Vec<Recall> = Vec::new();
+        let states = restorer.states(&pairs, journal).await?;
+        for ((pair, interval), state) in pairs.iter().zip(&intervals).zip(states) {
+            let recall = journal.recall(&pair.exchange, &pair.strategy, &pair.symbol);
+            memories.insert(pair.clone(), remember(state, &recall, *interval));
+            recalls.push(recall);
+        }
+        let (mut seats, mut profiles) = setup.into_seats("", memories)?;
+        for profile in &mut profiles {
+            profile.others = restorer.other_slots(&profile.name, &pairs, journal).await?;
+        }
+
+        // A position is judged on every candle since it was opened: its levels and extremes are computed, not stored.
+        let mut wanted: BTreeMap<String, Option<i64>> = BTreeMap::new();
+        for seat in &mut seats {
+            let from_ms = seat.held_from_ms();
+            seat.next_open_ms = from_ms.unwrap_or_default();
+            let oldest = wanted.entry(seat.pair().symbol.clone()).or_default();
+            *oldest = match (*oldest, from_ms) {
+                (Some(oldest), Some(from_ms)) => Some(oldest.min(from_ms)),
+                (one, other) => one.or(other),
+            };
+        }
+        for (seat, recall) in seats.iter_mut().zip(recalls) {
+            seat.ask_from_ms = recall.ask_from_ms.unwrap_or(i64::MIN);
+        }
+        feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
+        for seat in &seats {
+            // The crash may have come before this was told. If not, the journal knows it.
+            if let State::Open(position) = seat.trader.state() {
+                journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
+            }
+        }
+        let keeper = Keeper::new(stores, pairs);
+        let mut desk = Desk::new(seats, profiles, Some(keeper), average_of, None);
+        desk.patience = feed.patience();
+        desk.late_after = feed.patience().map(|_| options.max_entry_delay);
+        desk.reassert_slots().await?;
+        Ok(Self { desk, feed, market, lookback_minutes: options.lookback_minutes as usize, begun: false })
+    }
+
+    /// Trades until the feed ends or `stop` says so.
+    ///
+    /// # Errors
+    /// When the feed cannot go on. What is held is in the stores.
+    pub async fn run(mut self, sink: &mut dyn Sink, mut stop: watch::Receiver<Stop>) -> Result<(), RunError> {
+        let mut notices: Vec<Notice> = Vec::new();
+        let ended = loop {
+            let asked = *stop.borrow_and_update();
+            if asked == Stop::Now || (asked == Stop::WhenFlat && !self.desk.holds_positions()) {
+                break Ok(());
+            }
+            let next = tokio::select! {
+                next = self.feed.next(&self.market, &mut notices) => next,
+                answered = self.desk.late_answer() => {
+                    self.desk.admit_late(answered, sink).await;
+                    continue;
+                }
+                Ok(()) = stop.changed() => continue,
+            };
+            let Boundary { now_ms, fresh } = match next {
+                Ok(Some(boundary)) => boundary,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            };
+            for notice in notices.drain(..) {
+                sink.notice(now_ms, None, &notice);
+            }
+            if !std::mem::replace(&mut self.begun, true) {
+                self.desk.tell_orders(sink)?;
+            }
+            let entries = match *stop.borrow() {
+                Stop::No if fresh => Entries::Open,
+                Stop::No => Entries::Late,
+                Stop::Now | Stop::WhenFlat => Entries::Stopped,
+            };
+            let begun = Instant::now();
+            self.desk.boundary(now_ms, entries, sink).await;
+            sink.decided(now_ms, begun.elapsed());
+            for incident in self.desk.keeper.iter().flat_map(Keeper::incidents) {
+                sink.notice(now_ms, None, &Notice::Store(incident));
+            }
+            if entries == Entries::Open {
+                sink.reached(now_ms);
+            }
+            self.let_go();
+        };
+        sink.sync()?;
+        if let Some(keeper) = &self.desk.keeper {
+            keeper.close().await;
+        }
+        ended
+    }
+
+    /// Lets go of candles nobody asks for any more, a day's worth at a time.
+    fn let_go(&self) {
+        let kept = self.lookback_minutes.saturating_add(DAY);
+        let symbols = self.market.symbols().filter_map(|symbol| Some((symbol, self.market.series(symbol)?)));
+        for (symbol, series) in symbols.filter(|(_, series)| series.read().len() >= kept.saturating_add(DAY)) {
+            series.let_go(kept, self.desk.needed_from_ms(symbol));
+        }
+    }
+}
+
+/// Minutes of a day. So many more candles are kept than strategies look back, because one may think for a while and look
+/// back from when it was asked; and so many at least are let go at a time, because the others have to be moved.
+const DAY: usize = 24 * 60;
+
+/// What a trader remembers that holds `state`.
+fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
+    let (asked_ms, opened) = match &state {
+        State::Idle => (recall.asked_ms, None),
+        State::Scheduled(order) => (Some(order.signal.scheduled_at_ms), None),
+        State::Open(position) => (Some(position.signal.scheduled_at_ms), Some(position.signal.id.clone())),
+    };
+    Memory {
+        state,
+        asked_slot_ms: asked_ms.map(|asked_ms| interval.slot(asked_ms)),
+        last_opened_id: opened.or_else(|| recall.last_opened_id.clone()),
+    }
+}
+
+impl<S: Strategy> Desk<S> {
+    /// Tells the orders that wait, at the first boundary: the crash may have come before they were told, and the
+    /// candle that their price is from may have closed only now.
+    fn tell_orders(&self, sink: &mut dyn Sink) -> std::io::Result<()> {
+        for seat in &self.seats {
+            if let State::Scheduled(order) = seat.trader.state()
+                && let Some(price) = seat.series.average_price(order.signal.scheduled_at_ms, self.average_of)
+            {
+                sink.tell(seat.pair(), &Outcome::Scheduled { order: order.clone(), price })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the slots of every profile as they follow from what was restored (hazard H-11).
+    async fn reassert_slots(&mut self) -> Result<(), RunError> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let all = 0..self.profiles.len();
+        let failed = keeper.write_slots(all, &self.claims(), &self.profiles, &Failures::new(), 0).await;
+        failed.into_iter().min_by_key(|(profile, _)| *profile).map_or(Ok(()), |(_, error)| Err(error.into()))
+    }
+}

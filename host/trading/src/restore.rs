@@ -1,0 +1,234 @@
+//! What a run finds when it starts: the documents of an earlier one, reconciled.
+
+use std::{io, sync::Arc};
+
+use futures_util::{StreamExt as _, stream};
+use sigbox_engine::{Outcome, Position, Settings, SharedPosition, State, signal::Pair};
+use sigbox_events::Notice;
+
+use crate::{
+    RunError,
+    keeper::SIDE_BY_SIDE,
+    rows::{FLAT, RowFault, SlotEntry, parse_order, parse_position, parse_slots, restore_levels},
+    sink::{Silence, Sink},
+    store::{Address, Domain, OnCorrupt, StoreError, Stores},
+};
+
+/// Reads what the stores hold. Nothing is overwritten but rows that a crash left in two homes.
+pub(crate) struct Restorer<'a> {
+    pub(crate) stores: &'a Stores,
+    pub(crate) settings: &'a Settings,
+    pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) now_ms: i64,
+}
+
+impl Restorer<'_> {
+    /// What `pairs` held when the run before ended, in their order. Many are looked at side by side; what is to be told
+    /// of them is told in their order, also where one of them keeps the run from starting.
+    ///
+    /// # Errors
+    /// Those of the first pair that cannot be restored.
+    pub(crate) async fn states(&self, pairs: &[Pair], sink: &mut dyn Sink) -> Result<Vec<State>, RunError> {
+        let restored = stream::iter(pairs).map(async |pair| {
+            let mut notes = Notes::default();
+            (self.state(pair, &mut notes).await, notes)
+        });
+        let restored: Vec<_> = restored.buffered(SIDE_BY_SIDE).collect().await;
+        let told = restored.into_iter().map(|(state, Notes(notes))| {
+            for (at_ms, pair, notice) in notes {
+                sink.notice(at_ms, pair.as_ref(), &notice);
+            }
+            state
+        });
+        told.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// What `pair` held when the run before ended: its position, its order, or nothing.
+    ///
+    /// # Errors
+    /// When a store cannot be read, a row belongs to somebody else, or a document is corrupt and the run is to halt.
+    async fn state(&self, pair: &Pair, sink: &mut dyn Sink) -> Result<State, RunError> {
+        for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
+            let Address { domain: name, entity_name, .. } = Address::of_pair(domain, pair);
+            // The store's own record says whether it was ever used; ours starts anew with every process.
+            self.stores.of(domain).wait_for_init(&name, &entity_name, true).await?;
+        }
+        let position = self
+            .read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings))
+            .await?
+            .flatten();
+        let order = self
+            .read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings))
+            .await?
+            .flatten();
+        Ok(match (position, order) {
+            (None, None) => State::Idle,
+            (None, Some(order)) => State::Scheduled(order),
+            (Some(position), None) => State::Open(self.with_levels(pair, position, sink).await?),
+            (Some(position), Some(order)) => {
+                let at = Address::of_pair(Domain::Schedule, pair);
+                if order.signal.id == position.signal.id {
+                    // The crash came between the two writes of an activation: the position is the order's new home.
+                    self.stores.schedule.write_value(&at, FLAT, self.now_ms).await?;
+                } else {
+                    let reason = format!("a position {} is open, so no order can wait", position.signal.id);
+                    self.set_aside(Domain::Schedule, &at, Some(pair), reason, sink).await?;
+                }
+                State::Open(self.with_levels(pair, position, sink).await?)
+            }
+        })
+    }
+
+    async fn with_levels(
+        &self,
+        pair: &Pair,
+        mut position: Position,
+        sink: &mut dyn Sink,
+    ) -> Result<SharedPosition, RunError> {
+        let mut restored = position.clone();
+        let read = self.read(Domain::Partial, pair, sink, |document| restore_levels(document, &mut restored)).await?;
+        if read.is_some() {
+            position = restored;
+        }
+        Ok(Arc::new(position))
+    }
+
+    /// What `pair` holds, as far as the documents tell now; nothing is made ready, put right or set aside.
+    ///
+    /// # Errors
+    /// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+    pub(crate) async fn look(&self, pair: &Pair) -> Result<State, RunError> {
+        let sink = &mut Silence;
+        let signal = self.read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings));
+        if let Some(position) = signal.await?.flatten() {
+            return Ok(State::Open(self.with_levels(pair, position, sink).await?));
+        }
+        let schedule = self.read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings));
+        Ok(schedule.await?.flatten().map_or(State::Idle, State::Scheduled))
+    }
+
+    /// The slots of a risk profile that belong to nobody in `own` and whose positions are still open. A slot without a
+    /// position is a left-over of a crash and would block the limit for ever (hazard H-26).
+    pub(crate) async fn other_slots(
+        &self,
+        profile: &str,
+        own: &[Pair],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<SlotEntry>, RunError> {
+        let at = Address::of_profile(profile);
+        self.stores.risk.wait_for_init(&at.domain, &at.entity_name, true).await?;
+        let Some(document) = self.stores.risk.read_value(&at).await? else { return Ok(Vec::new()) };
+        let stored = match parse_slots(&document) {
+            Ok(stored) => stored,
+            Err(fault) => {
+                self.set_aside(Domain::Risk, &at, None, describe(&fault), sink).await?;
+                return Ok(Vec::new());
+            }
+        };
+        let mut others = Vec::new();
+        for (key, slot) in stored {
+            let owner = slot.owner(&key);
+            if own.iter().any(|pair| same_owner(pair, &owner)) {
+                continue;
+            }
+            if self.holds_position(&owner).await? {
+                others.push((key, slot));
+            } else {
+                sink.notice(self.now_ms, None, &Notice::SlotDropped { profile: profile.to_owned(), key });
+            }
+        }
+        Ok(others)
+    }
+
+    async fn holds_position(&self, owner: &Pair) -> Result<bool, RunError> {
+        let at = Address::of_pair(Domain::Signal, owner);
+        self.stores.signal.wait_for_init(&at.domain, &at.entity_name, false).await?;
+        let document = self.stores.signal.read_value(&at).await?;
+        // Whatever cannot be understood may be a position: the slot stays.
+        Ok(document.is_some_and(|document| {
+            !matches!(parse_position(&document, owner, self.settings), Ok(None) | Err(RowFault::Foreign { .. }))
+        }))
+    }
+
+    /// Reads and understands one document of a pair; `None` when there is none or it had to be set aside.
+    async fn read<T>(
+        &self,
+        domain: Domain,
+        pair: &Pair,
+        sink: &mut dyn Sink,
+        parse: impl FnOnce(&[u8]) -> Result<T, RowFault>,
+    ) -> Result<Option<T>, RunError> {
+        let at = Address::of_pair(domain, pair);
+        let Some(document) = self.stores.of(domain).read_value(&at).await? else { return Ok(None) };
+        match parse(&document) {
+            Ok(value) => Ok(Some(value)),
+            Err(RowFault::Foreign { exchange, strategy, symbol }) => Err(RunError::ForeignRow {
+                document: self.name(domain, &at),
+                found: format!("strategy {strategy} on {symbol}, exchange {exchange}"),
+                expected: format!("strategy {} on {}, exchange {}", pair.strategy, pair.symbol, pair.exchange),
+            }),
+            Err(fault) => {
+                self.set_aside(domain, &at, Some(pair), describe(&fault), sink).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn set_aside(
+        &self,
+        domain: Domain,
+        at: &Address,
+        pair: Option<&Pair>,
+        reason: String,
+        sink: &mut dyn Sink,
+    ) -> Result<(), RunError> {
+        let document = self.name(domain, at);
+        match self.on_corrupt {
+            OnCorrupt::Halt => Err(RunError::CorruptState { document, reason }),
+            OnCorrupt::Quarantine => {
+                let moved_to = self.stores.of(domain).quarantine(at).await?;
+                sink.notice(self.now_ms, pair, &Notice::Quarantined { document, moved_to, reason });
+                Ok(())
+            }
+        }
+    }
+
+    fn name(&self, domain: Domain, at: &Address) -> String {
+        let Address { domain: name, entity_name, entity_id } = at;
+        format!("{name} {entity_name}/{entity_id} in {}", self.stores.of(domain).describe())
+    }
+}
+
+/// What is to be told later.
+#[derive(Default)]
+struct Notes(Vec<(i64, Option<Pair>, Notice)>);
+
+impl Sink for Notes {
+    /// Nobody trades yet.
+    fn tell(&mut self, _: &Pair, _: &Outcome) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
+        self.0.push((at_ms, pair.cloned(), notice.clone()));
+    }
+}
+
+fn same_owner(pair: &Pair, owner: &Pair) -> bool {
+    (&pair.symbol, &pair.strategy, &pair.exchange) == (&owner.symbol, &owner.strategy, &owner.exchange)
+}
+
+fn describe(fault: &RowFault) -> String {
+    match fault {
+        RowFault::Corrupt(reason) => reason.clone(),
+        RowFault::Foreign { exchange, strategy, symbol } => {
+            format!("it belongs to strategy {strategy} on {symbol}, exchange {exchange}")
+        }
+    }
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}

@@ -1,0 +1,293 @@
+//! The four documents a run keeps, as JSON with the seed's field names (specification 1.3, 10.1).
+//!
+//! A row holds what cannot be computed again. The extremes, the levels already passed and the stop in force follow from
+//! the row and the candles since, so a restart recomputes them and quiet minutes cost no write (hazard H-45).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sigbox_engine::{
+    MINUTE_MS, Order, Position, Settings, Side, Signal,
+    signal::{Pair, Proposal},
+    state::Levels,
+};
+use sigbox_events::Number;
+
+/// Position or order as stored.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: String,
+    price_open: Number,
+    position: StoredSide,
+    #[serde(default)]
+    note: String,
+    price_take_profit: Number,
+    price_stop_loss: Number,
+    minute_estimated_time: Number,
+    symbol: String,
+    exchange_name: String,
+    strategy_name: String,
+    #[serde(default)]
+    frame_name: String,
+    scheduled_at: i64,
+    pending_at: i64,
+    #[serde(rename = "_isScheduled")]
+    is_scheduled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    multiplier: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isolated: Option<bool>,
+    /// Opening time of the first candle the position is judged on. Not in the seed; without it the time is derived.
+    #[serde(rename = "_judgedFrom", default, skip_serializing_if = "Option::is_none")]
+    judged_from: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StoredSide {
+    Long,
+    Short,
+}
+
+impl From<Side> for StoredSide {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Long => Self::Long,
+            Side::Short => Self::Short,
+        }
+    }
+}
+
+impl From<StoredSide> for Side {
+    fn from(side: StoredSide) -> Self {
+        match side {
+            StoredSide::Long => Self::Long,
+            StoredSide::Short => Self::Short,
+        }
+    }
+}
+
+/// Why a stored document cannot be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RowFault {
+    /// It cannot be understood, or says something impossible.
+    Corrupt(String),
+    /// It belongs to somebody else: the names it carries.
+    Foreign { exchange: String, strategy: String, symbol: String },
+}
+
+impl Row {
+    fn of(pair: &Pair, signal: &Signal, pending_at: i64, judged_from: Option<i64>) -> Self {
+        Self {
+            id: signal.id.clone(),
+            price_open: Number(signal.price_open),
+            position: signal.side.into(),
+            note: signal.note.clone(),
+            price_take_profit: Number(signal.price_take_profit),
+            price_stop_loss: Number(signal.price_stop_loss),
+            minute_estimated_time: Number(signal.minute_estimated_time),
+            symbol: pair.symbol.clone(),
+            exchange_name: pair.exchange.clone(),
+            strategy_name: pair.strategy.clone(),
+            frame_name: pair.frame.clone(),
+            scheduled_at: signal.scheduled_at_ms,
+            pending_at,
+            is_scheduled: judged_from.is_none(),
+            cost: Some(Number(signal.cost)),
+            multiplier: Some(Number(signal.multiplier)),
+            isolated: Some(signal.isolated),
+            judged_from,
+        }
+    }
+
+    fn signal(&self, pair: &Pair, settings: &Settings) -> Result<Signal, RowFault> {
+        let stored = Proposal {
+            id: Some(self.id.clone()),
+            symbol: None,
+            side: self.position.into(),
+            price_open: Some(self.price_open.0),
+            price_take_profit: self.price_take_profit.0,
+            price_stop_loss: self.price_stop_loss.0,
+            minute_estimated_time: Some(self.minute_estimated_time.0),
+            cost: self.cost.map(|cost| cost.0),
+            multiplier: self.multiplier.map(|multiplier| multiplier.0),
+            isolated: self.isolated,
+            note: Some(self.note.clone()),
+        };
+        Signal::restore(stored, pair, self.scheduled_at, settings).map_err(|violations| {
+            let rules: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            RowFault::Corrupt(format!("it breaks the rules {}", rules.join(", ")))
+        })
+    }
+}
+
+/// The `signal` document of a position.
+pub(crate) fn position_document(pair: &Pair, position: &Position) -> Vec<u8> {
+    to_json(&Row::of(pair, &position.signal, position.pending_at_ms, Some(position.judged_from_ms)))
+}
+
+/// The `schedule` document of an order. Until it is filled its `pendingAt` is provisional, as in the seed.
+pub(crate) fn order_document(pair: &Pair, order: &Order) -> Vec<u8> {
+    to_json(&Row::of(pair, &order.signal, order.signal.scheduled_at_ms, None))
+}
+
+/// The document that says "nothing here".
+pub(crate) const FLAT: &[u8] = b"null";
+
+fn parse_row(document: &[u8], pair: &Pair) -> Result<Option<Row>, RowFault> {
+    let row: Option<Row> = serde_json::from_slice(document).map_err(|error| RowFault::Corrupt(error.to_string()))?;
+    let Some(row) = row else { return Ok(None) };
+    if row.exchange_name != pair.exchange || row.strategy_name != pair.strategy || row.symbol != pair.symbol {
+        let Row { exchange_name, strategy_name, symbol, .. } = row;
+        return Err(RowFault::Foreign { exchange: exchange_name, strategy: strategy_name, symbol });
+    }
+    if row.scheduled_at <= 0 || row.pending_at < 0 {
+        return Err(RowFault::Corrupt("scheduledAt or pendingAt is not a time".to_owned()));
+    }
+    Ok(Some(row))
+}
+
+/// The position in a `signal` document; `None` when it says flat.
+pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Position>, RowFault> {
+    let Some(row) = parse_row(document, pair)? else { return Ok(None) };
+    if row.is_scheduled {
+        // A backend that takes two domains for one hands out the order that waits (hazard H-51).
+        return Err(RowFault::Corrupt("it is an order that waits, where positions are kept".to_owned()));
+    }
+    if row.pending_at == 0 {
+        return Err(RowFault::Corrupt("pendingAt is 0, but the position is open".to_owned()));
+    }
+    // Rows of the reference carry unaligned times and do not say how they were opened. A candle older than the
+    // position must not touch it (hazard H-56).
+    let first_whole_minute = row.pending_at + (-row.pending_at).rem_euclid(MINUTE_MS);
+    let judged_from = row.judged_from.unwrap_or(if row.pending_at == row.scheduled_at {
+        first_whole_minute
+    } else {
+        first_whole_minute + MINUTE_MS
+    });
+    if judged_from < row.pending_at || judged_from.rem_euclid(MINUTE_MS) != 0 {
+        return Err(RowFault::Corrupt("_judgedFrom is not a minute at or after pendingAt".to_owned()));
+    }
+    let signal = Arc::new(row.signal(pair, settings)?);
+    Ok(Some(Position::open(signal, row.pending_at, judged_from, settings)))
+}
+
+/// The order in a `schedule` document; `None` when it says that none waits.
+pub(crate) fn parse_order(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Order>, RowFault> {
+    let Some(row) = parse_row(document, pair)? else { return Ok(None) };
+    if !row.is_scheduled {
+        return Err(RowFault::Corrupt("it is a position, where orders that wait are kept".to_owned()));
+    }
+    Ok(Some(Order { signal: Arc::new(row.signal(pair, settings)?) }))
+}
+
+/// The `partial` document: levels by signal id.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredLevels {
+    #[serde(default)]
+    profit_levels: Vec<u8>,
+    #[serde(default)]
+    loss_levels: Vec<u8>,
+}
+
+/// The `partial` document of a position; `{}` when no level has been passed.
+pub(crate) fn levels_document(position: Option<&Position>) -> Vec<u8> {
+    let passed = position.filter(|position| has_levels(position)).map(|position| {
+        let profit_levels = position.profit_levels.iter().collect();
+        let loss_levels = position.loss_levels.iter().collect();
+        (&position.signal.id, StoredLevels { profit_levels, loss_levels })
+    });
+    to_json(&passed.into_iter().collect::<BTreeMap<_, _>>())
+}
+
+/// Whether any level has been passed.
+pub(crate) fn has_levels(position: &Position) -> bool {
+    position.profit_levels != Levels::default() || position.loss_levels != Levels::default()
+}
+
+/// Puts the levels a `partial` document holds for `position` into it. Other signals' levels are left-overs.
+pub(crate) fn restore_levels(document: &[u8], position: &mut Position) -> Result<(), RowFault> {
+    // A null document is an empty one (hazard H-54).
+    let stored: Option<BTreeMap<String, StoredLevels>> =
+        serde_json::from_slice(document).map_err(|error| RowFault::Corrupt(error.to_string()))?;
+    if let Some(levels) = stored.unwrap_or_default().remove(&position.signal.id) {
+        position.profit_levels = levels.profit_levels.into_iter().collect();
+        position.loss_levels = levels.loss_levels.into_iter().collect();
+    }
+    Ok(())
+}
+
+/// A slot of a risk profile as stored.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoredSlot {
+    pub(crate) strategy_name: String,
+    pub(crate) exchange_name: String,
+    pub(crate) open_timestamp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) symbol: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<StoredSide>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_open: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_stop_loss: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    price_take_profit: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    minute_estimated_time: Option<Number>,
+}
+
+/// One entry of the `risk` document: the seed's key and the slot.
+pub(crate) type SlotEntry = (String, StoredSlot);
+
+/// The entry of an open position.
+pub(crate) fn slot_entry(pair: &Pair, position: &Position) -> SlotEntry {
+    let Signal { side, price_open, price_stop_loss, price_take_profit, minute_estimated_time, .. } = &*position.signal;
+    let slot = StoredSlot {
+        strategy_name: pair.strategy.clone(),
+        exchange_name: pair.exchange.clone(),
+        open_timestamp: position.pending_at_ms,
+        symbol: Some(pair.symbol.clone()),
+        position: Some((*side).into()),
+        price_open: Some(Number(*price_open)),
+        price_stop_loss: Some(Number(*price_stop_loss)),
+        price_take_profit: Some(Number(*price_take_profit)),
+        minute_estimated_time: Some(Number(*minute_estimated_time)),
+    };
+    (format!("{}_{}_{}", pair.strategy, pair.exchange, pair.symbol), slot)
+}
+
+impl StoredSlot {
+    /// Whose slot it is. The seed's slots name the symbol only at the end of their key.
+    pub(crate) fn owner(&self, key: &str) -> Pair {
+        let prefix = format!("{}_{}_", self.strategy_name, self.exchange_name);
+        let symbol = self.symbol.clone().or_else(|| key.strip_prefix(&prefix).map(str::to_owned)).unwrap_or_default();
+        Pair {
+            symbol,
+            strategy: self.strategy_name.clone(),
+            exchange: self.exchange_name.clone(),
+            frame: String::new(),
+        }
+    }
+}
+
+/// The `risk` document.
+pub(crate) fn slots_document(slots: &[SlotEntry]) -> Vec<u8> {
+    to_json(&slots)
+}
+
+/// The slots in a `risk` document.
+pub(crate) fn parse_slots(document: &[u8]) -> Result<Vec<SlotEntry>, RowFault> {
+    let slots: Option<Vec<SlotEntry>> =
+        serde_json::from_slice(document).map_err(|error| RowFault::Corrupt(error.to_string()))?;
+    Ok(slots.unwrap_or_default())
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("rows have text keys and finite or null numbers")
+}

@@ -1,0 +1,54 @@
+//! Where a document lives.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use sigbox_engine::signal::Pair;
+use sigbox_files::At;
+
+use crate::store::Domain;
+
+/// Where one document lives. The three parts together are its identity: two domains may share entity name and id, and
+/// must never share a document (hazard H-51).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// `signal`, `schedule`, `risk` or `partial`; backends must accept names they do not know.
+    pub domain: String,
+    /// `{symbol}_{strategy}` or the name of a risk profile, each part percent-encoded where it could collide.
+    pub entity_name: String,
+    /// The symbol, `positions` or `levels`.
+    pub entity_id: String,
+}
+
+/// In a symbol, what would make `{symbol}_{strategy}` read two ways (hazard H-23).
+const SEPARATOR: &AsciiSet = &CONTROLS.add(b'_').add(b'%');
+
+impl Address {
+    /// Where the document of a pair is kept. For `risk` there is none: slots are kept by profile.
+    ///
+    /// The entity name is `{symbol}_{strategy}`. An underscore inside the symbol is escaped, so the first plain one
+    /// separates the two.
+    #[must_use]
+    pub fn of_pair(domain: Domain, pair: &Pair) -> Self {
+        let entity_id = match domain {
+            Domain::Signal | Domain::Schedule => pair.symbol.clone(),
+            Domain::Partial => "levels".to_owned(),
+            Domain::Risk => "positions".to_owned(),
+        };
+        let entity_name = format!("{}_{}", utf8_percent_encode(&pair.symbol, SEPARATOR), pair.strategy);
+        Self { domain: domain.name().to_owned(), entity_name, entity_id }
+    }
+
+    /// Where the slots of a risk profile are kept.
+    #[must_use]
+    pub fn of_profile(profile: &str) -> Self {
+        Self {
+            domain: Domain::Risk.name().to_owned(),
+            entity_name: profile.to_owned(),
+            entity_id: "positions".to_owned(),
+        }
+    }
+
+    /// The same, for those who write it to files.
+    pub(crate) fn parts(&self) -> At<'_> {
+        At { domain: &self.domain, entity_name: &self.entity_name, entity_id: &self.entity_id }
+    }
+}

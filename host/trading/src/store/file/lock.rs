@@ -1,0 +1,180 @@
+//! One owner per data directory (hazard H-40).
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use sigbox_files::FileError;
+
+use super::error::FileStoreError;
+
+/// Below the data directory. No domain can have this name, as a leading dot is encoded.
+const FILE_NAME: &str = ".lock";
+
+/// The operating system's lock on `{root}/.lock`, held until this is dropped or the process dies, however it dies.
+/// The file stays; what it says about its owner is for people and means nothing without the lock.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why a data directory could not be locked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody has it; as much as the file says about them.
+    #[error("is in use by {by}")]
+    Held {
+        /// Who.
+        by: String,
+    },
+    /// The operating system refused.
+    #[error("cannot be locked at {path}: {source}", path = .path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl DirectoryLock {
+    /// Takes the lock of `root`, or says who has it. Never waits.
+    ///
+    /// # Errors
+    /// When somebody has it, or the operating system refuses.
+    pub fn acquire(root: &Path) -> Result<Self, LockError> {
+        let path = root.join(FILE_NAME);
+        let io_error = |source| LockError::Io { path: path.clone(), source };
+        // Not truncated before it is ours: it names the owner.
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held { by: owner(&mut file) }),
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        }
+        sign(&mut file).map_err(io_error)?;
+        Ok(Self { file, path })
+    }
+
+    /// Whether the data directory is still the one that was locked. It is not after it was deleted, moved or
+    /// unmounted: what is missing then is not *empty*, and somebody else may own what is there now.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be looked at.
+    pub fn check(&self) -> Result<(), FileStoreError> {
+        match is_same_file(&self.file, &self.path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(FileStoreError::NotTheOwner { path: self.path.clone() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(FileStoreError::NotTheOwner { path: self.path.clone() })
+            }
+            Err(error) => Err(FileError::io("examine", &self.path)(error).into()),
+        }
+    }
+}
+
+/// A process that is just being started has a copy of the open file until it has become another program, so closing ours
+/// alone would leave it the lock for that long.
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(path = %self.path.display(), %error, "closing the file is what unlocks it");
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (ours, there) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
+
+/// Elsewhere an open file cannot be deleted or replaced.
+#[cfg(not(unix))]
+fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
+    std::fs::metadata(path).map(|_| true)
+}
+
+/// Writes who we are into a lock file that is ours.
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "process {} since {:.0}", std::process::id(), jiff::Timestamp::now())
+}
+
+/// Who has a lock file that is not ours.
+fn owner(file: &mut File) -> String {
+    let mut signature = String::new();
+    let is_readable = file.rewind().and_then(|()| file.read_to_string(&mut signature)).is_ok();
+    match signature.trim() {
+        // It has the lock and has not signed yet, or the file cannot be read while it is locked.
+        "" => "another process".to_owned(),
+        _ if !is_readable => "another process".to_owned(),
+        signature => signature.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_to_come_learns_who_has_the_lock_until_it_is_dropped() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::acquire(root.path()).unwrap();
+        let LockError::Held { by } = DirectoryLock::acquire(root.path()).unwrap_err() else {
+            panic!("the lock is held");
+        };
+        let (process, since) = by.split_once(" since ").unwrap();
+        assert_eq!(process, format!("process {}", std::process::id()));
+        since.parse::<jiff::Timestamp>().unwrap();
+        drop(lock);
+        DirectoryLock::acquire(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::acquire(root.path()).unwrap();
+        let _in_a_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        DirectoryLock::acquire(root.path()).unwrap();
+    }
+
+    #[test]
+    fn a_longer_signature_of_an_earlier_owner_leaves_nothing_behind() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(FILE_NAME), "x".repeat(1000)).unwrap();
+        let _lock = DirectoryLock::acquire(root.path()).unwrap();
+        let signature = std::fs::read_to_string(root.path().join(FILE_NAME)).unwrap();
+        assert!(signature.starts_with("process ") && !signature.contains('x'), "{signature}");
+    }
+
+    #[test]
+    fn an_owner_that_did_not_sign_is_another_process() {
+        let root = tempfile::tempdir().unwrap();
+        let silent = File::create(root.path().join(FILE_NAME)).unwrap();
+        silent.lock().unwrap();
+        let Err(LockError::Held { by }) = DirectoryLock::acquire(root.path()) else {
+            panic!("the lock is held");
+        };
+        assert_eq!(by, "another process");
+    }
+
+    #[test]
+    fn a_lock_file_that_is_gone_or_replaced_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::acquire(root.path()).unwrap();
+        lock.check().unwrap();
+        let path = root.path().join(FILE_NAME);
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(lock.check().unwrap_err(), FileStoreError::NotTheOwner { .. }));
+        let _usurper = DirectoryLock::acquire(root.path()).unwrap();
+        assert!(matches!(lock.check().unwrap_err(), FileStoreError::NotTheOwner { path: at } if at == path));
+    }
+}

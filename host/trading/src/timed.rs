@@ -1,0 +1,68 @@
+//! How long strategies take to answer.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sigbox_engine::{stats::Sample, trader::Answer};
+
+use crate::{SeatSetup, Setup, strategy::Strategy};
+
+/// A strategy whose answers are timed.
+pub struct Timed<S> {
+    strategy: S,
+    stopwatch: Stopwatch,
+}
+
+/// Times of one kind of thing, milliseconds. Cheap to clone: clones collect into the same sample.
+#[derive(Clone, Debug)]
+pub struct Stopwatch(Arc<Mutex<Sample>>);
+
+/// Room for two years of minutes, 8 MiB: a live run has no end, and its memory must have one.
+const ROOM: usize = 1 << 20;
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Sample::with_room(ROOM))))
+    }
+}
+
+impl Stopwatch {
+    /// Adds one.
+    pub fn add(&self, took: Duration) {
+        // Adding to a sample cannot panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(took.as_secs_f64() * 1000.0);
+    }
+
+    /// What was added so far, milliseconds.
+    #[must_use]
+    pub fn sample(&self) -> Sample {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<S: Strategy> Strategy for Timed<S> {
+    async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+        let asked = Instant::now();
+        let answer = self.strategy.answer(now_ms, price).await;
+        self.stopwatch.add(asked.elapsed());
+        answer
+    }
+}
+
+impl<S> Setup<S> {
+    /// The same with every answer timed, and the times of each strategy by its name, all its symbols together.
+    #[must_use]
+    pub fn timed(self) -> (Setup<Timed<S>>, BTreeMap<String, Stopwatch>) {
+        let Self { exchange, settings, market, profiles, seats } = self;
+        let mut stopwatches: BTreeMap<String, Stopwatch> = BTreeMap::new();
+        let seats = seats.into_iter().map(|SeatSetup { strategy_name, symbol, interval, strategy, risk }| {
+            let stopwatch = stopwatches.entry(strategy_name.clone()).or_default().clone();
+            SeatSetup { strategy_name, symbol, interval, strategy: Timed { strategy, stopwatch }, risk }
+        });
+        let seats = seats.collect();
+        (Setup { exchange, settings, market, profiles, seats }, stopwatches)
+    }
+}
