@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
+        path: ["../../../wit/host@0.1", "../../../wit/strategy@0.1"],
         world: "sigbox:strategy/strategy",
         pub_export_macro: true,
         export_macro_name: "export_world",

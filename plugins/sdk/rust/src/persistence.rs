@@ -4,7 +4,7 @@
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
+        path: ["../../../wit/host@0.1", "../../../wit/persistence@0.1"],
         world: "sigbox:persistence/backend",
         pub_export_macro: true,
         export_macro_name: "export_world",

@@ -6,7 +6,7 @@ use super::{Address, Descriptor, Failure, Page};
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
+        path: ["../../../wit/host@0.1", "../../../wit/persistence@0.1"],
         world: "sigbox:persistence/wrapper",
         with: {
             "sigbox:host/config@0.1.0": crate::persistence::bindings::sigbox::host::config,
