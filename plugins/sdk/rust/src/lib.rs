@@ -1,11 +1,15 @@
 //! Write sigbox plugins in Rust.
 //!
-//! Choose the world with a feature and build for `wasm32-wasip2`; the result is the component sigbox loads.
+//! A plugin depends on this crate, exports one type, and is built for `wasm32-wasip2`; the result is the component sigbox
+//! loads. The plugin chooses its world by what it names:
 //!
-//! * `strategy`: implement [`strategy::Strategy`] and name it in [`export_strategy!`].
-//! * `persistence`: implement [`persistence::Backend`] and name it in [`export_backend!`].
+//! * a strategy implements [`strategy::Strategy`] and names the type in [`export_strategy!`];
+//! * a persistence backend implements [`persistence::Backend`] and names the type in [`export_backend!`];
+//! * a backend that keeps its documents in another store calls [`persistence::inner`] besides.
+//!
+//! What a plugin does not name adds nothing to its component: an export comes from its macro alone, and the linker leaves
+//! out an import that nobody calls. The crate has no feature for a world, because cargo adds up the features of plugins
+//! that are built together, and each plugin would get the exports of all.
 
-#[cfg(feature = "persistence")]
 pub mod persistence;
-#[cfg(feature = "strategy")]
 pub mod strategy;

@@ -1,11 +1,13 @@
-//! The persistence world.
+//! The persistence worlds: a backend, and a wrapper, which is a backend that imports a store too.
+//!
+//! Both share these bindings. The linker leaves the store out of the imports of a backend that does not call [`inner`].
 
 #[expect(missing_docs, reason = "generated from the WIT, where the documentation is")]
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit/host@0.1", "../../../wit/persistence@0.1"],
-        world: "sigbox:persistence/backend",
+        world: "sigbox:persistence/wrapper",
         pub_export_macro: true,
         export_macro_name: "export_world",
         default_bindings_module: "sigbox_sdk::persistence::bindings",
@@ -18,7 +20,6 @@ pub use bindings::{
     sigbox::host::{config, logging, secrets},
 };
 
-#[cfg(feature = "wrapper")]
 pub mod inner;
 
 /// Refuses settings that are not among the `known` ones: they would do nothing, and nobody would notice.

@@ -1,23 +1,7 @@
 //! The store a wrapper keeps its documents in: the same calls as [`Backend`](super::Backend), answered by the store the
 //! operator named. The host has started it, and closes it.
 
-use super::{Address, Descriptor, Failure, Page};
-
-#[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
-mod bindings {
-    wit_bindgen::generate!({
-        path: ["../../../wit/host@0.1", "../../../wit/persistence@0.1"],
-        world: "sigbox:persistence/wrapper",
-        with: {
-            "sigbox:host/config@0.1.0": crate::persistence::bindings::sigbox::host::config,
-            "sigbox:host/logging@0.1.0": crate::persistence::bindings::sigbox::host::logging,
-            "sigbox:host/secrets@0.1.0": crate::persistence::bindings::sigbox::host::secrets,
-        },
-        generate_all,
-    });
-}
-
-use bindings::sigbox::persistence::store;
+use super::{Address, Descriptor, Failure, Page, bindings::sigbox::persistence::store};
 
 /// What the other store says of itself. Connects to nothing.
 #[must_use]
