@@ -9,7 +9,7 @@
 //!
 //! Words of a proposal: `long` or `short`; `open=` a limit (else at the market), `tp=`, `sl=`, `life=` minutes, `x=`
 //! leverage, `cross` (no liquidation), `id=`, `symbol=`. Words of the world: `market=` the average when proposed (else
-//! 100), `await=` minutes an order waits, `end=` the frame's last boundary, `lifetimes=` the longest lifetime,
+//! 100), `await=` minutes an order waits, `end=` the minute of the frame's last boundary, `lifetimes=` the longest lifetime,
 //! `no-long`, `no-short`, and `refuse-proposal` or `refuse-fill`, when the risk rules say no.
 //! There are no fees and no slippage, and prices may be as near as one likes, unless a word says otherwise: `costs`
 //! and `distances` bring the defaults back.
@@ -23,6 +23,9 @@ use sigbox_engine::{
     signal::Pair,
     trader::{Answer, Bar, Memory},
 };
+
+/// 2024-01-01T00:00:00Z, when every scene begins: from time 0 on, a time and how long something took would be the same.
+const START_MS: i64 = 1_704_067_200_000;
 
 /// One scene, read.
 struct Scene {
@@ -89,7 +92,7 @@ fn scene(words: &str) -> (Scene, bool) {
             "symbol" => proposal.symbol = Some(value.into()),
             "market" => market = number(value),
             "await" => settings.schedule_await_minutes = value.parse().unwrap(),
-            "end" => frame_end_ms = Some(value.parse::<i64>().unwrap() * MINUTE_MS),
+            "end" => frame_end_ms = Some(START_MS + value.parse::<i64>().unwrap() * MINUTE_MS),
             "lifetimes" => settings.max_signal_lifetime_minutes = number(value),
             "no-long" => settings.enable_long_signal = false,
             "no-short" => settings.enable_short_signal = false,
@@ -118,16 +121,16 @@ fn trader(interval: &str, settings: Settings) -> Trader {
     Trader::new(pair(), interval.parse().unwrap(), Arc::new(settings), Memory::default())
 }
 
-/// What happens in `scene`, minute by minute.
-fn story(text: &str) -> String {
+/// What happens in a scene, minute by minute.
+fn play(text: &str) -> Vec<Vec<Outcome>> {
     let mut segments = text.split('|');
     let (mut scene, refuse_fill) = scene(segments.next().unwrap());
     let mut trader = trader("1m", scene.settings);
     let mut outcomes = Vec::new();
-    let next = trader.admit(0, scene.market, Answer::Trade(scene.proposal), &mut scene.gate, &mut outcomes);
+    let next = trader.admit(START_MS, scene.market, Answer::Trade(scene.proposal), &mut scene.gate, &mut outcomes);
     trader.commit(next);
     scene.gate.refuses = refuse_fill;
-    let mut minutes = vec![told(&outcomes)];
+    let mut minutes = vec![outcomes];
     for (minute, candle) in (0..).zip(segments) {
         let prices: Vec<f64> = candle.split_whitespace().map(number).collect();
         let (high, low, average) = match prices[..] {
@@ -135,14 +138,20 @@ fn story(text: &str) -> String {
             [high, low, average] => (high, low, average),
             _ => panic!("{candle:?} is neither a price nor high, low and average"),
         };
-        let candle = Candle { open_time_ms: minute * MINUTE_MS, open: average, high, low, close: average, volume: 1.0 };
+        let open_time_ms = START_MS + minute * MINUTE_MS;
+        let candle = Candle { open_time_ms, open: average, high, low, close: average, volume: 1.0 };
         let bar = Bar { candle: &candle, average, frame_end_ms: scene.frame_end_ms };
         let mut outcomes = Vec::new();
         let next = trader.step(bar, &mut scene.gate, &mut outcomes);
         trader.commit(next);
-        minutes.push(told(&outcomes));
+        minutes.push(outcomes);
     }
-    minutes.join(" | ")
+    minutes
+}
+
+/// The same in words.
+fn story(text: &str) -> String {
+    play(text).iter().map(|outcomes| told(outcomes)).collect::<Vec<_>>().join(" | ")
 }
 
 fn told(outcomes: &[Outcome]) -> String {
@@ -251,6 +260,9 @@ fn isolated_margin_is_liquidated_where_it_is_lost_if_that_comes_before_the_stop(
     check("long x=10 tp=120 sl=95  | 100 90 99", "opened 100 | stop_loss 95");
     check("long x=10 tp=120 sl=80 cross | 100 90 100", "opened 100 | active");
     check("short x=10 tp=80 sl=120 | 111 100 100", "opened 100 | liquidation 110");
+    // At the same price it is the stop.
+    check("long  x=10 tp=120 sl=90 | 100 90 99", "opened 100 | stop_loss 90");
+    check("short x=10 tp=80 sl=110 | 110 99 99", "opened 100 | stop_loss 110");
 }
 
 #[test]
@@ -260,6 +272,9 @@ fn every_tenth_of_the_way_is_reported_once_and_so_is_breakeven() {
         "opened 100        | peak, active, breakeven, +10, +20 | active | active | peak, active, +30, +40",
     );
     check("short tp=90 sl=110 | 102 | 103", "opened 100 | fall, active, -10, -20 | fall, active, -30");
+    // The same low again is no new fall.
+    check("long  tp=150 sl=50 | 96  | 96 ", "opened 100 | fall, active | active");
+    check("short tp=50 sl=150 | 104 | 104", "opened 100 | fall, active | active");
     // With costs the first tenth comes before breakeven, and there is no peak before the costs are earned.
     check(
         "long tp=102 sl=97 costs | 100.3       | 100.65",
@@ -294,6 +309,12 @@ fn every_broken_rule_is_reported_in_order() {
     check("long tp=100 sl=100", "long_tp_wrong_side long_sl_wrong_side, idle");
     check("long tp=100.4 sl=99.6 distances", "long_tp_too_close long_sl_too_close, idle");
     check("short tp=99 sl=121 distances", "short_sl_too_far, idle");
+    // What lies exactly at a distance keeps it: half a percent for the nearest, twenty for the farthest.
+    check("long  tp=100.5 sl=99.5 distances", "opened 100");
+    check("short tp=99.5 sl=100.5 distances", "opened 100");
+    check("long  tp=101 sl=80    distances", "opened 100");
+    check("long  tp=101 sl=79.99 distances", "long_sl_too_far, idle");
+    check("short tp=99 sl=120    distances", "opened 100");
     check("long x=0", "multiplier_not_positive, idle");
     check("long x=inf", "multiplier_not_finite, idle");
 }

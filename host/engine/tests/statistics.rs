@@ -147,6 +147,24 @@ fn l_sta_04_what_a_sample_cannot_carry_is_not_there() {
 }
 
 #[test]
+fn where_nobody_won_or_nobody_lost_the_other_side_counts_for_nothing() {
+    let won = statistics(&every_other_day([0.5; 10]));
+    for name in
+        ["avgLoss", "avgLossDuration", "avgConsecutiveLossPnl", "certaintyRatio", "sortinoRatio", "profitFactor"]
+    {
+        assert_eq!(value(&won, name), None, "{name} of ten wins");
+    }
+    // Losses that never came do not make what a trade is worth unknown.
+    assert_eq!((value(&won, "expectancy"), value(&won, "avgWin")), (Some(0.5), Some(0.5)));
+
+    let lost = statistics(&every_other_day([-0.5; 10]));
+    for name in ["avgWin", "avgWinDuration", "avgConsecutiveWinPnl", "profitFactor"] {
+        assert_eq!(value(&lost, name), None, "{name} of ten losses");
+    }
+    assert_eq!((value(&lost, "expectancy"), value(&lost, "certaintyRatio")), (Some(-0.5), Some(0.0)));
+}
+
+#[test]
 fn what_cannot_be_extrapolated_is_not_there() {
     let annual = ["tradesPerYear", "annualizedSharpeRatio", "expectedYearlyReturns", "calmarRatio"];
     let spread = |step: usize, results: &[f64]| -> Statistics {

@@ -213,3 +213,21 @@ const MOST_TIMES: f64 = 1000.0;
 
 /// A yearly result beyond this is an extrapolation nobody should be shown.
 const MOST_YEARLY_PERCENT: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_nothing_there_is_no_mean() {
+        let mut mean = Mean::default();
+        assert_eq!(mean.value(), None);
+        mean.add(3.0);
+        assert_eq!(mean.value(), Some(3.0));
+
+        let mut group = Group::default();
+        assert_eq!((group.mean_percent(), group.mean_minutes()), (None, None));
+        group = Group { trades: 2, sum_percent: 3.0, held_minutes: 60.0, ..group };
+        assert_eq!((group.mean_percent(), group.mean_minutes()), (Some(1.5), Some(30.0)));
+    }
+}

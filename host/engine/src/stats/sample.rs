@@ -131,6 +131,7 @@ mod tests {
         assert_eq!(sample(&[7.0]).percentiles([50.0, 99.0]), Some([7.0, 7.0]));
         assert_eq!(sample(&[0.0, 0.0]).percentiles([95.0]), Some([0.0]));
         assert_eq!(sample(&[]).median(), None);
+        assert_eq!((sample(&[]).mean(), sample(&[1.0, 2.0]).mean()), (None, Some(1.5)));
     }
 
     #[test]

@@ -190,9 +190,36 @@ mod tests {
         assert!(stairs.confidence >= 0.30 && stairs.direction == Direction::Neutral, "{stairs:?}");
     }
 
+    /// Ten prices that moved by `step` from one to the next, and the line through them: its slope, and the spread that it
+    /// explains some of.
+    fn trend(step: f64, slope: f64, spread: f64) -> Trend {
+        let mut steps = Sample::default();
+        steps.add(step);
+        let line = Regression { xx: 1.0, xy: slope, yy: spread, ..Regression::default() };
+        Trend { points: ENOUGH, steps, ups: Side { steps: 1, sum: step }, line, ..Trend::default() }
+    }
+
+    #[test]
+    fn a_line_on_a_threshold_says_what_lies_beyond_it() {
+        let cases = [
+            // A slope of 25 percent a day, and steps of which it is a quarter: one that counts.
+            (trend(1.0, 0.25, 0.0625), Direction::Bullish),
+            (trend(1.0, -0.25, 0.0625), Direction::Bearish),
+            (trend(1.0, 0.24, 0.0576), Direction::Neutral),
+            (trend(1.0, 0.0, 0.0), Direction::Sideways),
+            // A line that explains 9 of 30: one that fits.
+            (trend(1.0, 3.0, 30.0), Direction::Bullish),
+            (trend(1.0, 3.0, 30.1), Direction::Sideways),
+        ];
+        for (trend, direction) in cases {
+            assert_eq!(trend.line().unwrap().direction, direction, "{trend:?}");
+        }
+    }
+
     #[test]
     fn too_few_prices_and_prices_that_stand_still_say_nothing() {
         assert_eq!(line((0..9).map(|i| 100.0 + f64::from(i))), None);
+        assert!(line((0..10).map(|i| 100.0 + f64::from(i))).is_some());
         assert_eq!(line(core::iter::repeat_n(100.0, 20)), None);
         let mut trend = Trend::default();
         for _ in 0..20 {
