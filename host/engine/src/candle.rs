@@ -87,6 +87,7 @@ impl Candle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString as _;
 
     #[test]
     fn each_impossible_bar_has_its_reason_and_the_first_one_wins() {
@@ -98,11 +99,21 @@ mod tests {
             (Candle { low: 0.0, ..good }, Some(CandleFault::PriceNotPositive)),
             (Candle { volume: -0.1, ..good }, Some(CandleFault::VolumeNegative)),
             (Candle { high: 8.0, ..good }, Some(CandleFault::HighBelowLow)),
+            (Candle { open: 8.0, ..good }, Some(CandleFault::OutsideRange)),
             (Candle { close: 13.0, ..good }, Some(CandleFault::OutsideRange)),
             (Candle { open_time_ms: 1, ..good }, Some(CandleFault::Unaligned)),
+            // The price did not move.
+            (Candle { open: 10.0, high: 10.0, low: 10.0, close: 10.0, ..good }, None),
         ];
         for (candle, expected) in cases {
             assert_eq!(candle.fault(), expected, "{candle:?}");
         }
+        assert_eq!(CandleFault::HighBelowLow.to_string(), "the high is below the low");
+    }
+
+    #[test]
+    fn a_bar_closes_a_minute_after_it_opened() {
+        let bar = Candle { open_time_ms: 120_000, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 0.0 };
+        assert_eq!(bar.close_time_ms(), 180_000);
     }
 }

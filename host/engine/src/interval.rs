@@ -112,16 +112,23 @@ impl FromStr for Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString as _;
 
     #[test]
     fn names_read_back_and_slots_are_aligned_to_the_epoch() {
         for (index, (name, _)) in ALL.into_iter().enumerate() {
             let interval: Interval = name.parse().unwrap();
             assert_eq!((interval.name(), interval.index()), (name, index));
+            assert_eq!(interval.to_string(), name);
+            assert!(UnknownInterval.to_string().contains(name), "{name}");
         }
         assert!(Interval::all().map(Interval::name).eq(ALL.map(|(name, _)| name)));
         assert_eq!("5M".parse::<Interval>(), Err(UnknownInterval));
         let five: Interval = "5m".parse().unwrap();
+        assert_eq!((five.minutes(), five.ms()), (5, 5 * MINUTE_MS));
+        assert!(
+            Interval::all().filter(|interval| interval.is_signal_interval()).map(Interval::name).eq(Interval::SIGNAL)
+        );
         assert_eq!(five.slot(21 * MINUTE_MS), 20 * MINUTE_MS);
         assert_eq!(five.slot(20 * MINUTE_MS), 20 * MINUTE_MS);
         assert_eq!(five.slot(-1), -5 * MINUTE_MS);

@@ -128,6 +128,41 @@ mod tests {
         }
     }
 
+    /// Terms of 200 at a price of 100.
+    fn terms(side: Side, multiplier: f64, cost_percent: f64) -> Terms {
+        let (slippage_percent, fee_percent) = (cost_percent, cost_percent);
+        Terms { side, entry: 100.0, cost: 200.0, multiplier, slippage_percent, fee_percent }
+    }
+
+    #[test]
+    fn a_result_is_a_percentage_of_what_was_invested() {
+        let expected = Pnl { percentage: 30.0, cost: 60.0, entries: 200.0, price_open: 100.0, price_close: 110.0 };
+        assert_eq!(terms(Side::Long, 3.0, 0.0).at(110.0), expected);
+    }
+
+    #[test]
+    fn everything_is_lost_at_one_price_if_it_is_a_positive_one() {
+        let cases = [
+            (Side::Long, 10.0, 0.0, Some(90.0)),
+            (Side::Short, 10.0, 0.0, Some(110.0)),
+            (Side::Short, 0.5, 0.0, Some(300.0)),
+            // A long position without leverage is lost at nothing, and one with less never.
+            (Side::Long, 1.0, 0.0, None),
+            (Side::Long, 0.5, 0.0, None),
+            // Costs bring it nearer.
+            (Side::Long, 10.0, 0.1, Some(90.370_751_131_511_9)),
+            (Side::Short, 10.0, 0.1, Some(109.570_848_731_687_9)),
+            // A result that does not depend on the price.
+            (Side::Short, 0.0, 0.0, None),
+            (Side::Short, f64::EPSILON, 0.0, Some(100.0 + 100.0 / f64::EPSILON)),
+            (Side::Short, f64::EPSILON / 2.0, 0.0, None),
+        ];
+        for (side, multiplier, cost_percent, expected) in cases {
+            let found = terms(side, multiplier, cost_percent).liquidation_price(100.0);
+            assert_eq!(found, expected, "{side} times {multiplier}, costs {cost_percent}");
+        }
+    }
+
     #[test]
     fn effective_price_can_differ_in_the_last_bit() {
         assert_eq!(effective_price(100.0, 29.938_658_333_333_336), 29.938_658_333_333_333);

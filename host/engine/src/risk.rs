@@ -161,6 +161,9 @@ mod tests {
         for (rule, active, allowed) in &cases {
             assert_eq!(rule.allows(&request, *active), *allowed, "{rule:?} with {active} active");
         }
+        // 3 to gain for 2 to lose.
+        let wide = RiskRequest { price_take_profit: 103.0, price_stop_loss: 98.0, ..request };
+        assert!(Rule::MinRewardRisk(1.5).allows(&wide, 0) && !Rule::MinRewardRisk(1.6).allows(&wide, 0));
         let named = |rule, id: Option<&str>, note: &str| NamedRule { rule, id: id.map(Into::into), note: note.into() };
         let rules = [
             named(Rule::MaxPrice(1000.0), None, "too dear"),

@@ -211,3 +211,87 @@ impl Signal {
 
 /// Shared by the states, snapshots and outcomes of one signal.
 pub type SharedSignal = Arc<Signal>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::PriceField;
+    use std::string::ToString as _;
+
+    fn pair() -> Pair {
+        Pair { symbol: "BTCUSDT".into(), strategy: "s:1".into(), exchange: "x".into(), frame: String::new() }
+    }
+
+    /// A proposal that says no more than it must.
+    fn proposal(stop_loss: f64, take_profit: f64) -> Proposal {
+        Proposal {
+            id: None,
+            symbol: None,
+            side: Side::Long,
+            price_open: Some(100.0),
+            price_take_profit: take_profit,
+            price_stop_loss: stop_loss,
+            minute_estimated_time: None,
+            cost: None,
+            multiplier: None,
+            isolated: None,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn a_pair_is_told_to_people_and_names_its_signals() {
+        assert_eq!(pair().to_string(), "s:1 on BTCUSDT");
+        assert_eq!(pair().signal_id(60_000), "x:s%3A1:BTCUSDT:60000");
+        let percent = Pair { strategy: "100%".into(), ..pair() };
+        assert_eq!(percent.signal_id(0), "x:100%25:BTCUSDT:0");
+    }
+
+    #[test]
+    fn the_settings_say_what_a_proposal_leaves_out() {
+        let settings = Settings {
+            position_entry_cost: 70.0,
+            signal_leverage_multiplier: 3.0,
+            signal_isolated_margin: false,
+            max_signal_lifetime_minutes: 90.0,
+            ..Settings::default()
+        };
+        let draft = |proposal| Signal::draft(proposal, &pair(), 60_000, 100.0, &settings);
+        let filled = draft(proposal(99.0, 102.0));
+        assert_eq!((&*filled.id, &*filled.note), ("x:s%3A1:BTCUSDT:60000", ""));
+        assert_eq!((filled.cost, filled.multiplier, filled.isolated), (70.0, 3.0, false));
+        assert_eq!((filled.minute_estimated_time, filled.scheduled_at_ms), (90.0, 60_000));
+        // An empty id and a cost of 0 are none.
+        let empty = Proposal { id: Some(String::new()), cost: Some(0.0), ..proposal(99.0, 102.0) };
+        assert_eq!(draft(empty), filled);
+
+        let said = draft(Proposal {
+            id: Some("mine".into()),
+            minute_estimated_time: Some(5.0),
+            cost: Some(10.0),
+            multiplier: Some(1.0),
+            isolated: Some(true),
+            note: Some("why".into()),
+            ..proposal(99.0, 102.0)
+        });
+        assert_eq!((&*said.id, &*said.note), ("mine", "why"));
+        assert_eq!((said.cost, said.multiplier, said.isolated, said.minute_estimated_time), (10.0, 1.0, true, 5.0));
+    }
+
+    #[test]
+    fn what_was_accepted_once_is_read_back_whatever_the_settings_say_now() {
+        // Both levels are nearer than half a percent; the stop is farther than twenty; it lives longer than a day.
+        let near = proposal(99.9, 100.1);
+        let far = Proposal { minute_estimated_time: Some(5000.0), ..proposal(50.0, 200.0) };
+        let settings = Settings { enable_long_signal: false, enable_short_signal: false, ..Settings::default() };
+        for stored in [near.clone(), far] {
+            let restored = Signal::restore(stored.clone(), &pair(), 60_000, &settings);
+            assert_eq!(restored, Ok(Signal::draft(stored, &pair(), 60_000, 100.0, &settings)));
+        }
+        let without_entry = Signal::restore(Proposal { price_open: None, ..near }, &pair(), 0, &settings);
+        assert_eq!(without_entry, Err([Violation::PriceNotFinite(PriceField::Open)].into()));
+        let nothing = Settings { position_entry_cost: 0.0, ..settings };
+        let for_nothing = Signal::restore(proposal(99.0, 102.0), &pair(), 0, &nothing);
+        assert_eq!(for_nothing, Err([Violation::CostNotPositive].into()));
+    }
+}

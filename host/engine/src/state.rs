@@ -216,6 +216,7 @@ mod tests {
         let set: Levels = [100, 30, 10, 35].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [10, 30, 100]);
         assert_eq!(Levels::default().iter().next(), None);
+        assert!(Levels::ALL.into_iter().all(|level| set.contains(level) == matches!(level, 10 | 30 | 100)));
     }
 
     #[test]

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Words of a proposal: `long` or `short`; `open=` a limit (else at the market), `tp=`, `sl=`, `life=` minutes, `x=`
-//! leverage, `cross` (no liquidation), `id=`, `symbol=`. Words of the world: `market=` the average when proposed (else
-//! 100), `await=` minutes an order waits, `end=` the minute of the frame's last boundary, `lifetimes=` the longest lifetime,
-//! `no-long`, `no-short`, and `refuse-proposal` or `refuse-fill`, when the risk rules say no.
+//! leverage, `cross` (no liquidation), `cost=`, `id=`, `symbol=`. Words of the world: `market=` the average when proposed
+//! (else 100), `await=` minutes an order waits, `end=` the minute of the frame's last boundary, `lifetimes=` the longest
+//! lifetime, `fee=` and `breakeven=` percent, `no-long`, `no-short`, and `refuse-proposal` or `refuse-fill`, when the risk
+//! rules say no.
 //! There are no fees and no slippage, and prices may be as near as one likes, unless a word says otherwise: `costs`
 //! and `distances` bring the defaults back.
 
@@ -18,9 +19,11 @@ use std::sync::Arc;
 
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, Proposal, Settings, Side, State, Trader,
-    outcome::Direction,
+    outcome::{CancelReason, CloseReason, Direction},
+    pnl::Pnl,
     risk::{Rejection, RiskGate, RiskRequest},
     signal::Pair,
+    stats::Tally,
     trader::{Answer, Bar, Memory},
 };
 
@@ -88,12 +91,15 @@ fn scene(words: &str) -> (Scene, bool) {
             "life" => proposal.minute_estimated_time = Some(number(value)),
             "x" => proposal.multiplier = Some(number(value)),
             "cross" => proposal.isolated = Some(false),
+            "cost" => proposal.cost = Some(number(value)),
             "id" => proposal.id = Some(value.into()),
             "symbol" => proposal.symbol = Some(value.into()),
             "market" => market = number(value),
             "await" => settings.schedule_await_minutes = value.parse().unwrap(),
             "end" => frame_end_ms = Some(START_MS + value.parse::<i64>().unwrap() * MINUTE_MS),
             "lifetimes" => settings.max_signal_lifetime_minutes = number(value),
+            "fee" => settings.percent_fee = number(value),
+            "breakeven" => settings.breakeven_threshold = number(value),
             "no-long" => settings.enable_long_signal = false,
             "no-short" => settings.enable_short_signal = false,
             "refuse-proposal" => gate.refuses = true,
@@ -121,8 +127,8 @@ fn trader(interval: &str, settings: Settings) -> Trader {
     Trader::new(pair(), interval.parse().unwrap(), Arc::new(settings), Memory::default())
 }
 
-/// What happens in a scene, minute by minute.
-fn play(text: &str) -> Vec<Vec<Outcome>> {
+/// What happens in a scene, and what is held then, minute by minute.
+fn play(text: &str) -> Vec<(Vec<Outcome>, State)> {
     let mut segments = text.split('|');
     let (mut scene, refuse_fill) = scene(segments.next().unwrap());
     let mut trader = trader("1m", scene.settings);
@@ -130,7 +136,7 @@ fn play(text: &str) -> Vec<Vec<Outcome>> {
     let next = trader.admit(START_MS, scene.market, Answer::Trade(scene.proposal), &mut scene.gate, &mut outcomes);
     trader.commit(next);
     scene.gate.refuses = refuse_fill;
-    let mut minutes = vec![outcomes];
+    let mut minutes = vec![(outcomes, trader.state().clone())];
     for (minute, candle) in (0..).zip(segments) {
         let prices: Vec<f64> = candle.split_whitespace().map(number).collect();
         let (high, low, average) = match prices[..] {
@@ -144,14 +150,14 @@ fn play(text: &str) -> Vec<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         let next = trader.step(bar, &mut scene.gate, &mut outcomes);
         trader.commit(next);
-        minutes.push(outcomes);
+        minutes.push((outcomes, trader.state().clone()));
     }
     minutes
 }
 
-/// The same in words.
+/// What happens in a scene, in words.
 fn story(text: &str) -> String {
-    play(text).iter().map(|outcomes| told(outcomes)).collect::<Vec<_>>().join(" | ")
+    play(text).iter().map(|(outcomes, _)| told(outcomes)).collect::<Vec<_>>().join(" | ")
 }
 
 fn told(outcomes: &[Outcome]) -> String {
@@ -226,6 +232,10 @@ fn an_order_whose_stop_is_touched_before_it_is_filled_is_rejected() {
 fn an_order_waits_its_time_and_not_a_minute_longer() {
     check("long open=99 tp=103 sl=98 await=2 | 100 | 100 | 99", "scheduled | waiting | waiting | timeout 99");
     check("long open=99 tp=103 sl=98 await=2 | 100 | 99", "scheduled | waiting | opened 99");
+    check(
+        "long open=99 tp=103 sl=98 await=3 | 100     | 100     | 100     | 99",
+        "scheduled                         | waiting | waiting | waiting | timeout 99",
+    );
 }
 
 #[test]
@@ -280,6 +290,25 @@ fn every_tenth_of_the_way_is_reported_once_and_so_is_breakeven() {
         "long tp=102 sl=97 costs | 100.3       | 100.65",
         "opened 100              | active, +10 | peak, active, breakeven, +20, +30",
     );
+    check(
+        "short tp=98 sl=103 costs | 99.7        | 99.35",
+        "opened 100               | active, +10 | peak, active, breakeven, +20, +30",
+    );
+    // A fee of 50 percent at both ends is earned at three times the price, to the cent: no peak yet.
+    check(
+        "long tp=500 sl=50 cross fee=50 | 300                                      | 301",
+        "opened 100                     | active, breakeven, +10, +20, +30, +40, +50 | peak, active",
+    );
+}
+
+#[test]
+fn at_the_entry_price_nothing_is_gained_or_lost() {
+    check("long tp=110 sl=90 breakeven=0 | 100 | 100.1", "opened 100 | active | peak, active, breakeven");
+    // The price that results are computed from can be a bit lower than the one asked for.
+    check(
+        "long market=29.938658333333336 tp=40 sl=20 | 29.938658333333333 | 29.93",
+        "opened 29.938658333333336                  | active             | fall, active",
+    );
 }
 
 #[test]
@@ -317,6 +346,8 @@ fn every_broken_rule_is_reported_in_order() {
     check("short tp=99 sl=120    distances", "opened 100");
     check("long x=0", "multiplier_not_positive, idle");
     check("long x=inf", "multiplier_not_finite, idle");
+    check("long cost=-1", "cost_not_positive, idle");
+    check("long cost=inf", "cost_not_positive, idle");
 }
 
 #[test]
@@ -401,6 +432,7 @@ fn a_lifetime_is_a_positive_whole_number_of_minutes_within_the_limit_or_endless_
         ("life=1441", "lifetime_too_large, idle"),
         ("life=1440", "opened 100"),
         ("life=inf lifetimes=inf", "opened 100"),
+        ("life=1441 lifetimes=0", "opened 100"),
     ];
     for (lifetime, expected) in cases {
         check(&format!("long {lifetime}"), expected);
@@ -435,6 +467,103 @@ fn l_aud_05_a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
     assert_eq!(asked("5m", 3, &trade("long symbol=ETHUSDT"), false), [3, 5, 10]);
     assert_eq!(asked("5m", 9, &sound, true), [9, 10, 11, 12, 13, 14], "risk may be free again the next minute");
     assert_eq!(asked("5m", 3, &sound, false), [3], "while it holds a position it is not asked");
+}
+
+#[test]
+fn the_next_question_is_due_at_the_end_of_the_slot_of_the_last_one() {
+    let mut trader = trader("5m", Settings::default());
+    assert_eq!(trader.due_ms(), i64::MIN, "never asked: at once");
+    let next = trader.admit(8 * MINUTE_MS, 100.0, Answer::Nothing, &mut Gate::default(), &mut Vec::new());
+    trader.commit(next);
+    assert_eq!(trader.due_ms(), 10 * MINUTE_MS);
+}
+
+#[test]
+fn what_is_held_is_an_order_or_a_position_or_nothing() {
+    let minute = |number: i64| START_MS + number * MINUTE_MS;
+    let order = play("long open=99 tp=102 sl=98 life=5 costs | 100 | 99 | 98");
+    let [(_, proposed), (_, waited), (_, filled), (_, stopped)] = &order[..] else { panic!("{order:?}") };
+    for state in [proposed, waited] {
+        let order = state.order().expect("it waits");
+        assert_eq!((order.signal.scheduled_at_ms, state.position()), (minute(0), None));
+    }
+    let position = filled.position().expect("it was filled");
+    assert_eq!(filled.order(), None);
+    // It is judged from the candle after the one that filled it, and lives from that one on.
+    assert_eq!((position.pending_at_ms, position.judged_from_ms), (minute(1), minute(2)));
+    assert_eq!((position.was_ordered(), position.expires_at_ms()), (true, Some(minute(6))));
+    // The costs are its worst result from the beginning; its best is none until they are earned.
+    assert_eq!((position.fall.pnl, position.peak.pnl), (position.terms.at(99.0), Pnl::default()));
+    assert_eq!((stopped.order(), stopped.position()), (None, None));
+
+    let market = play("long tp=102 sl=98 life=inf lifetimes=inf");
+    let position = market[0].1.position().expect("it was opened");
+    assert_eq!((position.pending_at_ms, position.judged_from_ms), (minute(0), minute(0)));
+    assert_eq!((position.was_ordered(), position.expires_at_ms()), (false, None));
+}
+
+#[test]
+fn a_minute_in_which_nothing_happens_is_told_as_one() {
+    let words = |uneventful: bool| {
+        let minutes = play("long open=99 tp=110 sl=90 | 100 | 99 | 99 | 95");
+        let outcomes: Vec<Outcome> = minutes.into_iter().flat_map(|(outcomes, _)| outcomes).collect();
+        outcomes.iter().filter(|outcome| outcome.is_uneventful() == uneventful).map(word).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(words(true), "waiting active active");
+    assert_eq!(words(false), "scheduled opened 99 fall -10 -20 -30 -40");
+}
+
+#[test]
+fn scenes_add_up_to_totals() {
+    let scenes = [
+        // Four orders: filled after two minutes and stopped, waited three in vain, rejected after two, refused after one.
+        "long open=99 tp=102 sl=98         | 100 | 100 | 99 | 98",
+        "long open=99 tp=102 sl=98 await=3 | 100 | 100 | 100 | 100",
+        "long open=99 tp=102 sl=98         | 100 | 100 | 97",
+        "long open=99 tp=102 sl=98 refuse-fill | 100 | 99",
+        // Three positions: two levels and breakeven on the way to the target, one level until it expires, a liquidation.
+        "long tp=110 sl=90        | 102 | 110",
+        "long tp=110 sl=90 life=1 | 99  | 99",
+        "long x=10 tp=120 sl=80   | 100 90 99",
+        // Three proposals that come to nothing.
+        "long tp=102 sl=98 refuse-proposal",
+        "long tp=99",
+        "long symbol=ETHUSDT",
+    ];
+    let mut tally = Tally::default();
+    for (outcomes, _) in scenes.into_iter().flat_map(play) {
+        outcomes.iter().for_each(|outcome| tally.add(&pair(), outcome));
+    }
+    tally.add(&pair(), &Outcome::StrategyFailed { message: "trap".into(), at_ms: START_MS });
+
+    let total = &tally.total;
+    assert_eq!((total.orders.scheduled, total.orders.activated), (4, 1));
+    assert_eq!(
+        (total.orders.cancelled_by, CancelReason::ALL.map(CancelReason::name)),
+        ([1; 3], ["timeout", "price_reject", "user"])
+    );
+    assert_eq!(
+        (total.orders.average_activation_minutes(), total.orders.average_wait_minutes()),
+        (Some(2.0), Some(2.0))
+    );
+    let reasons = ["take_profit", "stop_loss", "time_expired", "liquidation"];
+    assert_eq!((total.closed_by, CloseReason::ALL.map(CloseReason::name)), ([1; 4], reasons));
+    assert_eq!(total.returns.trades(), 4);
+    assert_eq!(total.profit_levels, [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(total.loss_levels, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((total.breakevens, total.rejections(), total.rejected["no"]), (1, 2, 2));
+    assert_eq!((total.invalid, total.failed), (2, 1));
+
+    // All of it was one strategy on one symbol.
+    let (of_pair, of_symbol) = (&tally.pairs["s"]["BTCUSDT"], &tally.symbols["BTCUSDT"]);
+    assert_eq!((&of_pair.summary, &tally.strategies["s"], of_symbol), (total, total, of_pair));
+    // What another strategy does on another symbol counts only towards everything.
+    let other = Pair { symbol: "ETHUSDT".into(), strategy: "t".into(), ..pair() };
+    let before = tally.clone();
+    play("long tp=102 sl=98 | 97")[1].0.iter().for_each(|outcome| tally.add(&other, outcome));
+    assert_eq!((tally.total.returns.trades(), &tally.strategies["s"]), (5, &before.strategies["s"]));
+    assert_eq!((&tally.pairs["s"], &tally.symbols["BTCUSDT"]), (&before.pairs["s"], &before.symbols["BTCUSDT"]));
+    assert_eq!(tally.pairs["t"]["ETHUSDT"], tally.symbols["ETHUSDT"]);
 }
 
 #[test]

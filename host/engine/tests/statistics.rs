@@ -154,6 +154,9 @@ fn where_nobody_won_or_nobody_lost_the_other_side_counts_for_nothing() {
     {
         assert_eq!(value(&won, name), None, "{name} of ten wins");
     }
+    for name in ["recoveryFactor", "calmarRatio"] {
+        assert_eq!(value(&won, name), None, "{name} of an account that never fell");
+    }
     // Losses that never came do not make what a trade is worth unknown.
     assert_eq!((value(&won, "expectancy"), value(&won, "avgWin")), (Some(0.5), Some(0.5)));
 
@@ -162,6 +165,28 @@ fn where_nobody_won_or_nobody_lost_the_other_side_counts_for_nothing() {
         assert_eq!(value(&lost, name), None, "{name} of ten losses");
     }
     assert_eq!((value(&lost, "expectancy"), value(&lost, "certaintyRatio")), (Some(-0.5), Some(0.0)));
+}
+
+#[test]
+fn a_trade_that_breaks_even_ends_a_streak_and_belongs_to_none() {
+    let cases = [
+        ([1.0, 1.0, 1.0], ("maxWinStreak", 3.0), ("avgConsecutiveWinPnl", 3.0)),
+        ([1.0, 0.0, 1.0], ("maxWinStreak", 1.0), ("avgConsecutiveWinPnl", 1.0)),
+        ([-1.0, -1.0, -1.0], ("maxLossStreak", 3.0), ("avgConsecutiveLossPnl", -3.0)),
+        ([-1.0, 0.0, -1.0], ("maxLossStreak", 1.0), ("avgConsecutiveLossPnl", -1.0)),
+    ];
+    for (results, longest, average) in cases {
+        let found = statistics(&every_other_day(results));
+        for (name, expected) in [longest, average] {
+            assert_eq!(value(&found, name), Some(expected), "{name} of {results:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_divided_by_what_is_only_rounding() {
+    assert_eq!(value(&statistics(&every_other_day([1.0, -1e-9])), "profitFactor"), None);
+    assert!(value(&statistics(&every_other_day([1.0, -1.1e-9])), "profitFactor").is_some());
 }
 
 #[test]

@@ -80,9 +80,12 @@ mod tests {
         assert!((equity.drawdown_percent - 20.0).abs() < 1e-9, "{equity:?}");
         assert!((equity.below_peak_percent() - 20.0).abs() < 1e-9, "{equity:?}");
         equity.trade(0.0, 15.0);
-        assert!((equity.last_drawdown_percent - 20.0).abs() < 1e-9 && equity.below_peak_percent() < 10.0, "{equity:?}");
+        assert!(
+            (equity.last_drawdown_percent() - 20.0).abs() < 1e-9 && equity.below_peak_percent() < 10.0,
+            "{equity:?}"
+        );
         equity.trade(-100.0, 50.0);
         equity.trade(0.0, 50.0);
-        assert_eq!((equity.now, equity.drawdown_percent), (0.0, 100.0));
+        assert_eq!((equity.now(), equity.drawdown_percent(), equity.last_drawdown_percent()), (0.0, 100.0, 100.0));
     }
 }

@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn things_are_ranked_by_what_is_better_one_way() {
+        let neither = METRICS.iter().filter(|metric| !Metric::rankable().any(|rankable| rankable == *metric));
+        assert!(neither.map(|metric| metric.name).eq([
+            "totalSignals",
+            "winCount",
+            "lossCount",
+            "tradesPerYear",
+            "avgDuration",
+            "avgWinDuration",
+            "avgLossDuration",
+        ]));
+    }
+
+    #[test]
     fn names_are_unique() {
         for (index, metric) in METRICS.iter().enumerate() {
             assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{}", metric.name);

@@ -85,16 +85,17 @@ mod tests {
     fn rates_are_of_orders_that_have_ended() {
         let mut orders = Orders::default();
         assert_eq!((orders.activation_rate(), orders.average_wait_minutes()), (None, None));
-        for _ in 0..5 {
+        for _ in 0..6 {
             orders.schedule();
         }
         orders.activate(90_000);
         orders.cancel(CancelReason::Timeout, 7_200_000);
         orders.cancel(CancelReason::PriceReject, 60_000);
         orders.activate(30_000);
-        assert_eq!((orders.activation_rate(), orders.cancellation_rate()), (Some(50.0), Some(50.0)));
+        orders.cancel(CancelReason::Timeout, 3_540_000);
+        assert_eq!((orders.activation_rate(), orders.cancellation_rate()), (Some(40.0), Some(60.0)));
         assert_eq!(orders.average_activation_minutes(), Some(1.0));
-        assert_eq!(orders.average_wait_minutes(), Some(60.5));
-        assert_eq!(orders.cancelled_by, [1, 1, 0]);
+        assert_eq!(orders.average_wait_minutes(), Some(60.0));
+        assert_eq!((orders.scheduled, orders.activated, orders.cancelled_by), (6, 2, [2, 1, 0]));
     }
 }

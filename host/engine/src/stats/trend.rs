@@ -225,7 +225,25 @@ mod tests {
         for _ in 0..20 {
             trend.add(7, 100.0);
         }
-        trend.add(7, f64::NAN);
         assert_eq!(trend.line(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_a_price_is_left_out() {
+        let mut trend = Trend::default();
+        trend.add(7, 100.0);
+        let before = trend.clone();
+        for absurd in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            trend.add(8, absurd);
+            assert_eq!(trend, before, "{absurd}");
+        }
+    }
+
+    #[test]
+    fn steps_up_and_down_are_counted_and_added_up() {
+        // Five times up by a quarter, four times down by a fifth.
+        let line = line((0..10).map(|i| if i % 2 == 0 { 100.0 } else { 125.0 })).unwrap();
+        assert_eq!((line.median_step_percent, line.buyer_pressure), (25.0, 5.0 / 9.0));
+        assert!((line.buyer_strength - 1.25 / (1.25 + 0.8)).abs() < 1e-12, "{line:?}");
     }
 }
