@@ -532,7 +532,9 @@ fn scenes_add_up_to_totals() {
     ];
     let mut tally = Tally::default();
     for (outcomes, _) in scenes.into_iter().flat_map(play) {
-        outcomes.iter().for_each(|outcome| tally.add(&pair(), outcome));
+        for outcome in &outcomes {
+            tally.add(&pair(), outcome);
+        }
     }
     tally.add(&pair(), &Outcome::StrategyFailed { message: "trap".into(), at_ms: START_MS });
 
@@ -560,7 +562,9 @@ fn scenes_add_up_to_totals() {
     // What another strategy does on another symbol counts only towards everything.
     let other = Pair { symbol: "ETHUSDT".into(), strategy: "t".into(), ..pair() };
     let before = tally.clone();
-    play("long tp=102 sl=98 | 97")[1].0.iter().for_each(|outcome| tally.add(&other, outcome));
+    for outcome in &play("long tp=102 sl=98 | 97")[1].0 {
+        tally.add(&other, outcome);
+    }
     assert_eq!((tally.total.returns.trades(), &tally.strategies["s"]), (5, &before.strategies["s"]));
     assert_eq!((&tally.pairs["s"], &tally.symbols["BTCUSDT"]), (&before.pairs["s"], &before.symbols["BTCUSDT"]));
     assert_eq!(tally.pairs["t"]["ETHUSDT"], tally.symbols["ETHUSDT"]);

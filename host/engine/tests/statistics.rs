@@ -14,7 +14,7 @@ const START: i64 = 1_704_067_200_000;
 /// Twelve trades that win and lose.
 const RESULTS: [f64; 12] = [0.5, -0.25, 0.75, 0.25, -0.5, 1.0, -0.25, -0.25, 0.5, 1.25, -0.75, 0.25];
 
-/// A trade of half an hour.
+/// A trade of half an hour, of 200 in the quote currency.
 fn trade(opened_ms: i64, result_percent: f64) -> Trade {
     Trade {
         opened_ms,
@@ -22,7 +22,7 @@ fn trade(opened_ms: i64, result_percent: f64) -> Trade {
         reason: CloseReason::TakeProfit,
         close_price: 100.0,
         result_percent,
-        result_cost: result_percent,
+        result_cost: 2.0 * result_percent,
         peak_percent: None,
         fall_percent: None,
     }
@@ -79,6 +79,7 @@ fn l_sta_01_the_reference_vector() {
         // These follow from the results above.
         ("bestPnl", 1.25),
         ("worstPnl", -0.75),
+        ("totalPnlCost", 5.0),
         ("profitFactor", 4.5 / 2.0),
         ("maxWinStreak", 2.0),
         ("maxLossStreak", 2.0),
