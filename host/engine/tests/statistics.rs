@@ -149,7 +149,7 @@ fn l_sta_04_what_a_sample_cannot_carry_is_not_there() {
 
 #[test]
 fn where_nobody_won_or_nobody_lost_the_other_side_counts_for_nothing() {
-    let won = statistics(&every_other_day([0.5; 10]));
+    let won = statistics(&every_other_day([0.25; 10]));
     for name in
         ["avgLoss", "avgLossDuration", "avgConsecutiveLossPnl", "certaintyRatio", "sortinoRatio", "profitFactor"]
     {
@@ -159,7 +159,7 @@ fn where_nobody_won_or_nobody_lost_the_other_side_counts_for_nothing() {
         assert_eq!(value(&won, name), None, "{name} of an account that never fell");
     }
     // Losses that never came do not make what a trade is worth unknown.
-    assert_eq!((value(&won, "expectancy"), value(&won, "avgWin")), (Some(0.5), Some(0.5)));
+    assert_eq!((value(&won, "expectancy"), value(&won, "avgWin")), (Some(0.25), Some(0.25)));
 
     let lost = statistics(&every_other_day([-0.5; 10]));
     for name in ["avgWin", "avgWinDuration", "avgConsecutiveWinPnl", "profitFactor"] {

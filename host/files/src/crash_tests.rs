@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::At;
-use super::documents::Documents;
+use super::documents::{Documents, make_dir};
 use super::error::FileError;
 use super::faulty_layer::{Fault, FaultyLayer};
 use super::layer::{Disk, FileLayer};
@@ -264,6 +264,27 @@ fn after_a_failed_directory_fsync_everything_but_reading_is_refused() {
     documents.read(at()).unwrap().unwrap();
     let reopened = Documents::open(documents.layer().inner.clone(), "/data".into()).unwrap();
     reopened.write(at(), NEW.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_root_in_a_directory_that_may_not_be_opened_is_usable_only_if_it_was_there() {
+    let root = Path::new("/data");
+    let make = |disk: ModelDisk, number, fault| {
+        let layer = FaultyLayer::new(disk);
+        layer.go_wrong_at(number, fault);
+        let made = make_dir(&layer, root).map_err(|error| error.to_string());
+        (made, layer.changes())
+    };
+    let with_root = ModelDisk::new();
+    with_root.create_dir(root).unwrap();
+    let both = vec!["create_dir", "sync_dir"];
+    assert_eq!(make(with_root, 1, Fault::Denied), (Ok(()), both.clone()));
+    // The name of one that was just made would not be durable.
+    let error = "cannot open directory /: permission denied".to_owned();
+    assert_eq!(make(ModelDisk::new(), 1, Fault::Denied), (Err(error), both));
+    // One that cannot be made, for another reason than that its parent is missing, is not tried again.
+    let error = "cannot create directory /data: injected at create_dir".to_owned();
+    assert_eq!(make(ModelDisk::new(), 0, Fault::Fails), (Err(error), vec!["create_dir"]));
 }
 
 #[test]

@@ -303,6 +303,18 @@ mod tests {
     }
 
     #[test]
+    fn an_unfinished_write_that_cannot_be_removed_is_told() {
+        static TOLD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+        let root = tempfile::tempdir().unwrap();
+        let documents = open(&root).telling(|path, _| TOLD.lock().unwrap().push(path.to_owned()));
+        // A directory is not removed as a file is.
+        let temp = root.path().join("dump/data/signal/BTCUSDT_a/.tmp-0123456789ab-BTCUSDT.json");
+        fs::create_dir_all(&temp).unwrap();
+        documents.prepare("signal", "BTCUSDT_a").unwrap();
+        assert_eq!(*TOLD.lock().unwrap(), [temp]);
+    }
+
+    #[test]
     fn the_quarantine_keeps_the_content_and_overwrites_nothing() {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Misreports,
     /// The process dies: like `Fails`, and nothing that comes after is done either.
     Kills,
+    /// It is not begun, for want of permission.
+    Denied,
 }
 
 /// Passes everything on to `inner`, but for the faults.
@@ -40,6 +42,7 @@ enum Verdict {
     Skip,
     Fail { halfway: bool },
     DoAndFail,
+    Deny,
 }
 
 impl<L> FaultyLayer<L> {
@@ -80,7 +83,11 @@ impl<L> FaultyLayer<L> {
         match state.plan {
             Some((planned, fault)) if planned == number => {
                 state.is_dead = fault == Fault::Kills;
-                if fault == Fault::Misreports { Verdict::DoAndFail } else { Verdict::Fail { halfway: true } }
+                match fault {
+                    Fault::Fails | Fault::Kills => Verdict::Fail { halfway: true },
+                    Fault::Misreports => Verdict::DoAndFail,
+                    Fault::Denied => Verdict::Deny,
+                }
             }
             _ if state.skipped == Some(name) => Verdict::Skip,
             _ => Verdict::Do,
@@ -93,6 +100,7 @@ impl<L> FaultyLayer<L> {
             Verdict::Skip => Ok(()),
             Verdict::Fail { .. } => Err(injected(name)),
             Verdict::DoAndFail => work(&self.inner).and_then(|()| Err(injected(name))),
+            Verdict::Deny => Err(denied()),
         }
     }
 
@@ -103,6 +111,10 @@ impl<L> FaultyLayer<L> {
 
 fn injected(name: &str) -> io::Error {
     io::Error::other(format!("injected at {name}"))
+}
+
+fn denied() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
 }
 
 impl<L: FileLayer> FileLayer for FaultyLayer<L> {
@@ -117,6 +129,7 @@ impl<L: FileLayer> FileLayer for FaultyLayer<L> {
             Verdict::Do | Verdict::Skip => self.inner.create_new(path),
             Verdict::Fail { .. } => Err(injected("create_new")),
             Verdict::DoAndFail => self.inner.create_new(path).and_then(|_| Err(injected("create_new"))),
+            Verdict::Deny => Err(denied()),
         }
     }
 
@@ -131,6 +144,7 @@ impl<L: FileLayer> FileLayer for FaultyLayer<L> {
                 Err(injected("write_all"))
             }
             Verdict::DoAndFail => self.inner.write_all(file, bytes).and_then(|()| Err(injected("write_all"))),
+            Verdict::Deny => Err(denied()),
         }
     }
 
@@ -158,6 +172,7 @@ impl<L: FileLayer> FileLayer for FaultyLayer<L> {
             Verdict::DoAndFail => {
                 self.inner.sync_dir(path).and_then(|()| Err(DirSyncError::Failed(injected("sync_dir"))))
             }
+            Verdict::Deny => Err(DirSyncError::NotTried(denied())),
         }
     }
 

@@ -130,3 +130,19 @@ impl FileLayer for Disk {
         std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether an fsync did what it says is seen only when the power fails. That it is asked for is seen where the
+    /// operating system must refuse it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_operating_system_is_asked_for_every_fsync() {
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        assert_eq!(Disk.sync_file(&null).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let missing = tempfile::tempdir().unwrap().path().join("missing");
+        assert!(matches!(Disk.sync_dir(&missing), Err(DirSyncError::NotTried(_))));
+    }
+}
