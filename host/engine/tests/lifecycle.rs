@@ -309,6 +309,11 @@ fn at_the_entry_price_nothing_is_gained_or_lost() {
         "long market=29.938658333333336 tp=40 sl=20 | 29.938658333333333 | 29.93",
         "opened 29.938658333333336                  | active             | fall, active",
     );
+    // Back at the one asked for, that bit is a gain.
+    check(
+        "long market=29.938658333333336 tp=40 sl=20 breakeven=0 | 29.93        | 29.938658333333336",
+        "opened 29.938658333333336                              | fall, active | active, breakeven",
+    );
 }
 
 #[test]

@@ -267,6 +267,17 @@ fn after_a_failed_directory_fsync_everything_but_reading_is_refused() {
 }
 
 #[test]
+fn a_document_is_set_aside_where_there_are_no_hard_links_too() {
+    for disk in [ModelDisk::new(), ModelDisk::without_links()] {
+        let documents = Documents::open(disk, "/data".into()).unwrap();
+        documents.write(at(), OLD.as_bytes()).unwrap();
+        let aside = documents.quarantine(at(), 7).unwrap();
+        assert_eq!(documents.layer().read(&aside).unwrap(), OLD.as_bytes());
+        assert_eq!(documents.read(at()).unwrap(), None);
+    }
+}
+
+#[test]
 fn a_root_in_a_directory_that_may_not_be_opened_is_usable_only_if_it_was_there() {
     let root = Path::new("/data");
     let make = |disk: ModelDisk, number, fault| {
