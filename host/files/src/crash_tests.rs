@@ -278,6 +278,19 @@ fn a_document_is_set_aside_where_there_are_no_hard_links_too() {
 }
 
 #[test]
+fn what_cannot_be_set_aside_is_not_told_as_missing() {
+    let about_to_go_wrong = |number| {
+        store_about_to_go_wrong(ModelDisk::new(), Path::new("/data"), Change::Quarantine, number, Fault::Fails)
+    };
+    let whole = about_to_go_wrong(usize::MAX);
+    whole.quarantine(at(), 7).unwrap();
+    let linked = whole.layer().changes().iter().position(|name| *name == "hard_link").unwrap();
+    let error = about_to_go_wrong(linked).quarantine(at(), 7).unwrap_err();
+    let path = "/data/signal/BTCUSDT_a/BTCUSDT.json";
+    assert_eq!(error.to_string(), format!("cannot set aside {path}: injected at hard_link"));
+}
+
+#[test]
 fn a_root_in_a_directory_that_may_not_be_opened_is_usable_only_if_it_was_there() {
     let root = Path::new("/data");
     let make = |disk: ModelDisk, number, fault| {
