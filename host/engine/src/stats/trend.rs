@@ -229,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn a_trend_does_not_depend_on_the_currency() {
+        let prices = (0..20).map(|i| 100.0 + f64::from(i) + f64::from(i % 3));
+        // By a power of two, so that nothing is rounded.
+        for exponent in [-600, 600] {
+            let scaled = prices.clone().map(|price| libm::ldexp(price, exponent));
+            assert_eq!(line(scaled), line(prices.clone()), "{exponent}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_a_price_is_left_out() {
         let mut trend = Trend::default();
         trend.add(7, 100.0);
