@@ -16,7 +16,7 @@ use sigbox::{
         Market,
         candles::{Gaps, Series, generate, read_csv, write_csv},
     },
-    trading::{Backtest, Frame, Native, SeatSetup, Setup},
+    trading::{Backtest, Native, SeatSetup, Setup},
 };
 use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer};
 
@@ -166,22 +166,12 @@ fn candles_from_a_file_and_from_their_recipe_give_the_same_events() {
 fn a_plugin_and_the_same_rules_as_native_code_give_the_same_events() {
     on_each_market(|recorded| {
         let market = Market::new([("BTCUSDT".to_owned(), Series::new(recorded.candles.clone()).unwrap())]);
-        let setup = Setup {
-            exchange: "binance".to_owned(),
-            settings: Settings::default(),
-            market: market.clone(),
-            profiles: Vec::new(),
-            seats: vec![SeatSetup {
-                strategy_name: "sma-cross".to_owned(),
-                symbol: "BTCUSDT".to_owned(),
-                interval: Interval::MINUTE,
-                strategy: Native(move |now_ms, price| native_sma_cross(&market, now_ms, price)),
-                risk: Vec::new(),
-            }],
-        };
+        let setup = Setup::new("binance", market.clone(), Settings::default());
+        let strategy = Native(move |now_ms, price| native_sma_cross(&market, now_ms, price));
+        let seat = SeatSetup::new(setup.assign("sma-cross", "BTCUSDT"), Interval::MINUTE, strategy);
         let mut written = Vec::new();
         let mut events = EventWriter::new(&mut written);
-        let run = Backtest::new(setup, &Frame::default()).unwrap();
+        let run = Backtest::new(setup.seat(seat)).unwrap();
         run.run(&mut events, |_| ControlFlow::Continue(())).unwrap();
         events.finish().unwrap();
         let native = Events::parse(&String::from_utf8(written).unwrap());

@@ -18,7 +18,7 @@ use sigbox::{
         candles::{Recipe, Series, generate, write_csv},
     },
     trading::{
-        Backtest, Frame, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Stop,
+        Backtest, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Stop,
         feed::ReplayFeed,
         store::{Address, Domain, MemoryStore, OnCorrupt, Store, StoreError, Stores},
     },
@@ -51,27 +51,21 @@ struct Run {
 impl Run {
     fn setup(&self, market: &Market) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
         let answer = self.answer;
-        let seats = (0..self.strategies).flat_map(|strategy| {
-            self.symbols.iter().enumerate().map(move |(place, (symbol, _))| {
+        let rule = NamedRule { rule: Rule::MaxActive(self.limit), id: None, note: "no".to_owned() };
+        let settings = Settings { max_signal_lifetime_minutes: f64::INFINITY, ..Settings::default() };
+        let setup = Setup::new("made-up", market.clone(), settings);
+        let mut setup = setup.profile(Profile::new("shared".to_owned(), vec![rule]));
+        for strategy in 0..self.strategies {
+            for (place, (symbol, _)) in self.symbols.iter().enumerate() {
                 let series = market.series(symbol).expect("it is traded").clone();
                 let number = strategy * self.symbols.len() + place;
-                SeatSetup {
-                    strategy_name: format!("strategy-{strategy}"),
-                    symbol: symbol.clone(),
-                    interval: Interval::MINUTE,
-                    strategy: Native(move |now_ms, price| answer(number, &series.read(), now_ms, price)),
-                    risk: vec!["shared".to_owned()],
-                }
-            })
-        });
-        let rule = NamedRule { rule: Rule::MaxActive(self.limit), id: None, note: "no".to_owned() };
-        Setup {
-            exchange: "made-up".to_owned(),
-            settings: Settings { max_signal_lifetime_minutes: f64::INFINITY, ..Settings::default() },
-            market: market.clone(),
-            profiles: vec![Profile::new("shared".to_owned(), vec![rule])],
-            seats: seats.collect(),
+                let asked = Native(move |now_ms, price| answer(number, &series.read(), now_ms, price));
+                let assignment = setup.assign(format!("strategy-{strategy}"), symbol);
+                let seat = SeatSetup::new(assignment, Interval::MINUTE, asked);
+                setup = setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat });
+            }
         }
+        setup
     }
 
     fn series(&self) -> impl Iterator<Item = (String, Series)> {
@@ -83,7 +77,7 @@ impl Run {
     fn backtest(&self) -> Events {
         let mut written = Vec::new();
         let mut events = EventWriter::new(&mut written);
-        let run = Backtest::new(self.setup(&Market::new(self.series())), &Frame::default()).expect("candles cover it");
+        let run = Backtest::new(self.setup(&Market::new(self.series()))).expect("candles cover it");
         run.run(&mut events, |_| ControlFlow::Continue(())).expect("no candle is missing");
         events.finish().expect("memory takes everything");
         Events::parse(&String::from_utf8(written).expect("events are text"))
@@ -100,7 +94,7 @@ impl Run {
         let mut journal = journal(&path, |_: &Event| {}).await;
         let market = Market::growing(self.symbols.iter().map(|(symbol, _)| symbol.clone()));
         let setup = self.setup(&market);
-        let feed = ReplayFeed::new(self.series().collect(), 0.0, None, setup.settings.clone());
+        let feed = ReplayFeed::new(self.series().collect(), 0.0, None, setup.settings().clone());
         let options = LiveOptions {
             on_corrupt: OnCorrupt::Halt,
             max_entry_delay: Duration::from_secs(30),

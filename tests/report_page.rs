@@ -6,15 +6,14 @@ mod browser;
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::OnceLock};
 
-use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
     market::{
         Market,
         candles::{Series, generate},
     },
-    sandbox::{Limits, Mode, Sandbox, Session, StrategyPlugin},
-    trading::{Backtest, Frame, SeatSetup, Setup},
+    sandbox::{Deterministic, Limits, Sandbox, StrategyPlugin},
+    trading::{Backtest, Setup},
 };
 use sigbox_engine::{
     Interval, Settings, Side,
@@ -51,35 +50,14 @@ fn backtest() -> Report {
 
     let settings = r#"{"fast":20,"slow":60}"#;
     let file = plugin("strategies/sma-cross");
-    let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), None).expect("there is a sandbox");
+    let sandbox = Sandbox::<Deterministic>::new(Limits::default(), None).expect("there is a sandbox");
     let component = StrategyPlugin::load(&sandbox, &file).expect("the plugin loads");
-    let seats = symbols.map(|(symbol, _)| {
-        let session = Session {
-            strategy: "sma-cross".to_owned(),
-            symbol: symbol.to_owned(),
-            exchange: "made-up".to_owned(),
-            frame: None,
-            settings: settings.to_owned(),
-            market: market.clone(),
-            average_of: 5,
-        };
-        let strategy = component.start(session).now_or_never().expect("it never waits").expect("the plugin starts");
-        SeatSetup {
-            strategy_name: "sma-cross".to_owned(),
-            symbol: symbol.to_owned(),
-            interval: strategy.interval(),
-            strategy,
-            risk: Vec::new(),
-        }
+    let setup = Setup::new("made-up", market, Settings::default());
+    let setup = symbols.into_iter().fold(setup, |setup, (symbol, _)| {
+        let strategy = component.start(setup.assign("sma-cross", symbol), settings).expect("the plugin starts");
+        setup.seat(strategy.seat())
     });
-    let setup = Setup {
-        exchange: "made-up".to_owned(),
-        settings: Settings::default(),
-        market,
-        profiles: Vec::new(),
-        seats: seats.into(),
-    };
-    let backtest = Backtest::new(setup, &Frame::default()).expect("the run is a good one");
+    let backtest = Backtest::new(setup).expect("the run is a good one");
     let period_ms = backtest.period_ms();
     let mut counted = Counted::default();
     backtest.run(&mut counted, |_| ControlFlow::Continue(())).expect("the run succeeds");

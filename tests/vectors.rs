@@ -20,7 +20,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sigbox::{market::Market, trading::Native};
+use sigbox::trading::Native;
 use sigbox_engine::{Candle, price::average_price};
 
 use self::{
@@ -185,7 +185,7 @@ impl Vector {
                 record(self, Native(move |now_ms, _| script.answer(now_ms)), manner)
             }
             Way::Component if self.is_backtested(way) => product::backtest(self),
-            Way::Component => record(self, product::scripted(self, Market::default(), 1), manner),
+            Way::Component => record(self, product::scripted(self, product::alone(self)), manner),
         }
     }
 

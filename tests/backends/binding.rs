@@ -8,7 +8,7 @@ use std::{
 };
 
 use sigbox::{
-    sandbox::{Limits, Mode, PluginError, PluginStore, Sandbox, StoreBinding},
+    sandbox::{Grant, Limits, Live, PluginError, PluginStore, Sandbox},
     trading::store::{Address, Store},
 };
 use sigbox_kit::{ComponentSubject, Report};
@@ -20,12 +20,12 @@ use crate::support::plugin;
 pub(super) const DATA: &str = "/data";
 
 /// The plugin `plugins/persistence/{name}`, bound.
-pub(super) async fn start(name: &str, binding: StoreBinding) -> Result<PluginStore, PluginError> {
+pub(super) async fn start(name: &str, binding: Grant) -> Result<PluginStore, PluginError> {
     PluginStore::start(&sandbox(Limits::default()), &plugin(&format!("persistence/{name}")), binding).await
 }
 
 /// What the kit says of the same. It leaves nothing behind.
-pub(super) async fn examined(name: &str, binding: StoreBinding) -> Report {
+pub(super) async fn examined(name: &str, binding: Grant) -> Report {
     // The kit waits for calls that hang.
     let limits = Limits { store_timeout: Duration::from_secs(2), ..Limits::default() };
     let subject = ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding);
@@ -35,7 +35,7 @@ pub(super) async fn examined(name: &str, binding: StoreBinding) -> Report {
 }
 
 /// All that the kit asks of a backend without a server, which cannot be slow, gone or cut off.
-pub(super) async fn passes_the_kit(name: &str, binding: StoreBinding) {
+pub(super) async fn passes_the_kit(name: &str, binding: Grant) {
     let report = examined(name, binding).await;
     let failed: Vec<String> = report.failures().into_iter().map(ToString::to_string).collect();
     assert!(failed.is_empty(), "{}:\n{}", report.subject, failed.join("\n"));
@@ -44,9 +44,9 @@ pub(super) async fn passes_the_kit(name: &str, binding: StoreBinding) {
 }
 
 /// Compiled code is kept, so that each component is compiled once and not once a test.
-fn sandbox(limits: Limits) -> Sandbox {
+fn sandbox(limits: Limits) -> Sandbox<Live> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backends-cache");
-    Sandbox::new(Mode::Live, limits, Some(cache)).expect("this machine runs WebAssembly")
+    Sandbox::new(limits, Some(cache)).expect("this machine runs WebAssembly")
 }
 
 /// The same, granted a folder and nothing else.
@@ -62,24 +62,24 @@ pub(super) fn quick_folder() -> TempDir {
 }
 
 /// A binding with a folder at [`DATA`].
-pub(super) fn on(folder: &Path) -> StoreBinding {
+pub(super) fn on(folder: &Path) -> Grant {
     let directories = BTreeMap::from([(DATA.to_owned(), folder.to_owned())]);
-    StoreBinding { name: "kept".to_owned(), directories, ..StoreBinding::default() }
+    Grant { name: "kept".to_owned(), directories, ..Grant::default() }
 }
 
 /// A binding over another store.
-pub(super) fn over(store: &Arc<dyn Store>) -> StoreBinding {
-    StoreBinding { name: "kept".to_owned(), over: Some(Arc::clone(store)), ..StoreBinding::default() }
+pub(super) fn over(store: &Arc<dyn Store>) -> Grant {
+    Grant { name: "kept".to_owned(), over: Some(Arc::clone(store)), ..Grant::default() }
 }
 
 /// The binding with a setting.
-pub(super) fn set(mut binding: StoreBinding, name: &str, value: &str) -> StoreBinding {
+pub(super) fn set(mut binding: Grant, name: &str, value: &str) -> Grant {
     binding.settings.insert(name.to_owned(), value.to_owned());
     binding
 }
 
 /// What is said by one that does not start.
-pub(super) async fn refusal(name: &str, binding: StoreBinding) -> String {
+pub(super) async fn refusal(name: &str, binding: Grant) -> String {
     start(name, binding).await.err().expect("it does not start").to_string()
 }
 

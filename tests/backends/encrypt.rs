@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, sync::Arc};
 
 use sigbox::{
-    sandbox::{PluginStore, Secret, StoreBinding},
+    sandbox::{Grant, PluginStore, Secret},
     trading::store::{FileStore, MemoryStore, Store, StoreError},
 };
 use tempfile::tempdir;
@@ -20,9 +20,9 @@ const ROW: &str = r#"{"id":"c0ffee","symbol":"BTCUSDT","priceOpen":42000.5,"note
 /// What is in no store that keeps [`ROW`] sealed: names and values.
 const SECRETS: [&str; 6] = ["c0ffee", "priceOpen", "42000.5", "note", "secret plan", "symbol"];
 
-fn keys(lines: &str, binding: StoreBinding) -> StoreBinding {
+fn keys(lines: &str, binding: Grant) -> Grant {
     let secrets = BTreeMap::from([("keys".to_owned(), Secret::from(lines.to_owned()))]);
-    StoreBinding { secrets, ..binding }
+    Grant { secrets, ..binding }
 }
 
 async fn sealing(lines: &str, inner: &Arc<dyn Store>) -> PluginStore {
@@ -214,14 +214,14 @@ async fn a_wrong_binding_says_what_to_write_and_no_secret() {
     assert!(said.contains("accept-plain is \"yes\"; it is true or false"), "{said}");
     let said = refusal("encrypt", set(keys(ONE, over(&inner)), "key", "x")).await;
     assert!(said.contains("no setting \"key\"; there are: accept-plain"), "{said}");
-    let said = refusal("encrypt", keys(ONE, StoreBinding { name: "kept".to_owned(), ..StoreBinding::default() })).await;
+    let said = refusal("encrypt", keys(ONE, Grant { name: "kept".to_owned(), ..Grant::default() })).await;
     assert!(said.contains("over"), "{said}");
 }
 
 #[tokio::test]
 async fn it_takes_what_fits_sealed_into_what_it_wraps() {
     let limited: Arc<dyn Store> =
-        Arc::new(start("memory", StoreBinding { name: "inner".to_owned(), ..StoreBinding::default() }).await.unwrap());
+        Arc::new(start("memory", Grant { name: "inner".to_owned(), ..Grant::default() }).await.unwrap());
     let store = sealing(ONE, &limited).await;
     let most = usize::try_from(store.max_value_bytes()).unwrap();
     assert!(most > 780_000 && most < 1 << 20, "{most} of {}", limited.max_value_bytes());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigbox::{
-    sandbox::{PluginError, PluginStore, Secret, StoreBinding},
+    sandbox::{Grant, PluginError, PluginStore, Secret},
     trading::store::{Address, Store, StoreError},
 };
 use sigbox_kit::Verdict;
@@ -41,16 +41,16 @@ impl Bound {
         self
     }
 
-    fn binding(&self) -> StoreBinding {
+    fn binding(&self) -> Grant {
         let texts = |texts: &BTreeMap<&'static str, String>| -> Vec<(String, String)> {
             texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()
         };
-        StoreBinding {
+        Grant {
             name: "rows".to_owned(),
             settings: texts(&self.settings).into_iter().collect(),
             secrets: texts(&self.secrets).into_iter().map(|(name, text)| (name, Secret::from(text))).collect(),
             network: self.network.iter().map(|endpoint| endpoint.parse().expect("it is HOST:PORT")).collect(),
-            ..StoreBinding::default()
+            ..Grant::default()
         }
     }
 

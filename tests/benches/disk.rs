@@ -18,7 +18,7 @@ use std::{
 
 use sigbox::{
     plugin_source,
-    sandbox::{Limits, Mode, PluginStore, Sandbox, Secret, StoreBinding},
+    sandbox::{Grant, Limits, Live, PluginStore, Sandbox, Secret},
     trading::store::{Address, FileStore, Store},
 };
 use sigbox_files::{At, Disk, Documents};
@@ -84,21 +84,21 @@ impl Subject {
     }
 }
 
-async fn plugin(name: &str, binding: StoreBinding) -> Arc<dyn Store> {
+async fn plugin(name: &str, binding: Grant) -> Arc<dyn Store> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/persistence").join(name);
     let component = plugin_source::resolve(&folder, OsStr::new("cargo"), &mut |_| {}).expect("it builds");
-    let sandbox = Sandbox::new(Mode::Live, Limits::default(), None).expect("the sandbox starts");
+    let sandbox = Sandbox::<Live>::new(Limits::default(), None).expect("the sandbox starts");
     Arc::new(PluginStore::start(&sandbox, &component, binding).await.expect("it starts"))
 }
 
-fn on(folder: &Path) -> StoreBinding {
+fn on(folder: &Path) -> Grant {
     let directories = BTreeMap::from([("/data".to_owned(), folder.to_owned())]);
-    StoreBinding { name: "bench".to_owned(), directories, ..StoreBinding::default() }
+    Grant { name: "bench".to_owned(), directories, ..Grant::default() }
 }
 
-fn over(store: Arc<dyn Store>) -> StoreBinding {
+fn over(store: Arc<dyn Store>) -> Grant {
     let secrets = BTreeMap::from([("keys".to_owned(), Secret::from(SEALING_KEY.to_owned()))]);
-    StoreBinding { name: "bench".to_owned(), secrets, over: Some(store), ..StoreBinding::default() }
+    Grant { name: "bench".to_owned(), secrets, over: Some(store), ..Grant::default() }
 }
 
 async fn subjects(root: &Path) -> Vec<Measured> {

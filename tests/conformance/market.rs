@@ -119,21 +119,9 @@ fn asked<T: Send + 'static>(
         eyes.lock().unwrap().push(look(&sight.series(BTC).unwrap().read(), now_ms, price));
         Answer::Nothing
     });
-    let seat = SeatSetup {
-        strategy_name: "s".to_owned(),
-        symbol: BTC.to_owned(),
-        interval: Interval::MINUTE,
-        strategy,
-        risk: Vec::new(),
-    };
-    let setup = Setup {
-        exchange: "binance".to_owned(),
-        settings: Settings::default(),
-        market,
-        profiles: Vec::new(),
-        seats: vec![seat],
-    };
     let frame = Frame { start_ms: Some(from_ms), end_ms: Some(until_ms), ..Frame::default() };
-    Backtest::new(setup, &frame).unwrap().run(&mut Silence, |_| ControlFlow::Continue(())).unwrap();
+    let setup = Setup::new("binance", market, Settings::default()).over(frame);
+    let seat = SeatSetup::new(setup.assign("s", BTC), Interval::MINUTE, strategy);
+    Backtest::new(setup.seat(seat)).unwrap().run(&mut Silence, |_| ControlFlow::Continue(())).unwrap();
     std::mem::take(&mut *seen.lock().unwrap())
 }

@@ -9,7 +9,7 @@ use sigbox::{
     events::{Event, Notice},
     market::{Market, candles::Series},
     trading::{
-        Live, LiveOptions, SeatSetup, Setup, Stop, Strategy,
+        Live, LiveOptions, LiveStrategy, SeatSetup, Setup, Stop,
         feed::{Boundary, Feed, FeedError, ReplayFeed},
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
@@ -27,8 +27,8 @@ enum Thinker {
     Slow(Arc<Notify>),
 }
 
-impl Strategy for Thinker {
-    async fn answer(&mut self, now_ms: i64, _: f64) -> Answer {
+impl LiveStrategy for Thinker {
+    async fn answer_in_time(&mut self, now_ms: i64, _: f64) -> Answer {
         match self {
             Self::Quick(asked) => {
                 asked.lock().unwrap().push(now_ms);
@@ -71,25 +71,14 @@ impl Feed for Impatient {
 /// What became of the slow one's answer, and when the quick one was asked.
 async fn told(max_entry_delay: Duration) -> (Vec<(&'static str, i64)>, Vec<i64>) {
     let (may_answer, asked, events) = (Arc::new(Notify::new()), Arc::default(), Arc::new(Mutex::new(Vec::new())));
-    let seat = |name: &str, strategy| SeatSetup {
-        strategy_name: name.to_owned(),
-        symbol: BTC.to_owned(),
-        interval: Interval::MINUTE,
-        strategy,
-        risk: Vec::new(),
-    };
     let market = Market::growing([BTC.to_owned()]);
     let settings = Settings { avg_price_candles_count: 1, ..Settings::default() };
-    let setup = Setup {
-        exchange: EXCHANGE.to_owned(),
-        settings: settings.clone(),
-        market,
-        profiles: Vec::new(),
-        seats: vec![
-            seat("slow", Thinker::Slow(Arc::clone(&may_answer))),
-            seat("quick", Thinker::Quick(Arc::clone(&asked))),
-        ],
-    };
+    let setup = Setup::new(EXCHANGE, market, settings.clone());
+    let thinkers = [("slow", Thinker::Slow(Arc::clone(&may_answer))), ("quick", Thinker::Quick(Arc::clone(&asked)))];
+    let setup = thinkers.into_iter().fold(setup, |setup, (name, thinker)| {
+        let seat = SeatSetup::new(setup.assign(name, BTC), Interval::MINUTE, thinker);
+        setup.seat(seat)
+    });
     let series = Series::new(candles("100 * 2 | 102 | 100 * 7")).unwrap();
     let feed = ReplayFeed::new(vec![(BTC.to_owned(), series)], 0.0, None, settings);
     let feed = Impatient { feed, given: 0, may_answer };

@@ -149,26 +149,19 @@ impl Scene {
 
     /// Everything that trades, on `market`.
     pub(super) fn setup(&self, market: Market) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
-        let seats = self.traders.iter().map(|trades| SeatSetup {
-            strategy_name: trades.name.clone(),
-            symbol: trades.symbol.clone(),
-            interval: Interval::MINUTE,
-            strategy: Native(scripted(trades.script.clone())),
-            risk: trades.risk.clone(),
-        });
-        Setup {
-            exchange: "binance".to_owned(),
-            settings: self.settings.clone(),
-            market,
-            profiles: self.profiles.clone(),
-            seats: seats.collect(),
-        }
+        let setup = Setup::new("binance", market, self.settings.clone());
+        let setup = self.profiles.iter().cloned().fold(setup, Setup::profile);
+        self.traders.iter().fold(setup, |setup, trades| {
+            let strategy = Native(scripted(trades.script.clone()));
+            let seat = SeatSetup::new(setup.assign(&trades.name, &trades.symbol), Interval::MINUTE, strategy);
+            setup.seat(SeatSetup { risk: trades.risk.clone(), ..seat })
+        })
     }
 
     /// The whole backtest, told to `sink`; strategies are asked until minute `end`, or as long as there are candles.
     pub(super) fn tell(&self, end: Option<i64>, sink: &mut dyn Sink) -> Result<(), RunError> {
         let frame = Frame { end_ms: end.map(at), interval: self.ask_every, ..Frame::default() };
-        let backtest = Backtest::new(self.setup(Market::new(self.series())), &frame)?;
+        let backtest = Backtest::new(self.setup(Market::new(self.series())).over(frame))?;
         backtest.run(sink, |_| ControlFlow::Continue(()))
     }
 

@@ -163,28 +163,19 @@ impl Scene {
     }
 
     fn setup(&self, market: Market, log: &Log) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
-        let seat = |trader: &Trader| {
+        let setup = Setup::new(EXCHANGE, market, self.settings.clone());
+        let setup = self.profiles.iter().cloned().fold(setup, Setup::profile);
+        self.traders.iter().fold(setup, |setup, trader| {
             let Trader { name, symbol, script, interval, risk } = trader.clone();
             let log = log.clone();
-            SeatSetup {
-                strategy_name: name.to_owned(),
-                symbol: symbol.to_owned(),
-                interval: interval.parse().expect("an interval"),
-                strategy: Native(move |now_ms, _| {
-                    let minute = minute_of(now_ms);
-                    log.add(Entry::Asked { name, symbol, minute });
-                    script.answer(minute)
-                }),
-                risk,
-            }
-        };
-        Setup {
-            exchange: EXCHANGE.to_owned(),
-            settings: self.settings.clone(),
-            market,
-            profiles: self.profiles.clone(),
-            seats: self.traders.iter().map(seat).collect(),
-        }
+            let strategy = Native(move |now_ms, _| {
+                let minute = minute_of(now_ms);
+                log.add(Entry::Asked { name, symbol, minute });
+                script.answer(minute)
+            });
+            let seat = SeatSetup::new(setup.assign(name, symbol), interval.parse().expect("an interval"), strategy);
+            setup.seat(SeatSetup { risk, ..seat })
+        })
     }
 
     /// A backtest: what was asked and what came of it.
@@ -200,7 +191,7 @@ impl Scene {
         let mut written = Vec::new();
         let mut events = EventWriter::new(&mut written);
         let setup = self.setup(Market::new(self.series()), &log);
-        let ended = Backtest::new(setup, &self.frame).and_then(|backtest| {
+        let ended = Backtest::new(setup.over(self.frame.clone())).and_then(|backtest| {
             backtest.run(&mut events, |now| {
                 if progress(now.done, now.total) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
@@ -214,7 +205,7 @@ impl Scene {
     /// The first and the last boundary of a backtest.
     pub(super) fn period_ms(&self) -> (i64, i64) {
         let setup = self.setup(Market::new(self.series()), &Log::default());
-        Backtest::new(setup, &self.frame).unwrap_or_else(|error| panic!("{error}")).period_ms()
+        Backtest::new(setup.over(self.frame.clone())).unwrap_or_else(|error| panic!("{error}")).period_ms()
     }
 
     /// The story of a backtest, which must be that of a live run as well.

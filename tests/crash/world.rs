@@ -248,13 +248,6 @@ impl World {
     }
 
     fn setup(&self, market: Market) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
-        let seat = |trades: Trades| SeatSetup {
-            strategy_name: trades.name.to_owned(),
-            symbol: trades.symbol.to_owned(),
-            interval: Interval::MINUTE,
-            strategy: Native(move |now_ms, price| trades.answer(now_ms, price)),
-            risk: vec!["shared".to_owned()],
-        };
         // Orders count as well, so what refuses one that is about to be filled is the time.
         let start_ms = recipe(0, 0).start_ms;
         let closed_hours = (6..18).map(|number| {
@@ -264,13 +257,13 @@ impl World {
         let limit = Rule::MaxActive(usize::try_from(self.limit).expect("a small number"));
         let rules = [limit].into_iter().chain(closed_hours);
         let rules = rules.map(|rule| NamedRule { rule, id: None, note: "no".to_owned() }).collect();
-        Setup {
-            exchange: EXCHANGE.to_owned(),
-            settings: Settings { schedule_await_minutes: AWAIT_MINUTES, ..Settings::default() },
-            market,
-            profiles: vec![Profile::new("shared".to_owned(), rules)],
-            seats: self.traders.iter().copied().map(seat).collect(),
-        }
+        let settings = Settings { schedule_await_minutes: AWAIT_MINUTES, ..Settings::default() };
+        let setup = Setup::new(EXCHANGE, market, settings).profile(Profile::new("shared".to_owned(), rules));
+        self.traders.iter().copied().fold(setup, |setup, trades| {
+            let strategy = Native(move |now_ms, price| trades.answer(now_ms, price));
+            let seat = SeatSetup::new(setup.assign(trades.name, trades.symbol), Interval::MINUTE, strategy);
+            setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat })
+        })
     }
 }
 

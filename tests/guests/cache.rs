@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use sigbox::sandbox::{Limits, Mode, Sandbox, StrategyPlugin};
+use sigbox::sandbox::{Deterministic, Limits, Live, Sandbox, StrategyPlugin};
 use tempfile::tempdir;
 
 use super::{
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::support::plugin;
 
-fn sandbox(cache: &Path) -> Sandbox {
-    Sandbox::new(Mode::Deterministic, Limits::default(), Some(cache.to_owned())).unwrap()
+fn sandbox(cache: &Path) -> Sandbox<Deterministic> {
+    Sandbox::new(Limits::default(), Some(cache.to_owned())).unwrap()
 }
 
-fn load(cache: &Path, component: &Path) -> StrategyPlugin {
+fn load(cache: &Path, component: &Path) -> StrategyPlugin<Deterministic> {
     StrategyPlugin::load(&sandbox(cache), component).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn what_was_compiled_once_is_not_compiled_again() {
     assert_eq!(files(&cache), first, "the file was not written again");
     load(&cache, &plugin("strategies/scripted"));
     assert_eq!(files(&cache).len(), 2);
-    Sandbox::new(Mode::Live, Limits::default(), Some(cache.clone()))
+    Sandbox::<Live>::new(Limits::default(), Some(cache.clone()))
         .map(|sandbox| StrategyPlugin::load(&sandbox, &component).unwrap())
         .unwrap();
     assert_eq!(files(&cache).len(), 3, "the other engine's code is another file");

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use futures_util::FutureExt as _;
 use serde_json::json;
-use sigbox::sandbox::{Limits, PluginStore, StoreBinding, StrategyPlugin};
+use sigbox::sandbox::{Grant, Limits, PluginStore, StrategyPlugin};
 use tempfile::tempdir;
 
 use super::{
@@ -21,7 +21,7 @@ fn as_strategy(file: &Path) -> String {
 
 /// What is said when `file` is loaded as a persistence backend, without the name of the file.
 fn as_store(file: &Path) -> String {
-    let binding = StoreBinding { name: "rows".to_owned(), ..StoreBinding::default() };
+    let binding = Grant { name: "rows".to_owned(), ..Grant::default() };
     let started = PluginStore::start(&live(Limits::default()), file, binding).now_or_never();
     let error = started.expect("nothing is run of it").err().expect("it does not fit");
     without_name(file, &error.to_string())

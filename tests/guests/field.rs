@@ -7,15 +7,14 @@ use std::{
     sync::LazyLock,
 };
 
-use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
     market::{
         Market,
         candles::{Series, generate},
     },
-    sandbox::{Limits, Mode, PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin},
-    trading::{Backtest, Frame, SeatSetup, Setup, Sink},
+    sandbox::{Deterministic, Limits, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin},
+    trading::{Assignment, Backtest, Frame, Setup, Sink},
 };
 use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair};
 
@@ -45,19 +44,19 @@ pub(super) fn tight() -> Limits {
 }
 
 /// The sandbox of backtests.
-pub(super) fn deterministic(limits: Limits) -> Sandbox {
-    sandbox(Mode::Deterministic, limits)
+pub(super) fn deterministic(limits: Limits) -> Sandbox<Deterministic> {
+    sandbox(limits)
 }
 
 /// The sandbox of live runs.
-pub(super) fn live(limits: Limits) -> Sandbox {
-    sandbox(Mode::Live, limits)
+pub(super) fn live(limits: Limits) -> Sandbox<Live> {
+    sandbox(limits)
 }
 
 /// Compiled code is kept, so that each component is compiled once and not once a test.
-fn sandbox(mode: Mode, limits: Limits) -> Sandbox {
+fn sandbox<M: Mode>(limits: Limits) -> Sandbox<M> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests-cache");
-    Sandbox::new(mode, limits, Some(cache)).expect("this machine runs WebAssembly")
+    Sandbox::new(limits, Some(cache)).expect("this machine runs WebAssembly")
 }
 
 pub(super) fn hostile() -> PathBuf {
@@ -74,27 +73,23 @@ pub(super) fn once_by(mode: &str, bytes: usize) -> Value {
     json!({ "mode": mode, "at": [*ASKED_MS], "bytes": bytes })
 }
 
-pub(super) fn session(strategy: &str, settings: &Value) -> Session {
-    Session {
-        strategy: strategy.to_owned(),
-        symbol: SYMBOL.to_owned(),
-        exchange: "binance".to_owned(),
-        frame: None,
-        settings: settings.to_string(),
-        market: market(),
-        average_of: 5,
-    }
+/// A strategy called `name`, assigned to the only symbol.
+pub(super) fn assignment(name: &str) -> Assignment {
+    setup::<()>(market()).assign(name, SYMBOL)
 }
 
-/// Starts a strategy in a deterministic sandbox, where nothing waits.
+fn setup<S>(market: Market) -> Setup<S> {
+    Setup::new("binance", market, Settings::default())
+}
+
+/// Starts a strategy in a deterministic sandbox.
 pub(super) fn start(
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<Deterministic>,
     component: &Path,
     name: &str,
     settings: &Value,
-) -> Result<StrategyInstance, PluginError> {
-    let plugin = StrategyPlugin::load(sandbox, component)?;
-    plugin.start(session(name, settings)).now_or_never().expect("nothing waits in a deterministic sandbox")
+) -> Result<StrategyInstance<Deterministic>, PluginError> {
+    StrategyPlugin::load(sandbox, component)?.start(assignment(name), &settings.to_string())
 }
 
 /// One strategy of a run: its name, its component and its settings.
@@ -123,38 +118,26 @@ impl Record {
 }
 
 /// A quarter of an hour from [`ASKED_MS`] on, and as long as somebody holds something.
-pub(super) fn backtest(sandbox: &Sandbox, strategies: &[Trading<'_>]) -> Record {
+pub(super) fn backtest(sandbox: &Sandbox<Deterministic>, strategies: &[Trading<'_>]) -> Record {
     let frame = Frame { start_ms: Some(*ASKED_MS), end_ms: Some(*ASKED_MS + 14 * MINUTE_MS), ..Frame::default() };
     backtest_over(sandbox, strategies, &frame)
 }
 
-pub(super) fn backtest_over(sandbox: &Sandbox, strategies: &[Trading<'_>], frame: &Frame) -> Record {
-    let seats = strategies.iter().map(|trading| {
-        let started = start(sandbox, trading.component, trading.name, &trading.settings);
-        let strategy = started.unwrap_or_else(|error| panic!("{error}"));
-        SeatSetup {
-            strategy_name: trading.name.to_owned(),
-            symbol: SYMBOL.to_owned(),
-            interval: strategy.interval(),
-            strategy,
-            risk: Vec::new(),
-        }
+pub(super) fn backtest_over(sandbox: &Sandbox<Deterministic>, strategies: &[Trading<'_>], frame: &Frame) -> Record {
+    let setup = strategies.iter().fold(setup(market()).over(frame.clone()), |setup, trading| {
+        let plugin = StrategyPlugin::load(sandbox, trading.component);
+        let started =
+            plugin.and_then(|plugin| plugin.start(setup.assign(trading.name, SYMBOL), &trading.settings.to_string()));
+        setup.seat(started.unwrap_or_else(|error| panic!("{error}")).seat())
     });
-    let setup = Setup {
-        exchange: "binance".to_owned(),
-        settings: Settings::default(),
-        market: market(),
-        profiles: Vec::new(),
-        seats: seats.collect(),
-    };
     let mut record = Record::default();
-    let backtest = Backtest::new(setup, frame).expect("the candles cover the frame");
+    let backtest = Backtest::new(setup).expect("the candles cover the frame");
     backtest.run(&mut record, |_| ControlFlow::Continue(())).expect("no candle is missing");
     record
 }
 
 /// The first answer of the hostile strategy, and the one after it, as messages.
-pub(super) fn two_answers(sandbox: &Sandbox, settings: Value) -> (String, String) {
+pub(super) fn two_answers(sandbox: &Sandbox<Deterministic>, settings: Value) -> (String, String) {
     let component = hostile();
     let record = backtest(sandbox, &[Trading { name: "hostile", component: &component, settings }]);
     let mut failures = record.of("hostile").into_iter().filter_map(failure);

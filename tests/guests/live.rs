@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sigbox::{
-    sandbox::{Limits, PluginError, StrategyInstance, StrategyPlugin},
-    trading::Strategy as _,
+    sandbox::{Limits, Live, PluginError, StrategyInstance, StrategyPlugin},
+    trading::LiveStrategy as _,
 };
 use sigbox_engine::trader::Answer;
 use tempfile::tempdir;
 
 use super::{
-    field::{ASKED_MS, ASKED_NEXT_MS, deterministic, hostile, live, once, once_by, resident_bytes, session, start},
+    field::{ASKED_MS, ASKED_NEXT_MS, assignment, deterministic, hostile, live, once, once_by, resident_bytes, start},
     text_component::TextStrategy,
 };
 
@@ -24,8 +24,8 @@ fn impatient() -> Limits {
     Limits { strategy_timeout: PATIENCE, ..Limits::default() }
 }
 
-async fn started(component: &std::path::Path, settings: &Value) -> Result<StrategyInstance, PluginError> {
-    StrategyPlugin::load(&live(impatient()), component)?.start(session("hostile", settings)).await
+async fn started(component: &std::path::Path, settings: &Value) -> Result<StrategyInstance<Live>, PluginError> {
+    StrategyPlugin::load(&live(impatient()), component)?.start(assignment("hostile"), &settings.to_string()).await
 }
 
 fn message(answer: Answer) -> String {
@@ -40,9 +40,13 @@ async fn l_hrd_06_what_takes_too_long_is_cut_and_a_fresh_instance_answers_next()
     for mode in ["spin", "sleep", "spin-on-clock", "candles-forever", "next-candles-forever", "average-forever"] {
         let mut strategy = started(&hostile(), &once(mode)).await.unwrap();
         let asked = Instant::now();
-        assert_eq!(message(strategy.answer(*ASKED_MS, 1.0).await), TIMED_OUT, "{mode}");
+        assert_eq!(message(strategy.answer_in_time(*ASKED_MS, 1.0).await), TIMED_OUT, "{mode}");
         assert!(asked.elapsed() < PATIENCE * 20, "{mode}: {:?}", asked.elapsed());
-        assert_eq!(message(strategy.answer(*ASKED_NEXT_MS, 1.0).await), "get-signal failed: calls: 1", "{mode}");
+        assert_eq!(
+            message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await),
+            "get-signal failed: calls: 1",
+            "{mode}"
+        );
     }
 }
 
@@ -53,7 +57,7 @@ async fn floods_of_calls_into_the_host_are_cut_too() {
     {
         let mut strategy = started(&hostile(), &settings).await.unwrap();
         let asked = Instant::now();
-        assert_eq!(message(strategy.answer(*ASKED_MS, 1.0).await), TIMED_OUT, "{settings}");
+        assert_eq!(message(strategy.answer_in_time(*ASKED_MS, 1.0).await), TIMED_OUT, "{settings}");
         assert!(asked.elapsed() < PATIENCE * 20, "{settings}: {:?}", asked.elapsed());
     }
 }
@@ -71,9 +75,13 @@ async fn other_breakdowns_are_the_same_as_in_a_backtest() {
         (once("leak-handles"), "trapped: resource table has no free keys, in "),
     ] {
         let mut strategy = started(&hostile(), &settings).await.unwrap();
-        let found = message(strategy.answer(*ASKED_MS, 1.0).await);
+        let found = message(strategy.answer_in_time(*ASKED_MS, 1.0).await);
         assert!(found.starts_with(&format!("plugin hostile: get-signal: {expected}")), "{settings}: {found}");
-        assert_eq!(message(strategy.answer(*ASKED_NEXT_MS, 1.0).await), "get-signal failed: calls: 1", "{settings}");
+        assert_eq!(
+            message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await),
+            "get-signal failed: calls: 1",
+            "{settings}"
+        );
     }
     // Other tests of this process share it.
     let growth = resident_bytes().saturating_sub(before);
@@ -90,7 +98,7 @@ async fn there_is_no_more_to_see_than_in_a_backtest() {
         let settings = once(mode);
         let name = mode.split('-').next().unwrap();
         let mut strategy = started(&hostile(), &settings).await.unwrap();
-        let found = message(strategy.answer(*ASKED_MS, 1.0).await);
+        let found = message(strategy.answer_in_time(*ASKED_MS, 1.0).await);
         assert_eq!(found, format!("get-signal failed: {name}: {expected}"));
     }
 }
@@ -98,9 +106,9 @@ async fn there_is_no_more_to_see_than_in_a_backtest() {
 #[tokio::test]
 async fn a_caller_that_gives_up_leaves_no_instance_in_the_middle_of_its_work() {
     let mut strategy = started(&hostile(), &once("sleep")).await.unwrap();
-    let gave_up = tokio::time::timeout(PATIENCE / 4, strategy.answer(*ASKED_MS, 1.0)).await;
+    let gave_up = tokio::time::timeout(PATIENCE / 4, strategy.answer_in_time(*ASKED_MS, 1.0)).await;
     assert!(gave_up.is_err());
-    assert_eq!(message(strategy.answer(*ASKED_NEXT_MS, 1.0).await), "get-signal failed: calls: 1");
+    assert_eq!(message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await), "get-signal failed: calls: 1");
 }
 
 /// One thread for everything: whoever does not give way stops the rest.
@@ -108,13 +116,14 @@ async fn a_caller_that_gives_up_leaves_no_instance_in_the_middle_of_its_work() {
 async fn a_guest_that_computes_without_end_gives_way_to_others() {
     let sandbox = live(Limits { strategy_timeout: Duration::from_secs(2), ..Limits::default() });
     let plugin = StrategyPlugin::load(&sandbox, &hostile()).unwrap();
-    let mut spinning = plugin.start(session("hostile", &once("spin"))).await.unwrap();
-    let mut quick = plugin.start(session("quick", &json!({ "mode": "retire", "at": [1] }))).await.unwrap();
+    let mut spinning = plugin.start(assignment("hostile"), &once("spin").to_string()).await.unwrap();
+    let mut quick =
+        plugin.start(assignment("quick"), &json!({ "mode": "retire", "at": [1] }).to_string()).await.unwrap();
     let asked = Instant::now();
-    let (_, waited) = tokio::join!(spinning.answer(*ASKED_MS, 1.0), async {
+    let (_, waited) = tokio::join!(spinning.answer_in_time(*ASKED_MS, 1.0), async {
         for call in 1..=10 {
             tokio::task::yield_now().await;
-            let answer = message(quick.answer(*ASKED_MS, 1.0).await);
+            let answer = message(quick.answer_in_time(*ASKED_MS, 1.0).await);
             assert_eq!(answer, format!("get-signal failed: calls: {call}"));
         }
         asked.elapsed()
@@ -148,19 +157,19 @@ async fn an_instance_there_is_no_room_for_is_refused_and_the_others_stay() {
     let mut running = Vec::new();
     let mut refusal = None;
     while refusal.is_none() && running.len() <= 4000 {
-        match plugin.start(session("many", &json!({}))).await {
+        match plugin.start(assignment("many"), &json!({}).to_string()).await {
             Ok(strategy) => running.push(strategy),
             Err(error) => refusal = Some(error.to_string()),
         }
     }
-    assert_eq!(running[0].answer(*ASKED_MS, 1.0).await, Answer::Nothing);
+    assert_eq!(running[0].answer_in_time(*ASKED_MS, 1.0).await, Answer::Nothing);
     // Where there are too few addresses for a pool, there is no limit to the number of instances either.
     let Some(refusal) = refusal else { return };
     assert_eq!(running.len(), 4000);
     assert!(refusal.starts_with("plugin many: instantiate: found no room: "), "{refusal}");
     assert!(refusal.ends_with("; run fewer strategies and symbols in one process"), "{refusal}");
     running.pop();
-    assert!(plugin.start(session("many", &json!({}))).await.is_ok(), "room was made");
+    assert!(plugin.start(assignment("many"), &json!({}).to_string()).await.is_ok(), "room was made");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 
 use sigbox::{
     events::{Incident, IncidentKind},
-    sandbox::{Limits, PluginError, PluginStore, StoreBinding},
+    sandbox::{Grant, Limits, PluginError, PluginStore},
     trading::store::{Address, Store, StoreError},
 };
 use tempfile::tempdir;
@@ -29,7 +29,7 @@ async fn start(component: &Path, settings: &[(&str, &str)]) -> Result<PluginStor
 async fn start_with(component: &Path, settings: &[(&str, &str)], limits: Limits) -> Result<PluginStore, PluginError> {
     let settings: BTreeMap<_, _> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let binding = StoreBinding { name: "rows".to_owned(), settings, ..StoreBinding::default() };
+    let binding = Grant { name: "rows".to_owned(), settings, ..Grant::default() };
     PluginStore::start(&live(limits), component, binding).await
 }
 

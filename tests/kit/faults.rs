@@ -1,7 +1,7 @@
 //! Each thing a backend can do wrong is found by the case that is about it, and a backend that does nothing wrong
 //! passes every case it can be put through.
 
-use sigbox::sandbox::StoreBinding;
+use sigbox::sandbox::Grant;
 use sigbox_kit::{ComponentSubject, Report, Verdict};
 
 use super::world::{Medium, PASSWORD, World, sandbox};
@@ -39,7 +39,7 @@ const OF_INSTANCES: [&str; 7] = [
 
 #[tokio::test]
 async fn the_memory_backend_passes_what_its_abilities_allow() {
-    let binding = StoreBinding { name: "tested".to_owned(), ..StoreBinding::default() };
+    let binding = Grant { name: "tested".to_owned(), ..Grant::default() };
     let subject = ComponentSubject::new(sandbox(), plugin("persistence/memory"), binding);
     let report = sigbox_kit::run(&subject).await;
     let others = ["nothing granted", "secrets stay secret"];

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
 
-use sigbox::sandbox::{Limits, Mode, Sandbox, Secret, StoreBinding};
+use sigbox::sandbox::{Grant, Limits, Live, Sandbox, Secret};
 use sigbox_kit::{Case, ComponentSubject, Report};
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ impl World {
     /// The hostile backend, with `fault` if there is to be one.
     pub(super) async fn new(medium: Medium, fault: &str) -> Self {
         let (server, folder) = (DocumentServer::start().await, tempfile::tempdir().expect("there is room"));
-        let mut binding = StoreBinding { name: "tested".to_owned(), ..StoreBinding::default() };
+        let mut binding = Grant { name: "tested".to_owned(), ..Grant::default() };
         let mut set = |name: &str, value: &str| binding.settings.insert(name.to_owned(), value.to_owned());
         set("fault", fault);
         match medium {
@@ -66,11 +66,11 @@ pub(super) fn case(name: &str) -> &'static Case {
 }
 
 /// One for all, so that components are compiled once.
-pub(super) fn sandbox() -> Sandbox {
-    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| {
+pub(super) fn sandbox() -> Sandbox<Live> {
+    static SANDBOX: LazyLock<Sandbox<Live>> = LazyLock::new(|| {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kit-cache");
         let limits = Limits { store_timeout: PATIENCE, ..Limits::default() };
-        Sandbox::new(Mode::Live, limits, Some(cache)).expect("this machine runs WebAssembly")
+        Sandbox::new(limits, Some(cache)).expect("this machine runs WebAssembly")
     });
     SANDBOX.clone()
 }

@@ -129,7 +129,7 @@ async fn compare_writes() {
     let journal = journal(&workplace.path("events.jsonl"), |_: &Event| {}).await;
     let market = Market::growing(run.symbols.iter().map(|(symbol, _)| symbol.clone()));
     let setup = run.setup(&market);
-    let feed = ReplayFeed::new(run.series().collect(), 0.0, None, setup.settings.clone());
+    let feed = ReplayFeed::new(run.series().collect(), 0.0, None, setup.settings().clone());
     let store: Arc<dyn Store> = Arc::new(FileStore::open(workplace.path("data")).expect("it is new"));
     let options =
         LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 10_080 };

@@ -8,7 +8,7 @@ use sigbox::{
         Market,
         candles::{Recipe, Series, generate},
     },
-    trading::{Backtest, Frame, Native, Profile, SeatSetup, Setup},
+    trading::{Backtest, Native, Profile, SeatSetup, Setup},
 };
 use sigbox_engine::{
     Interval, Proposal, Settings, Side,
@@ -60,19 +60,6 @@ fn run(seed: u64) -> (Counted, String) {
     let symbols = ["BTCUSDT", "ETH_USDT"];
     let market = Market::new((seed..).zip(symbols).map(|(seed, symbol)| (symbol.to_owned(), candles(seed))));
     let mut dice = fastrand::Rng::with_seed(seed);
-    let mut seats = Vec::new();
-    for strategy in ["one", "the:other"] {
-        for symbol in symbols {
-            let mut dice = dice.fork();
-            seats.push(SeatSetup {
-                strategy_name: strategy.to_owned(),
-                symbol: symbol.to_owned(),
-                interval: Interval::MINUTE,
-                strategy: Native(move |_, price| answer(&mut dice, price)),
-                risk: vec!["shared".to_owned()],
-            });
-        }
-    }
     let rule =
         |rule, id: Option<&str>, note: &str| NamedRule { rule, id: id.map(str::to_owned), note: note.to_owned() };
     // Orders that would be filled in this time were accepted before it.
@@ -82,16 +69,19 @@ fn run(seed: u64) -> (Counted, String) {
         rule(Rule::MinRewardRisk(0.35), Some("poor"), ""),
         rule(Rule::RejectWindow(siesta_ms, siesta_ms + 3_600_000), Some("siesta"), ""),
     ];
-    let setup = Setup {
-        exchange: "made-up".to_owned(),
-        settings: Settings::default(),
-        market,
-        profiles: vec![Profile::new("shared".to_owned(), rules)],
-        seats,
-    };
+    let setup = Setup::new("made-up", market, Settings::default());
+    let mut setup = setup.profile(Profile::new("shared".to_owned(), rules));
+    for strategy in ["one", "the:other"] {
+        for symbol in symbols {
+            let mut dice = dice.fork();
+            let trades = Native(move |_, price| answer(&mut dice, price));
+            let seat = SeatSetup::new(setup.assign(strategy, symbol), Interval::MINUTE, trades);
+            setup = setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat });
+        }
+    }
     let mut written = Vec::new();
     let mut sink = (Counted::default(), EventWriter::new(&mut written));
-    Backtest::new(setup, &Frame::default()).unwrap().run(&mut sink, |_| ControlFlow::Continue(())).unwrap();
+    Backtest::new(setup).unwrap().run(&mut sink, |_| ControlFlow::Continue(())).unwrap();
     let (counted, events) = sink;
     events.finish().unwrap();
     (counted, String::from_utf8(written).unwrap())

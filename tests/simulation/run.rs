@@ -97,7 +97,7 @@ impl Simulation {
         let frame = Frame { interval, ..Frame::default() };
         let mut written = Vec::new();
         let mut events = EventWriter::new(&mut written);
-        let run = Backtest::new(self.setup(Candles::new(self.series())), &frame).expect("the candles cover it");
+        let run = Backtest::new(self.setup(Candles::new(self.series())).over(frame)).expect("the candles cover it");
         run.run(&mut events, |_| ControlFlow::Continue(())).expect("no candle is missing");
         events.finish().expect("memory takes everything");
         Events::parse(&String::from_utf8(written).expect("events are text"))
@@ -137,24 +137,15 @@ impl Simulation {
     }
 
     fn setup(&self, market: Candles) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
-        let seat = |(number, (interval, ideas)): (usize, &(Interval, Ideas))| {
-            let ideas = *ideas;
-            SeatSetup {
-                strategy_name: format!("ideas-{number}"),
-                symbol: ideas.symbol.to_owned(),
-                interval: *interval,
-                strategy: Native(move |now_ms, price| ideas.answer(now_ms, price)),
-                risk: vec!["shared".to_owned()],
-            }
-        };
         let named = |rule: &Rule| NamedRule { rule: rule.clone(), id: None, note: "no".to_owned() };
-        Setup {
-            exchange: "made-up".to_owned(),
-            settings: self.settings.clone(),
-            market,
-            profiles: vec![Profile::new("shared".to_owned(), self.rules.iter().map(named).collect())],
-            seats: self.seats.iter().enumerate().map(seat).collect(),
-        }
+        let setup = Setup::new("made-up", market, self.settings.clone());
+        let setup = setup.profile(Profile::new("shared".to_owned(), self.rules.iter().map(named).collect()));
+        self.seats.iter().enumerate().fold(setup, |setup, (number, (interval, ideas))| {
+            let ideas = *ideas;
+            let strategy = Native(move |now_ms, price| ideas.answer(now_ms, price));
+            let seat = SeatSetup::new(setup.assign(format!("ideas-{number}"), ideas.symbol), *interval, strategy);
+            setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat })
+        })
     }
 
     /// What an auditor of a live run is told.

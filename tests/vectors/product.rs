@@ -6,12 +6,11 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use sigbox::{
     market::{Market, candles::Series},
-    sandbox::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
-    trading::{Backtest, Frame, Profile, SeatSetup, Setup, Strategy},
+    sandbox::{Deterministic, Limits, Sandbox, StrategyInstance, StrategyPlugin},
+    trading::{Assignment, Backtest, Frame, Profile, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{Settings, risk::NamedRule, trader::Answer};
 
@@ -22,27 +21,24 @@ use super::{
 };
 use crate::support::plugin;
 
-/// The scripted strategy with `vector`'s script, in the sandbox of backtests. It can see the candles of `market`.
-pub(super) fn scripted(vector: &Vector, market: Market, average_of: usize) -> StrategyInstance {
-    static SCRIPTED: OnceLock<StrategyPlugin> = OnceLock::new();
+/// The scripted strategy with `vector`'s script, in the sandbox of backtests.
+pub(super) fn scripted(vector: &Vector, assignment: Assignment) -> StrategyInstance<Deterministic> {
+    static SCRIPTED: OnceLock<StrategyPlugin<Deterministic>> = OnceLock::new();
     let plugin = SCRIPTED.get_or_init(|| {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors-cache");
-        let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), Some(cache));
+        let sandbox = Sandbox::new(Limits::default(), Some(cache));
         let sandbox = sandbox.expect("this machine runs WebAssembly");
         StrategyPlugin::load(&sandbox, &plugin("strategies/scripted")).expect("it is a strategy")
     });
-    let pair = vector.scenario.pair();
-    let session = Session {
-        strategy: pair.strategy,
-        symbol: pair.symbol,
-        exchange: pair.exchange,
-        frame: Some(pair.frame),
-        settings: vector.scenario.strategy.settings().to_string(),
-        market,
-        average_of,
-    };
-    let started = plugin.start(session).now_or_never().expect("nothing waits in a deterministic sandbox");
+    let started = plugin.start(assignment, &vector.scenario.strategy.settings().to_string());
     started.unwrap_or_else(|error| panic!("{}: {error}", vector.scenario.name))
+}
+
+/// An assignment to the scenario's pair, without candles.
+pub(super) fn alone(vector: &Vector) -> Assignment {
+    let pair = vector.scenario.pair();
+    let setup = Setup::<()>::new(pair.exchange, Market::default(), Settings::default());
+    setup.over(Frame { name: pair.frame, ..Frame::default() }).assign(pair.strategy, pair.symbol)
 }
 
 /// The scenario's risk rules, if a configuration can say all of them.
@@ -79,28 +75,20 @@ fn run(vector: &Vector, settings: Settings, calls: &Calls, trace: &mut Trace<'_>
     let series = Series::new(vector.candles.clone()).map_err(|error| error.to_string())?;
     let market = Market::new([(scenario.symbol.clone(), series)]);
     let pair = scenario.pair();
-    let average_of = settings.avg_price_candles_count as usize;
-    let asked = Asked { strategy: scripted(vector, market.clone(), average_of), calls: calls.clone() };
-    let setup = Setup {
-        exchange: pair.exchange,
-        settings,
-        market,
-        profiles: vec![Profile::new("profile".to_owned(), rules(vector).expect("a configuration can say them"))],
-        seats: vec![SeatSetup {
-            strategy_name: pair.strategy,
-            symbol: pair.symbol,
-            interval: scenario.strategy.interval,
-            strategy: asked,
-            risk: vec!["profile".to_owned()],
-        }],
-    };
     let frame = Frame {
         name: pair.frame,
         start_ms: Some(scenario.frame.start_date.as_millisecond()),
         end_ms: Some(scenario.frame.end_date.as_millisecond()),
         interval: scenario.frame.interval,
     };
-    let backtest = Backtest::new(setup, &frame).map_err(|error| error.to_string())?;
+    let rules = rules(vector).expect("a configuration can say them");
+    let setup = Setup::new(pair.exchange, market, settings).over(frame);
+    let setup = setup.profile(Profile::new("profile".to_owned(), rules));
+    let assignment = setup.assign(pair.strategy, pair.symbol);
+    let asked = Asked { strategy: scripted(vector, assignment.clone()), calls: calls.clone() };
+    let seat = SeatSetup::new(assignment, scenario.strategy.interval, asked);
+    let backtest = Backtest::new(setup.seat(SeatSetup { risk: vec!["profile".to_owned()], ..seat }))
+        .map_err(|error| error.to_string())?;
     backtest.run(trace, |_| ControlFlow::Continue(())).map_err(|error| error.to_string())
 }
 
@@ -110,13 +98,13 @@ struct Calls(Arc<Mutex<Vec<(i64, f64)>>>);
 
 /// A strategy that is watched.
 struct Asked {
-    strategy: StrategyInstance,
+    strategy: StrategyInstance<Deterministic>,
     calls: Calls,
 }
 
 impl Strategy for Asked {
-    async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
         self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push((now_ms, price));
-        self.strategy.answer(now_ms, price).await
+        self.strategy.answer(now_ms, price)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use sigbox::{
     market::candles::anomaly,
@@ -123,7 +122,7 @@ impl<'a, S: Strategy> Run<'a, S> {
         let (now_ms, price) = (self.now_ms, average(self.window()?));
         if self.trader.is_due(now_ms) {
             self.trace.called(now_ms, price);
-            let answer = self.strategy.answer(now_ms, price).now_or_never().expect("a script does not wait");
+            let answer = self.strategy.answer(now_ms, price);
             let mut outcomes = Vec::new();
             let mut gate = Gate::new(self.vector, 0, &mut self.trace.risk_checks);
             let next = self.trader.admit(now_ms, price, answer, &mut gate, &mut outcomes);

@@ -19,8 +19,8 @@ use sigbox::{
         Market,
         candles::{Series, generate},
     },
-    sandbox::{Limits, Mode, Sandbox},
-    trading::{Backtest, Frame, Native, SeatSetup, Setup, Silence},
+    sandbox::{Deterministic, Limits, Sandbox},
+    trading::{Backtest, Native, SeatSetup, Setup, Silence},
     walk::{Progress, Row, Walk, best_first},
 };
 use sigbox_engine::{Interval, Settings, trader::Answer};
@@ -29,16 +29,16 @@ use super::sma_cross;
 use crate::support::{Configuration, plugin, recipe};
 
 /// A folder for results, and a sandbox whose compiled plugins are kept between tests.
-fn place() -> (tempfile::TempDir, Sandbox) {
+fn place() -> (tempfile::TempDir, Sandbox<Deterministic>) {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-plugins");
-    let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), Some(cache)).unwrap();
+    let sandbox = Sandbox::new(Limits::default(), Some(cache)).unwrap();
     (tempfile::tempdir().unwrap(), sandbox)
 }
 
 /// Runs the sweep that `configuration` describes.
 fn walk(
     configuration: &Configuration,
-    (dir, sandbox): &(tempfile::TempDir, Sandbox),
+    (dir, sandbox): &(tempfile::TempDir, Sandbox<Deterministic>),
     jobs: usize,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Option<Vec<Row>> {
@@ -48,7 +48,7 @@ fn walk(
     walk.run(&dir.path().join("results.jsonl"), NonZeroUsize::new(jobs).unwrap(), progress).unwrap()
 }
 
-fn lines((dir, _): &(tempfile::TempDir, Sandbox)) -> usize {
+fn lines((dir, _): &(tempfile::TempDir, Sandbox<Deterministic>)) -> usize {
     fs::read_to_string(dir.path().join("results.jsonl")).unwrap().lines().count()
 }
 
@@ -222,23 +222,14 @@ fn a_backtest_whose_strategy_never_trades_can_be_stopped() {
     let minutes = candles.len() as u64;
     let asked = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&asked);
-    let setup = Setup {
-        exchange: "x".to_owned(),
-        settings: Settings::default(),
-        market: Market::new([("BTCUSDT".to_owned(), Series::new(candles).unwrap())]),
-        profiles: Vec::new(),
-        seats: vec![SeatSetup {
-            strategy_name: "idle".to_owned(),
-            symbol: "BTCUSDT".to_owned(),
-            interval: Interval::MINUTE,
-            strategy: Native(move |_, _| {
-                counting.fetch_add(1, Ordering::Relaxed);
-                Answer::Nothing
-            }),
-            risk: Vec::new(),
-        }],
-    };
-    let run = Backtest::new(setup, &Frame::default()).unwrap();
+    let market = Market::new([("BTCUSDT".to_owned(), Series::new(candles).unwrap())]);
+    let setup = Setup::new("x", market, Settings::default());
+    let idle = Native(move |_, _| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        Answer::Nothing
+    });
+    let seat = SeatSetup::new(setup.assign("idle", "BTCUSDT"), Interval::MINUTE, idle);
+    let run = Backtest::new(setup.seat(seat)).unwrap();
     run.run(
         &mut Silence,
         |progress| if progress.done == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },

@@ -13,7 +13,7 @@ use serde::Serialize;
 use sigbox::{
     config::Config,
     job::{BacktestDone, BacktestJob},
-    sandbox::Mode,
+    sandbox::Deterministic,
     trading::Stopwatch,
 };
 use sigbox_engine::stats::Sample;
@@ -23,7 +23,7 @@ use crate::{args, plugins, report, table};
 
 pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
-    let sandbox = plugins::sandbox(Mode::Deterministic, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Deterministic>(&config.limits, config.cache_dir.as_ref())?;
     let job = BacktestJob::new(&config, &sandbox, &mut plugins::resolver())?;
     let market = job.market().clone();
     let events = (!command.no_events).then_some(command.events.as_path());

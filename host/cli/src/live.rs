@@ -9,7 +9,7 @@ use std::{
 use sigbox::{
     config::Config,
     job::{self, LiveDone},
-    sandbox::Mode,
+    sandbox::Live,
     trading::Stop,
 };
 use sigbox_report::{Timing, text};
@@ -59,7 +59,7 @@ async fn trade_until(
     stop: watch::Receiver<Stop>,
     announcer: &Announcer,
 ) -> anyhow::Result<LiveDone> {
-    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let (mut resolve, listener) = (plugins::resolver(), announcer.listener());
     Ok(job::live(config, events, &sandbox, &mut resolve, &plugins::variable, listener, stop).await?)
 }

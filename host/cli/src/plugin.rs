@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
-use sigbox::{assemble, config::KitFile, sandbox::Mode};
+use sigbox::{assemble, config::KitFile, sandbox::Live};
 use sigbox_kit::{Case, CaseReport, ComponentSubject, Report, Verdict};
 
 use crate::{
@@ -61,11 +61,11 @@ fn test(command: &args::PluginTest) -> anyhow::Result<()> {
         Some(config) => KitFile::load(config, plugin)?,
         None => KitFile::parse("", "", plugin)?,
     };
-    let sandbox = plugins::sandbox(Mode::Live, &file.limits, file.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Live>(&file.limits, file.cache_dir.as_ref())?;
     let report = tokio::runtime::Runtime::new()?.block_on(async {
-        let (component, binding) =
+        let (component, grant) =
             assemble::tested_backend(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
-        let subject = ComponentSubject::new(sandbox.clone(), component, binding);
+        let subject = ComponentSubject::new(sandbox.clone(), component, grant);
         let progress = progress(cases.len());
         let report = sigbox_kit::run_cases(&subject, cases, |done| {
             progress.inc(1);

@@ -34,7 +34,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 }
 
 /// A sandbox whose compiled code is kept between runs: where the configuration says, or in the user's cache folder.
-pub(crate) fn sandbox(mode: Mode, limits: &Limits, cache_dir: Option<&PathBuf>) -> Result<Sandbox, PluginError> {
+pub(crate) fn sandbox<M: Mode>(limits: &Limits, cache_dir: Option<&PathBuf>) -> Result<Sandbox<M>, PluginError> {
     let dir = cache_dir.cloned().or_else(|| Some(choose_native_strategy().ok()?.cache_dir().join("sigbox")));
-    Sandbox::new(mode, limits.clone(), dir)
+    Sandbox::new(limits.clone(), dir)
 }

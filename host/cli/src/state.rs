@@ -11,7 +11,7 @@ use sigbox::{
     assemble::{self, Access},
     binding::pairs,
     config::{Config, StoreChoice},
-    sandbox::Mode,
+    sandbox::Live,
     trading::{
         store::{Address, Domain, FileStore, Stores},
         stored_state,
@@ -54,7 +54,7 @@ struct Held {
 }
 
 async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
-    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let stores: Stores =
         assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
     let found = stored_state(&stores, &config.engine, &pairs(config)).await?;

@@ -15,7 +15,7 @@ use sigbox::{
     config::Config,
     job::sweep_record,
     market::Market,
-    sandbox::Mode,
+    sandbox::Deterministic,
     walk::{Progress, Walk},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn run(command: &args::Walk) -> anyhow::Result<()> {
     config.check_walk()?;
     let metric = command.metric.unwrap_or(config.walk.metric);
     config.walk.metric = metric;
-    let sandbox = plugins::sandbox(Mode::Deterministic, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Deterministic>(&config.limits, config.cache_dir.as_ref())?;
     let candles = assemble::candles(&config)?;
     let walk = Walk::new(&config, &sandbox, Market::new(candles), &mut plugins::resolver())?;
     let jobs = command.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);

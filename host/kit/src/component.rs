@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use sigbox_sandbox::{Descriptor, Endpoint, PluginError, PluginStore, Probe, Sandbox, Secret, StoreBinding};
+use sigbox_sandbox::{Descriptor, Endpoint, Grant, Live, PluginError, PluginStore, Probe, Sandbox, Secret};
 
 use super::{
     case::Stop,
@@ -11,20 +11,20 @@ use super::{
     subject::{Opened, Subject, Trouble},
 };
 
-/// A persistence component and what it is bound with.
+/// A persistence component and what it is granted.
 ///
 /// Its instances are not supervised: a call is made once, and what broke down stays broken, so that the kit sees it.
 pub struct ComponentSubject {
-    sandbox: Sandbox,
+    sandbox: Sandbox<Live>,
     path: PathBuf,
-    binding: StoreBinding,
+    grant: Grant,
 }
 
 impl ComponentSubject {
-    /// The component at `path`. `sandbox` is a live one; its limits hold for every call.
+    /// The component at `path`. The limits of `sandbox` hold for every call.
     #[must_use]
-    pub const fn new(sandbox: Sandbox, path: PathBuf, binding: StoreBinding) -> Self {
-        Self { sandbox, path, binding }
+    pub const fn new(sandbox: Sandbox<Live>, path: PathBuf, grant: Grant) -> Self {
+        Self { sandbox, path, grant }
     }
 
     pub(super) fn time_limit(&self) -> std::time::Duration {
@@ -32,21 +32,21 @@ impl ComponentSubject {
     }
 
     pub(super) fn has_grants(&self) -> bool {
-        !self.binding.network.is_empty() || !self.binding.directories.is_empty()
+        !self.grant.network.is_empty() || !self.grant.directories.is_empty()
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.binding.secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal()))
+        self.grant.secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal()))
     }
 
     /// An instance with a probe in it.
     pub(super) async fn open_probed(&self, probe: Arc<Probe>) -> Result<Opened, Trouble> {
-        self.start(self.binding.clone(), probe).await
+        self.start(self.grant.clone(), probe).await
     }
 
     /// An instance without network and directories.
     pub(super) async fn open_denied(&self) -> Result<Opened, Trouble> {
-        let denied = StoreBinding { network: Vec::new(), directories: BTreeMap::new(), ..self.binding.clone() };
+        let denied = Grant { network: Vec::new(), directories: BTreeMap::new(), ..self.grant.clone() };
         self.start(denied, Arc::default()).await
     }
 
@@ -55,7 +55,7 @@ impl ComponentSubject {
     /// # Errors
     /// Why a proxy cannot be put in front of them.
     pub(super) fn proxied_addresses(&self) -> Result<Vec<String>, String> {
-        let StoreBinding { network, settings, secrets, .. } = &self.binding;
+        let Grant { network, settings, secrets, .. } = &self.grant;
         if network.is_empty() {
             return Err("it was granted no network".to_owned());
         }
@@ -80,27 +80,27 @@ impl ComponentSubject {
 
     /// An instance that reaches its servers through `proxies` only.
     pub(super) async fn open_behind(&self, proxies: &Proxies) -> Result<Opened, Trouble> {
-        let mut binding = self.binding.clone();
-        binding.network.clear();
+        let mut grant = self.grant.clone();
+        grant.network.clear();
         for (server, proxy) in &proxies.0 {
             let front = front(server, proxy.port());
-            for text in binding.settings.values_mut() {
+            for text in grant.settings.values_mut() {
                 if let Some(rerouted) = reroute(text, server, &front) {
                     *text = rerouted;
                 }
             }
-            for secret in binding.secrets.values_mut() {
+            for secret in grant.secrets.values_mut() {
                 if let Some(rerouted) = reroute(secret.reveal(), server, &front) {
                     *secret = Secret::from(rerouted);
                 }
             }
-            binding.network.push(front.parse().map_err(|error| Trouble::refused(format!("{front} {error}")))?);
+            grant.network.push(front.parse().map_err(|error| Trouble::refused(format!("{front} {error}")))?);
         }
-        self.start(binding, Arc::default()).await
+        self.start(grant, Arc::default()).await
     }
 
-    async fn start(&self, binding: StoreBinding, probe: Arc<Probe>) -> Result<Opened, Trouble> {
-        let started = PluginStore::start_probed(&self.sandbox, &self.path, binding, Arc::clone(&probe)).await;
+    async fn start(&self, grant: Grant, probe: Arc<Probe>) -> Result<Opened, Trouble> {
+        let started = PluginStore::start_probed(&self.sandbox, &self.path, grant, Arc::clone(&probe)).await;
         let store = started.map_err(|error| Trouble {
             message: error.to_string(),
             retryable: matches!(error, PluginError::Refused { retryable: true, .. }),
@@ -129,7 +129,7 @@ impl Subject for ComponentSubject {
     }
 
     fn only_one(&self) -> Option<String> {
-        let directories = &self.binding.directories;
+        let directories = &self.grant.directories;
         (!directories.is_empty()).then(|| "its directories are given to one instance at a time".to_owned())
     }
 

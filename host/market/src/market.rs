@@ -153,6 +153,12 @@ impl Market {
         Self { series: Arc::new(series.map(|(symbol, kind)| (symbol, SharedSeries(kind))).collect()) }
     }
 
+    /// Whether `other` is this market: the same candles, not equal ones.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.series, &other.series)
+    }
+
     /// The candles of `symbol`, if it is traded here.
     #[must_use]
     pub fn series(&self, symbol: &str) -> Option<&SharedSeries> {

@@ -8,17 +8,16 @@
 
 use std::{env, error::Error, io, ops::ControlFlow, path::PathBuf};
 
-use futures_util::FutureExt as _;
 use sigbox::{
+    engine::Settings,
     events::EventWriter,
     market::{
         Market,
         candles::{Recipe, Series, generate},
     },
-    sandbox::{Limits, Mode, Sandbox, Session, StrategyPlugin},
-    trading::{Backtest, Frame, SeatSetup, Setup},
+    sandbox::{Deterministic, Limits, Sandbox, StrategyPlugin},
+    trading::{Backtest, Setup},
 };
-use sigbox_engine::Settings;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let plugin = PathBuf::from(env::args().nth(1).ok_or("name a strategy component")?);
@@ -32,35 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let market = Market::new([("BTCUSDT".to_owned(), Series::new(generate(&recipe)?)?)]);
 
-    let sandbox = Sandbox::new(Mode::Deterministic, Limits::default(), None)?;
-    let session = Session {
-        strategy: "sma-cross".to_owned(),
-        symbol: "BTCUSDT".to_owned(),
-        exchange: "made-up".to_owned(),
-        frame: None,
-        settings: "{}".to_owned(),
-        market: market.clone(),
-        average_of: Settings::default().avg_price_candles_count as usize,
-    };
-    // In this mode nothing waits, so the future is ready at once.
-    let strategy = StrategyPlugin::load(&sandbox, &plugin)?.start(session).now_or_never().ok_or("it waited")??;
+    let setup = Setup::new("made-up", market, Settings::default());
 
-    let seat = SeatSetup {
-        strategy_name: "sma-cross".to_owned(),
-        symbol: "BTCUSDT".to_owned(),
-        interval: strategy.interval(),
-        strategy,
-        risk: Vec::new(),
-    };
-    let setup = Setup {
-        exchange: "made-up".to_owned(),
-        settings: Settings::default(),
-        market,
-        profiles: Vec::new(),
-        seats: vec![seat],
-    };
+    let sandbox = Sandbox::<Deterministic>::new(Limits::default(), None)?;
+    let strategy = StrategyPlugin::load(&sandbox, &plugin)?.start(setup.assign("sma-cross", "BTCUSDT"), "{}")?;
+    let setup = setup.seat(strategy.seat());
+
     let mut events = EventWriter::new(io::stdout().lock());
-    let outcome = Backtest::new(setup, &Frame::default())?.run(&mut events, |_| ControlFlow::Continue(()));
+    let outcome = Backtest::new(setup)?.run(&mut events, |_| ControlFlow::Continue(()));
     events.finish()?;
     Ok(outcome?)
 }

@@ -19,7 +19,7 @@ use sigbox::{
         Market, SharedSeries,
         candles::{Gaps, Series, read_candles},
     },
-    trading::{Backtest, Frame, RunError, SeatSetup, Setup, Strategy},
+    trading::{Backtest, RunError, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{
     Interval, Proposal, Settings, Side,
@@ -60,21 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A run of the strategy over everything in `market`, asked every `interval`, on the terms of `bench/year.toml`.
 pub(crate) fn backtest(market: &Market, interval: Interval) -> Result<Backtest<SmaCross>, RunError> {
     let series = market.series(SYMBOL).ok_or_else(|| RunError::Setup(format!("there are no candles of {SYMBOL}")))?;
-    let seat = SeatSetup {
-        strategy_name: "sma-cross".to_owned(),
-        symbol: SYMBOL.to_owned(),
-        interval,
-        strategy: SmaCross::new(series.clone()),
-        risk: Vec::new(),
-    };
-    let setup = Setup {
-        exchange: "made-up".to_owned(),
-        settings: Settings { min_stoploss_distance_percent: 0.4, ..Settings::default() },
-        market: market.clone(),
-        profiles: Vec::new(),
-        seats: vec![seat],
-    };
-    Backtest::new(setup, &Frame::default())
+    let settings = Settings { min_stoploss_distance_percent: 0.4, ..Settings::default() };
+    let setup = Setup::new("made-up", market.clone(), settings);
+    let seat = SeatSetup::new(setup.assign("sma-cross", SYMBOL), interval, SmaCross::new(series.clone()));
+    Backtest::new(setup.seat(seat))
 }
 
 /// Buys when the average of the last 20 closes crosses above that of the last 60, sells when it crosses below: the
@@ -118,7 +107,7 @@ impl SmaCross {
 }
 
 impl Strategy for SmaCross {
-    async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
         self.catch_up(now_ms);
         let side = match self.above {
             _ if self.seen <= SLOW => return Answer::Nothing,

@@ -14,12 +14,12 @@ use sigbox_market::{
     Market,
     candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
 };
-use sigbox_sandbox::{PluginError, Sandbox, Session, StrategyInstance, StrategyPlugin};
+use sigbox_sandbox::{Deterministic, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin};
 use sigbox_trading::{Profile, SeatSetup, Setup, feed::KlinesSettings, store::StoreOpenError};
 
 use crate::{
     binding::BindingError,
-    config::{CandleSource, Config, Live, Strategy},
+    config::{self, CandleSource, Config, Strategy},
     plugin_source::PluginSourceError,
 };
 
@@ -115,7 +115,7 @@ pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> 
 
 /// How an exchange is asked for candles, by what `[live]`, `[engine]` and `[candles]` say.
 #[must_use]
-pub fn klines(live: &Live, engine: &Settings, gaps: Gaps) -> KlinesSettings {
+pub fn klines(live: &config::Live, engine: &Settings, gaps: Gaps) -> KlinesSettings {
     KlinesSettings {
         base_url: live.base_url.clone(),
         request_timeout: live.request_timeout,
@@ -131,35 +131,57 @@ pub fn klines(live: &Live, engine: &Settings, gaps: Gaps) -> KlinesSettings {
     }
 }
 
-/// Everything that trades, each strategy started on each of its symbols. `frame`: the name of the period, if one is
-/// being tested. With a deterministic sandbox this never waits.
+/// Everything that trades in a backtest, each strategy started on each of its symbols.
 ///
 /// # Errors
 /// When a plugin cannot be built, loaded or started.
-pub async fn setup(
+pub fn backtest_setup(
     config: &Config,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<Deterministic>,
     market: Market,
-    frame: Option<&str>,
     resolve: &mut Resolve<'_>,
-) -> Result<Setup<StrategyInstance>, AssembleError> {
-    let plugins = plugins(config, sandbox, resolve)?;
-    let mut seats = Vec::new();
-    for strategy in &config.strategies {
-        for symbol in &strategy.symbols {
-            let plugin = &plugins[strategy.plugin.as_path()];
-            seats.push(seat(config, strategy, symbol, plugin, &market, frame).await?);
-        }
+) -> Result<Setup<StrategyInstance<Deterministic>>, AssembleError> {
+    let plugins = strategy_plugins(config, sandbox, resolve)?;
+    let mut setup = empty_setup(config, market).over(config.frame.clone());
+    for (strategy, symbol) in pairs(config) {
+        let plugin = &plugins[strategy.plugin.as_path()];
+        let instance = plugin.start(setup.assign(&strategy.name, symbol), &strategy.settings)?;
+        setup = setup.seat(seat(strategy, instance));
     }
-    Ok(trading(config, market, seats))
+    Ok(setup)
+}
+
+/// Everything that trades in a live run, each strategy started on each of its symbols.
+///
+/// # Errors
+/// When a plugin cannot be built, loaded or started.
+pub async fn live_setup(
+    config: &Config,
+    sandbox: &Sandbox<Live>,
+    market: Market,
+    resolve: &mut Resolve<'_>,
+) -> Result<Setup<StrategyInstance<Live>>, AssembleError> {
+    let plugins = strategy_plugins(config, sandbox, resolve)?;
+    let mut setup = empty_setup(config, market);
+    for (strategy, symbol) in pairs(config) {
+        let plugin = &plugins[strategy.plugin.as_path()];
+        let instance = plugin.start(setup.assign(&strategy.name, symbol), &strategy.settings).await?;
+        setup = setup.seat(seat(strategy, instance));
+    }
+    Ok(setup)
+}
+
+/// Each strategy with each of its symbols, in the order of the configuration.
+fn pairs(config: &Config) -> impl Iterator<Item = (&Strategy, &str)> {
+    config.strategies.iter().flat_map(|strategy| strategy.symbols.iter().map(move |symbol| (strategy, symbol.as_str())))
 }
 
 /// Each plugin the strategies name, compiled once.
-pub(crate) fn plugins<'c>(
+pub(crate) fn strategy_plugins<'c, M: Mode>(
     config: &'c Config,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<M>,
     resolve: &mut Resolve<'_>,
-) -> Result<BTreeMap<&'c Path, StrategyPlugin>, AssembleError> {
+) -> Result<BTreeMap<&'c Path, StrategyPlugin<M>>, AssembleError> {
     let mut plugins = BTreeMap::new();
     for strategy in &config.strategies {
         if let Entry::Vacant(place) = plugins.entry(strategy.plugin.as_path()) {
@@ -169,41 +191,14 @@ pub(crate) fn plugins<'c>(
     Ok(plugins)
 }
 
-/// A strategy, started on one symbol.
-pub(crate) async fn seat(
-    config: &Config,
-    strategy: &Strategy,
-    symbol: &str,
-    plugin: &StrategyPlugin,
-    market: &Market,
-    frame: Option<&str>,
-) -> Result<SeatSetup<StrategyInstance>, PluginError> {
-    let session = Session {
-        strategy: strategy.name.clone(),
-        symbol: symbol.to_owned(),
-        exchange: config.exchange_name.clone(),
-        frame: frame.map(str::to_owned),
-        settings: strategy.settings.clone(),
-        market: market.clone(),
-        average_of: config.engine.avg_price_candles_count as usize,
-    };
-    let instance = plugin.start(session).await?;
-    Ok(SeatSetup {
-        strategy_name: strategy.name.clone(),
-        symbol: symbol.to_owned(),
-        interval: strategy.interval.unwrap_or_else(|| instance.interval()),
-        strategy: instance,
-        risk: strategy.risk.clone(),
-    })
+/// The seat of a strategy that was started, as its section of the configuration says.
+pub(crate) fn seat<M>(strategy: &Strategy, instance: StrategyInstance<M>) -> SeatSetup<StrategyInstance<M>> {
+    let seat = instance.seat();
+    SeatSetup { interval: strategy.interval.unwrap_or(seat.interval), risk: strategy.risk.clone(), ..seat }
 }
 
-/// What trades in a run of these seats.
-pub(crate) fn trading<S>(config: &Config, market: Market, seats: Vec<SeatSetup<S>>) -> Setup<S> {
-    Setup {
-        exchange: config.exchange_name.clone(),
-        settings: config.engine.clone(),
-        market,
-        profiles: config.risk.iter().map(|risk| Profile::new(risk.name.clone(), risk.rules.clone())).collect(),
-        seats,
-    }
+/// The terms of a configuration, and nobody who trades yet.
+pub(crate) fn empty_setup<S>(config: &Config, market: Market) -> Setup<S> {
+    let setup = Setup::new(&config.exchange_name, market, config.engine.clone());
+    config.risk.iter().fold(setup, |setup, risk| setup.profile(Profile::new(risk.name.clone(), risk.rules.clone())))
 }

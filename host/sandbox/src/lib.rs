@@ -1,37 +1,43 @@
-//! Plugins: WebAssembly components in a sandbox.
+//! Plugins: WebAssembly components in a sandbox. Nothing else in the workspace knows wasmtime.
 //!
-//! A [`Sandbox`] compiles components and keeps the compiled code on disk. A [`StrategyPlugin`] makes one instance per
-//! strategy and symbol; a [`PluginStore`] is a persistence backend served by one long-lived instance. Whatever a guest
-//! does, its breakdown is an error on that guest: the instance is dropped, the next call gets a fresh one.
+//! ```text
+//! Sandbox<Deterministic | Live>      an engine, limits, compiled code on disk
+//!   └─ a role: its world, its context, its link
+//!        strategy   StrategyPlugin ─► StrategyInstance, one per strategy and symbol
+//!        backend    PluginStore, one long-lived supervised instance
+//! ```
 //!
-//! Guests can reach `sigbox:host` and a WASI without files, network, arguments or environment, but for the directories
-//! and the network a backend was granted. Everything they return is validated by whoever asked.
+//! A role is a set of capabilities. Each has its own WIT world, its own context (what one instance is and has) and its own
+//! `link`, and what its world does not import does not link. Whatever a guest does, its breakdown is an error on that
+//! guest: the instance is dropped, and the next call gets a fresh one. Everything guests return is validated by whoever
+//! asked.
+//!
+//! The mode of a sandbox is a type. A [`Deterministic`] strategy answers without waiting and can be backtested; a [`Live`]
+//! one is waited for.
 
-mod backend;
+#![warn(missing_docs)]
+
 mod bindings;
 mod cache;
-mod call;
 mod contract;
 mod error;
 mod growth;
-mod host;
-mod http;
+mod guest;
 pub mod limits;
-mod look_up;
-mod network;
-mod probe;
+mod mode;
+mod roles;
 mod sandbox;
 mod secret;
-mod strategy;
 mod text;
-mod wasi;
-mod wrapped;
 
-pub use backend::{PluginStore, StoreBinding};
-pub use error::{Breakdown, PluginError};
-pub use limits::Limits;
-pub use network::{Endpoint, EndpointError};
-pub use probe::{Descriptor, Probe};
-pub use sandbox::{Mode, Sandbox};
-pub use secret::Secret;
-pub use strategy::{Session, StrategyInstance, StrategyPlugin};
+pub use self::{
+    error::{Breakdown, PluginError},
+    limits::Limits,
+    mode::{Deterministic, Live, Mode},
+    roles::{
+        backend::{Descriptor, Endpoint, EndpointError, Grant, PluginStore, Probe},
+        strategy::{StrategyInstance, StrategyPlugin},
+    },
+    sandbox::Sandbox,
+    secret::Secret,
+};

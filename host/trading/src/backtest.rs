@@ -60,14 +60,15 @@ pub struct Backtest<S> {
 }
 
 impl<S: Strategy> Backtest<S> {
-    /// Prepares a run of `setup` over `frame`.
+    /// Prepares a run of `setup` over its frame.
     ///
     /// # Errors
     /// When the candles do not cover the frame, or the setup contradicts itself.
-    pub fn new(setup: Setup<S>, frame: &Frame) -> Result<Self, RunError> {
-        let average_of = setup.settings.avg_price_candles_count;
-        let settings = setup.settings.clone();
-        let (seats, profiles) = setup.into_seats(&frame.name, BTreeMap::new())?;
+    pub fn new(setup: Setup<S>) -> Result<Self, RunError> {
+        let average_of = setup.settings().avg_price_candles_count;
+        let settings = setup.settings().clone();
+        let frame = setup.frame().clone();
+        let (seats, profiles) = setup.into_seats(BTreeMap::new())?;
         if seats.is_empty() {
             return Err(RunError::Setup("there is no strategy to test".to_owned()));
         }

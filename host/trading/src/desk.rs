@@ -19,12 +19,7 @@
 //! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
 
-use std::{
-    ops::Range,
-    pin::pin,
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
@@ -41,7 +36,7 @@ use crate::{
     keeper::{Change, Failures, Keeper},
     risk::{Claim, Profile},
     sink::Sink,
-    strategy::Strategy,
+    strategy::{LiveStrategy, Strategy},
 };
 
 /// What a boundary may begin. As wide as a register: a byte that is stored in a future and read back as part of one makes
@@ -136,7 +131,7 @@ impl Holders {
     }
 }
 
-impl<S: Strategy> Desk<S> {
+impl<S> Desk<S> {
     pub(crate) fn new(
         seats: Vec<Seat<S>>,
         profiles: Vec<Profile>,
@@ -186,31 +181,6 @@ impl<S: Strategy> Desk<S> {
         next_open_ms.saturating_sub(i64::try_from(self.average_of).unwrap_or(i64::MAX).saturating_mul(MINUTE_MS))
     }
 
-    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. For where
-    /// nothing is kept and strategies answer without waiting.
-    pub(crate) fn boundary_at_once(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
-        while self.judge(now_ms, entries, sink) {}
-        if entries == Entries::Open && self.seats.iter().any(|seat| seat.is_due(now_ms)) {
-            let asked = pin!(self.ask_in_turn(now_ms, sink)).poll(&mut Context::from_waker(Waker::noop()));
-            assert!(asked.is_ready(), "strategies of a backtest answer without waiting");
-        }
-    }
-
-    /// The same, where what changes is kept, and everybody is asked together.
-    pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
-        self.settle(now_ms, sink).await;
-        loop {
-            let behind = self.judge(now_ms, entries, sink);
-            self.conclude(now_ms, sink).await;
-            if !behind {
-                break;
-            }
-        }
-        if entries == Entries::Open {
-            self.ask_together(now_ms, sink).await;
-        }
-    }
-
     /// Decides what the next candle does to each trader. True when there may be a trader with another one to judge.
     fn judge(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) -> bool {
         let mut behind = false;
@@ -238,80 +208,6 @@ impl<S: Strategy> Desk<S> {
             behind |= open_ms + MINUTE_MS < now_ms;
         }
         behind
-    }
-
-    /// Asks every trader that is due, one after the other.
-    async fn ask_in_turn(&mut self, now_ms: i64, sink: &mut dyn Sink) {
-        for index in 0..self.seats.len() {
-            let seat = &mut self.seats[index];
-            if !seat.is_due(now_ms) {
-                continue;
-            }
-            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
-            let Some(strategy) = &mut seat.strategy else { continue };
-            let answer = strategy.answer(now_ms, price).await;
-            self.admit(index, now_ms, price, answer, sink);
-        }
-    }
-
-    /// Asks all at once and admits in order, so that timing decides nobody's slot. Whoever is not done when patience
-    /// ends thinks on without holding the others up.
-    async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
-        let asked_at = Instant::now();
-        for (index, seat) in self.seats.iter_mut().enumerate() {
-            if !seat.is_due(now_ms) {
-                continue;
-            }
-            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
-            let Some(mut strategy) = seat.strategy.take() else { continue };
-            self.thinking.push(Box::pin(async move {
-                let answer = strategy.answer(now_ms, price).await;
-                Answered { seat: index, asked_ms: now_ms, asked_at, price, strategy, answer }
-            }));
-        }
-        let mut answers: Vec<Answered<S>> = Vec::new();
-        let until = self.patience.map(|patience| asked_at + patience);
-        while let Some(answered) = match until {
-            None => self.thinking.next().await,
-            Some(until) => timeout_at(until, self.thinking.next()).await.ok().flatten(),
-        } {
-            answers.push(answered);
-        }
-        answers.sort_by_key(|answered| answered.seat);
-        for answered in answers {
-            self.take(answered, sink);
-        }
-        self.conclude(now_ms, sink).await;
-    }
-
-    /// The next answer of a strategy that thought on after its boundary; never, while none does.
-    pub(crate) async fn late_answer(&mut self) -> Answered<S> {
-        match self.thinking.next().await {
-            Some(answered) => answered,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Admits a late answer, if it is still time for it.
-    pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
-        let asked_ms = answered.asked_ms;
-        self.take(answered, sink);
-        self.conclude(asked_ms, sink).await;
-    }
-
-    /// Puts a strategy back in its seat and decides what becomes of its answer.
-    fn take(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
-        let Answered { seat, asked_ms, asked_at, price, strategy, answer } = answered;
-        self.seats[seat].strategy = Some(strategy);
-        let late = asked_at.elapsed();
-        let answer = match (answer, self.late_after) {
-            (Answer::Trade(_), Some(late_after)) if late > late_after => Answer::Failed(format!(
-                "answered {} s after it was asked, when it was too late to enter ([live] max-entry-delay-seconds)",
-                late.as_secs()
-            )),
-            (answer, _) => answer,
-        };
-        self.admit(seat, asked_ms, price, answer, sink);
     }
 
     #[inline]
@@ -432,6 +328,111 @@ impl<S: Strategy> Desk<S> {
                 Some(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
             }
         }
+    }
+}
+
+/// A backtest: strategies answer at once, and nothing is kept.
+impl<S: Strategy> Desk<S> {
+    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. For where
+    /// nothing is kept.
+    pub(crate) fn boundary_at_once(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
+        while self.judge(now_ms, entries, sink) {}
+        if entries == Entries::Open {
+            self.ask_in_turn(now_ms, sink);
+        }
+    }
+
+    /// Asks every trader that is due, one after the other.
+    fn ask_in_turn(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if !seat.is_due(now_ms) {
+                continue;
+            }
+            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+            let Some(strategy) = &mut seat.strategy else { continue };
+            let answer = strategy.answer(now_ms, price);
+            self.admit(index, now_ms, price, answer, sink);
+        }
+    }
+}
+
+/// A live run: strategies may take their time, and every change is kept.
+impl<S: LiveStrategy> Desk<S> {
+    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. What
+    /// changes is kept, and everybody is asked together.
+    pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
+        self.settle(now_ms, sink).await;
+        loop {
+            let behind = self.judge(now_ms, entries, sink);
+            self.conclude(now_ms, sink).await;
+            if !behind {
+                break;
+            }
+        }
+        if entries == Entries::Open {
+            self.ask_together(now_ms, sink).await;
+        }
+    }
+
+    /// Asks all at once and admits in order, so that timing decides nobody's slot. Whoever is not done when patience
+    /// ends thinks on without holding the others up.
+    async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        let asked_at = Instant::now();
+        for (index, seat) in self.seats.iter_mut().enumerate() {
+            if !seat.is_due(now_ms) {
+                continue;
+            }
+            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+            let Some(mut strategy) = seat.strategy.take() else { continue };
+            self.thinking.push(Box::pin(async move {
+                let answer = strategy.answer_in_time(now_ms, price).await;
+                Answered { seat: index, asked_ms: now_ms, asked_at, price, strategy, answer }
+            }));
+        }
+        let mut answers: Vec<Answered<S>> = Vec::new();
+        let until = self.patience.map(|patience| asked_at + patience);
+        while let Some(answered) = match until {
+            None => self.thinking.next().await,
+            Some(until) => timeout_at(until, self.thinking.next()).await.ok().flatten(),
+        } {
+            answers.push(answered);
+        }
+        answers.sort_by_key(|answered| answered.seat);
+        for answered in answers {
+            self.take(answered, sink);
+        }
+        self.conclude(now_ms, sink).await;
+    }
+
+    /// The next answer of a strategy that thought on after its boundary; never, while none does.
+    pub(crate) async fn late_answer(&mut self) -> Answered<S> {
+        match self.thinking.next().await {
+            Some(answered) => answered,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Admits a late answer, if it is still time for it.
+    pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
+        let asked_ms = answered.asked_ms;
+        self.take(answered, sink);
+        self.conclude(asked_ms, sink).await;
+    }
+
+    /// Puts a strategy back in its seat and decides what becomes of its answer.
+    fn take(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
+        let Answered { seat, asked_ms, asked_at, price, strategy, answer } = answered;
+        self.seats[seat].strategy = Some(strategy);
+        let late = asked_at.elapsed();
+        let answer = match (answer, self.late_after) {
+            (Answer::Trade(_), Some(late_after)) if late > late_after => Answer::Failed(format!(
+                "answered {} s after it was asked, when it was too late to enter ([live] max-entry-delay-seconds)",
+                late.as_secs()
+            )),
+            (answer, _) => answer,
+        };
+        self.admit(seat, asked_ms, price, answer, sink);
     }
 }
 

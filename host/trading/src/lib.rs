@@ -43,8 +43,8 @@ pub use self::{
     journal::{Journal, JournalError, Recall},
     live::{Live, LiveOptions, Stop, StoredState, stored_state},
     risk::Profile,
-    setup::{SeatSetup, Setup},
+    setup::{Assignment, SeatSetup, Setup},
     sink::{Silence, Sink},
-    strategy::{Native, Strategy},
+    strategy::{LiveStrategy, Native, Strategy},
     timed::{Stopwatch, Timed},
 };

@@ -11,7 +11,7 @@ use sigbox_market::Market;
 use tokio::sync::watch;
 
 use crate::{
-    RunError, Setup,
+    Frame, RunError, Setup,
     desk::{Desk, Entries},
     feed::{Boundary, Feed},
     journal::{Journal, Recall},
@@ -20,7 +20,7 @@ use crate::{
     rows::{order_document, position_document},
     sink::Sink,
     store::{OnCorrupt, Stores},
-    strategy::Strategy,
+    strategy::LiveStrategy,
 };
 
 /// How a live run behaves.
@@ -91,7 +91,7 @@ pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) 
     Ok(found)
 }
 
-impl<S: Strategy, F: Feed> Live<S, F> {
+impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// Restores what an earlier run left behind and gets the candles needed to go on from there.
     ///
     /// # Errors
@@ -104,11 +104,14 @@ impl<S: Strategy, F: Feed> Live<S, F> {
         options: LiveOptions,
         journal: &mut Journal<L>,
     ) -> Result<Self, RunError> {
-        let average_of = setup.settings.avg_price_candles_count as usize;
-        let settings = setup.settings.clone();
-        let market = setup.market.clone();
-        let pairs = setup.pairs("");
-        let intervals: Vec<Interval> = setup.seats.iter().map(|seat| seat.interval).collect();
+        if *setup.frame() != Frame::default() {
+            return Err(RunError::Setup("a live run has no frame; leave it out".to_owned()));
+        }
+        let average_of = setup.settings().avg_price_candles_count as usize;
+        let settings = setup.settings().clone();
+        let market = setup.market().clone();
+        let pairs = setup.pairs();
+        let intervals: Vec<Interval> = setup.seats().iter().map(|seat| seat.interval).collect();
 
         let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: options.on_corrupt, now_ms: 0 };
         let mut memories = BTreeMap::new();
@@ -119,7 +122,7 @@ impl<S: Strategy, F: Feed> Live<S, F> {
             memories.insert(pair.clone(), remember(state, &recall, *interval));
             recalls.push(recall);
         }
-        let (mut seats, mut profiles) = setup.into_seats("", memories)?;
+        let (mut seats, mut profiles) = setup.into_seats(memories)?;
         for profile in &mut profiles {
             profile.others = restorer.other_slots(&profile.name, &pairs, journal).await?;
         }
@@ -234,7 +237,7 @@ fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
     }
 }
 
-impl<S: Strategy> Desk<S> {
+impl<S: LiveStrategy> Desk<S> {
     /// Tells the orders that wait, at the first boundary: the crash may have come before they were told, and the
     /// candle that their price is from may have closed only now.
     fn tell_orders(&self, sink: &mut dyn Sink) -> std::io::Result<()> {

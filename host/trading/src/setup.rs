@@ -5,28 +5,63 @@ use std::{collections::BTreeMap, sync::Arc};
 use sigbox_engine::{Interval, Settings, Trader, signal::Pair, trader::Memory};
 use sigbox_market::Market;
 
-use crate::{RunError, desk, risk::Profile};
+use crate::{Frame, RunError, desk, risk::Profile};
 
-/// What trades in a run.
+/// What trades in a run: a market, the terms of trade, and a seat for each strategy and symbol.
+///
+/// ```
+/// use sigbox_engine::{Interval, Settings, trader::Answer};
+/// use sigbox_market::Market;
+/// use sigbox_trading::{Native, SeatSetup, Setup};
+///
+/// let setup = Setup::new("binance", Market::default(), Settings::default());
+/// let strategy = Native(|_now_ms: i64, _price: f64| Answer::Nothing);
+/// let seat = SeatSetup::new(setup.assign("patient", "BTCUSDT"), Interval::MINUTE, strategy);
+/// let setup = setup.seat(seat);
+/// # let _ = setup;
+/// ```
 pub struct Setup<S> {
-    /// `exchangeName` of rows and events.
-    pub exchange: String,
-    /// Fees, limits and distances.
-    pub settings: Settings,
-    /// The candles.
-    pub market: Market,
-    /// The risk profiles seats refer to.
-    pub profiles: Vec<Profile>,
-    /// One a strategy and symbol, in the order they are asked and admitted.
-    pub seats: Vec<SeatSetup<S>>,
+    exchange: String,
+    frame: Frame,
+    settings: Settings,
+    market: Market,
+    profiles: Vec<Profile>,
+    seats: Vec<SeatSetup<S>>,
+}
+
+/// Which strategy trades which symbol, on whose terms, and what it sees of the market. Only a [`Setup`] makes one, so what
+/// a strategy is told is what the run goes by.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pair: Pair,
+    market: Market,
+    average_of: usize,
+}
+
+impl Assignment {
+    /// Strategy, symbol, exchange and the name of the period being tested.
+    #[must_use]
+    pub const fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// The candles of the run.
+    #[must_use]
+    pub const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// Candles in the average price.
+    #[must_use]
+    pub const fn average_of(&self) -> usize {
+        self.average_of
+    }
 }
 
 /// One strategy on one symbol.
 pub struct SeatSetup<S> {
-    /// `strategyName` of rows and events.
-    pub strategy_name: String,
-    /// The symbol.
-    pub symbol: String,
+    /// Which strategy on which symbol.
+    pub assignment: Assignment,
     /// How often it is asked.
     pub interval: Interval,
     /// Who is asked.
@@ -35,11 +70,94 @@ pub struct SeatSetup<S> {
     pub risk: Vec<String>,
 }
 
+impl<S> SeatSetup<S> {
+    /// A seat under no risk profile.
+    #[must_use]
+    pub const fn new(assignment: Assignment, interval: Interval, strategy: S) -> Self {
+        Self { assignment, interval, strategy, risk: Vec::new() }
+    }
+}
+
 impl<S> Setup<S> {
-    /// The seats of a run and who they are, with what each remembers. `frame`: the name of the period.
+    /// Nobody yet, on `market`, on the terms of `settings`: fees, limits and distances. `exchange` is the `exchangeName` of
+    /// rows and events.
+    #[must_use]
+    pub fn new(exchange: impl Into<String>, market: Market, settings: Settings) -> Self {
+        let exchange = exchange.into();
+        Self { exchange, frame: Frame::default(), settings, market, profiles: Vec::new(), seats: Vec::new() }
+    }
+
+    /// The same over the period `frame`, which only a backtest has. Say it before anybody is assigned: the period's name is
+    /// part of the assignment.
+    #[must_use]
+    pub fn over(self, frame: Frame) -> Self {
+        Self { frame, ..self }
+    }
+
+    /// The same with a risk profile that seats may name.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profiles.push(profile);
+        self
+    }
+
+    /// What `strategy` is told that trades `symbol` in this run. The names are `strategyName` and `symbol` of rows and events.
+    #[must_use]
+    pub fn assign(&self, strategy: impl Into<String>, symbol: impl Into<String>) -> Assignment {
+        Assignment {
+            pair: self.pair(strategy.into(), symbol.into()),
+            market: self.market.clone(),
+            average_of: self.settings.avg_price_candles_count as usize,
+        }
+    }
+
+    /// The same with one more seat. Seats are asked and admitted in the order in which they are added.
+    #[must_use]
+    pub fn seat(mut self, seat: SeatSetup<S>) -> Self {
+        self.seats.push(seat);
+        self
+    }
+
+    /// The seats, in their order.
+    #[must_use]
+    pub fn seats(&self) -> &[SeatSetup<S>] {
+        &self.seats
+    }
+
+    /// The candles.
+    pub(crate) const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// Fees, limits and distances.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The period.
+    pub(crate) const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The same with each strategy replaced by what `change` makes of it and of its seat's pair.
+    pub(crate) fn map<T>(self, mut change: impl FnMut(&Pair, S) -> T) -> Setup<T> {
+        let Self { exchange, frame, settings, market, profiles, seats } = self;
+        let seats = seats.into_iter().map(|SeatSetup { assignment, interval, strategy, risk }| {
+            let strategy = change(&assignment.pair, strategy);
+            SeatSetup { assignment, interval, strategy, risk }
+        });
+        let seats = seats.collect();
+        Setup { exchange, frame, settings, market, profiles, seats }
+    }
+
+    fn pair(&self, strategy: String, symbol: String) -> Pair {
+        Pair { symbol, strategy, exchange: self.exchange.clone(), frame: self.frame.name.clone() }
+    }
+
+    /// The seats of a run and who they are, with what each remembers.
     pub(crate) fn into_seats(
         self,
-        frame: &str,
         mut memories: BTreeMap<Pair, Memory>,
     ) -> Result<(Vec<desk::Seat<S>>, Vec<Profile>), RunError> {
         for (index, Profile { name, .. }) in self.profiles.iter().enumerate() {
@@ -47,15 +165,18 @@ impl<S> Setup<S> {
                 return Err(RunError::Setup(format!("there are two risk profiles {name:?}; give one another name")));
             }
         }
-        let settings = Arc::new(self.settings);
+        let settings = Arc::new(self.settings.clone());
+        let average_of = self.settings.avg_price_candles_count as usize;
         let mut seats: Vec<desk::Seat<S>> = Vec::new();
-        for setup in self.seats {
-            let pair = Pair {
-                symbol: setup.symbol,
-                strategy: setup.strategy_name,
-                exchange: self.exchange.clone(),
-                frame: frame.to_owned(),
-            };
+        for SeatSetup { assignment, interval, strategy, risk } in self.seats {
+            let pair = assignment.pair;
+            let is_ours = pair.exchange == self.exchange
+                && pair.frame == self.frame.name
+                && assignment.average_of == average_of
+                && assignment.market.is(&self.market);
+            if !is_ours {
+                return Err(RunError::Setup(format!("{pair} was assigned in another setup; assign it in this one")));
+            }
             if seats.iter().any(|seat| *seat.pair() == pair) {
                 return Err(RunError::Setup(format!("{pair} is there twice; give one of the strategies another name")));
             }
@@ -66,11 +187,11 @@ impl<S> Setup<S> {
                 let index = self.profiles.iter().position(|profile| profile.name == *name);
                 index.ok_or_else(|| RunError::Setup(format!("{pair}: there is no risk profile {name:?}")))
             };
-            let profiles = setup.risk.iter().map(profile).collect::<Result<_, _>>()?;
+            let profiles = risk.iter().map(profile).collect::<Result<_, _>>()?;
             let memory = memories.remove(&pair).unwrap_or_default();
             seats.push(desk::Seat {
-                trader: Trader::new(pair, setup.interval, Arc::clone(&settings), memory),
-                strategy: Some(setup.strategy),
+                trader: Trader::new(pair, interval, Arc::clone(&settings), memory),
+                strategy: Some(strategy),
                 series,
                 profiles,
                 next_open_ms: 0,
@@ -82,13 +203,7 @@ impl<S> Setup<S> {
     }
 
     /// Everyone who trades, in the order of the seats.
-    pub(crate) fn pairs(&self, frame: &str) -> Vec<Pair> {
-        let pair = |seat: &SeatSetup<S>| Pair {
-            symbol: seat.symbol.clone(),
-            strategy: seat.strategy_name.clone(),
-            exchange: self.exchange.clone(),
-            frame: frame.to_owned(),
-        };
-        self.seats.iter().map(pair).collect()
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
+        self.seats.iter().map(|seat| seat.assignment.pair.clone()).collect()
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use sigbox_engine::{stats::Sample, trader::Answer};
 
-use crate::{SeatSetup, Setup, strategy::Strategy};
+use crate::{
+    Setup,
+    strategy::{LiveStrategy, Strategy},
+};
 
 /// A strategy whose answers are timed.
 pub struct Timed<S> {
@@ -44,9 +47,18 @@ impl Stopwatch {
 }
 
 impl<S: Strategy> Strategy for Timed<S> {
-    async fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
         let asked = Instant::now();
-        let answer = self.strategy.answer(now_ms, price).await;
+        let answer = self.strategy.answer(now_ms, price);
+        self.stopwatch.add(asked.elapsed());
+        answer
+    }
+}
+
+impl<S: LiveStrategy> LiveStrategy for Timed<S> {
+    async fn answer_in_time(&mut self, now_ms: i64, price: f64) -> Answer {
+        let asked = Instant::now();
+        let answer = self.strategy.answer_in_time(now_ms, price).await;
         self.stopwatch.add(asked.elapsed());
         answer
     }
@@ -56,13 +68,11 @@ impl<S> Setup<S> {
     /// The same with every answer timed, and the times of each strategy by its name, all its symbols together.
     #[must_use]
     pub fn timed(self) -> (Setup<Timed<S>>, BTreeMap<String, Stopwatch>) {
-        let Self { exchange, settings, market, profiles, seats } = self;
         let mut stopwatches: BTreeMap<String, Stopwatch> = BTreeMap::new();
-        let seats = seats.into_iter().map(|SeatSetup { strategy_name, symbol, interval, strategy, risk }| {
-            let stopwatch = stopwatches.entry(strategy_name.clone()).or_default().clone();
-            SeatSetup { strategy_name, symbol, interval, strategy: Timed { strategy, stopwatch }, risk }
+        let timed = self.map(|pair, strategy| {
+            let stopwatch = stopwatches.entry(pair.strategy.clone()).or_default().clone();
+            Timed { strategy, stopwatch }
         });
-        let seats = seats.collect();
-        (Setup { exchange, settings, market, profiles, seats }, stopwatches)
+        (timed, stopwatches)
     }
 }

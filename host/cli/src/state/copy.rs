@@ -8,7 +8,7 @@ use sigbox::{
     assemble::{Access, Opener},
     binding::{Copied, Fate, copy},
     config::{Config, StoreChoice},
-    sandbox::Mode,
+    sandbox::Live,
     trading::store::Domain,
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
     }
     let domains = if command.domain.is_empty() { Domain::ALL.to_vec() } else { command.domain.clone() };
 
-    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
     let mut opener = Opener::new(config, Access::Own, &sandbox, &mut resolve, &plugins::variable)?;
     let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);

@@ -14,7 +14,7 @@ use sigbox::{
     binding::pairs,
     config::Config,
     job::events_file,
-    sandbox::Mode,
+    sandbox::Live,
     trading::store::{Address, Domain, Store},
 };
 use sigbox_events::{Head, HostLine};
@@ -46,7 +46,7 @@ struct Row {
 
 pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let incidents = last_incidents(&events_file(config))?;
-    let sandbox = plugins::sandbox(Mode::Live, &config.limits, config.cache_dir.as_ref())?;
+    let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
     let mut opener = Opener::new(config, Access::Look, &sandbox, &mut resolve, &plugins::variable)?;
     let mut rows: Vec<Row> = Vec::new();

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use sigbox::{
     events::Event,
     market::{
@@ -17,9 +16,9 @@ use sigbox::{
         candles::{Recipe, Series, generate},
     },
     plugin_source,
-    sandbox::{Limits, Mode, Sandbox, Session, StrategyInstance, StrategyPlugin},
+    sandbox::{Deterministic, Limits, Sandbox, StrategyInstance, StrategyPlugin},
     trading::{
-        Backtest, Frame, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Silence, Stop, Strategy,
+        Backtest, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Silence, Stop, Strategy,
         feed::ReplayFeed,
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
@@ -51,42 +50,37 @@ pub(crate) fn component() -> PathBuf {
     plugin_source::resolve(&folder, OsStr::new("cargo"), &mut |_| {}).expect("it builds")
 }
 
-pub(crate) fn sandbox() -> Sandbox {
-    Sandbox::new(Mode::Deterministic, Limits::default(), None).expect("the sandbox starts")
+pub(crate) fn sandbox() -> Sandbox<Deterministic> {
+    Sandbox::new(Limits::default(), None).expect("the sandbox starts")
 }
 
-pub(crate) fn plugin() -> StrategyPlugin {
+pub(crate) fn plugin() -> StrategyPlugin<Deterministic> {
     StrategyPlugin::load(&sandbox(), &component()).expect("it is a strategy")
 }
 
-pub(crate) fn instance(plugin: &StrategyPlugin, market: &Market) -> StrategyInstance {
-    let session = Session {
-        strategy: "sma-cross".to_owned(),
-        symbol: "BTCUSDT".to_owned(),
-        exchange: "x".to_owned(),
-        frame: None,
-        settings: "{}".to_owned(),
-        market: market.clone(),
-        average_of: 5,
-    };
-    plugin.start(session).now_or_never().expect("a deterministic sandbox never waits").expect("it starts")
+pub(crate) fn instance(plugin: &StrategyPlugin<Deterministic>, market: &Market) -> Plugin {
+    plugin.start(setup::<Plugin>(market).assign("sma-cross", "BTCUSDT"), "{}").expect("it starts")
 }
 
+/// A sandboxed strategy of a backtest.
+pub(crate) type Plugin = StrategyInstance<Deterministic>;
+
 /// Asks the strategy at the next minute, with the window kept by the SDK: one new candle a call.
-pub(crate) fn get_signal(mut strategy: StrategyInstance) -> impl FnMut() {
+pub(crate) fn get_signal(mut strategy: Plugin) -> impl FnMut() {
     let first = START_MS + 100 * MINUTE_MS;
     let last = START_MS + (i64::from(MINUTES) - 1) * MINUTE_MS;
     let mut now_ms = first;
     move || {
         now_ms = if now_ms >= last { first } else { now_ms + MINUTE_MS };
-        black_box(strategy.answer(now_ms, 42_000.0).now_or_never());
+        black_box(strategy.answer(now_ms, 42_000.0));
     }
 }
 
 /// A whole run over the candles; the strategy is asked every `interval`.
 pub(crate) fn backtest<S: Strategy>(market: &Market, interval: Interval, strategy: S) {
-    let backtest = Backtest::new(setup(market.clone(), interval, strategy), &Frame::default());
-    let backtest = backtest.expect("the candles cover the frame");
+    let setup = setup(market);
+    let seat = SeatSetup::new(setup.assign("s", "BTCUSDT"), interval, strategy);
+    let backtest = Backtest::new(setup.seat(seat)).expect("the candles cover the frame");
     backtest.run(&mut Silence, |_| ControlFlow::Continue(())).expect("no candle is missing");
 }
 
@@ -163,11 +157,12 @@ async fn trade(candles: Series, events: &Path) -> u32 {
             note: None,
         })
     };
-    let mut setup = setup(Market::growing(["BTCUSDT".to_owned()]), Interval::MINUTE, Native(enter));
-    setup.profiles.push(Profile::new("shared".to_owned(), Vec::new()));
-    setup.seats[0].risk.push("shared".to_owned());
+    let setup = setup(&Market::growing(["BTCUSDT".to_owned()]));
+    let setup = setup.profile(Profile::new("shared".to_owned(), Vec::new()));
+    let seat = SeatSetup::new(setup.assign("s", "BTCUSDT"), Interval::MINUTE, Native(enter));
+    let setup = setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat });
 
-    let feed = ReplayFeed::new(vec![("BTCUSDT".to_owned(), candles)], 0.0, None, setup.settings.clone());
+    let feed = ReplayFeed::new(vec![("BTCUSDT".to_owned(), candles)], 0.0, None, Settings::default());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let options =
         LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 1440 };
@@ -180,8 +175,7 @@ async fn trade(candles: Series, events: &Path) -> u32 {
     told
 }
 
-fn setup<S>(market: Market, interval: Interval, strategy: S) -> Setup<S> {
-    let seat =
-        SeatSetup { strategy_name: "s".to_owned(), symbol: "BTCUSDT".to_owned(), interval, strategy, risk: Vec::new() };
-    Setup { exchange: "x".to_owned(), settings: Settings::default(), market, profiles: Vec::new(), seats: vec![seat] }
+/// A run on `market` in which nobody trades yet.
+fn setup<S>(market: &Market) -> Setup<S> {
+    Setup::new("x", market.clone(), Settings::default())
 }

@@ -2,40 +2,40 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use sigbox_sandbox::{PluginStore, Sandbox, StoreBinding};
+use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox};
 use sigbox_trading::store::{MemoryStore, Store};
 
-use super::{AssembleError, Resolve, Variable, stores::store_binding};
+use super::{AssembleError, Resolve, Variable, stores::grant_of};
 use crate::config::{KitFile, StoreChoice, StorePlugin};
 
 /// The name of the plugin that is tested, in its log lines and errors.
 const TESTED: &str = "tested";
 
-/// The component of the plugin that `file` names, and what it is bound with. `sandbox` is a live one; `variable` reads a
+/// The component of the plugin that `file` names, and what it is granted. `variable` reads a
 /// variable of the environment, for secrets.
 ///
 /// # Errors
 /// When a secret cannot be read, a plugin cannot be built or is no backend, or what a wrapper is over cannot start.
 pub async fn tested_backend(
     file: &KitFile,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
-) -> Result<(PathBuf, StoreBinding), AssembleError> {
-    let binding = binding(TESTED, &file.binding, file, sandbox, resolve, variable).await?;
+) -> Result<(PathBuf, Grant), AssembleError> {
+    let grant = grant(TESTED, &file.binding, file, sandbox, resolve, variable).await?;
     let component = resolve(&file.binding.plugin)?;
-    PluginStore::check(sandbox, &component, binding.over.clone())?;
-    Ok((component, binding))
+    PluginStore::check(sandbox, &component, grant.over.clone())?;
+    Ok((component, grant))
 }
 
-async fn binding(
+async fn grant(
     name: &str,
     plugin: &StorePlugin,
     file: &KitFile,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
-) -> Result<StoreBinding, AssembleError> {
+) -> Result<Grant, AssembleError> {
     let over: Option<Arc<dyn Store>> = match &plugin.over {
         None => None,
         Some(StoreChoice::Memory) => Some(Arc::new(MemoryStore::new())),
@@ -43,9 +43,9 @@ async fn binding(
             // The file has no circles, and no store of files.
             let name = other.name();
             let plugin = file.stores.get(name).ok_or_else(|| AssembleError::NoStore(name.to_owned()))?;
-            let binding = Box::pin(binding(name, plugin, file, sandbox, resolve, variable)).await?;
-            Some(Arc::new(PluginStore::start(sandbox, &resolve(&plugin.plugin)?, binding).await?))
+            let grant = Box::pin(grant(name, plugin, file, sandbox, resolve, variable)).await?;
+            Some(Arc::new(PluginStore::start(sandbox, &resolve(&plugin.plugin)?, grant).await?))
         }
     };
-    store_binding(name, plugin, over, variable)
+    grant_of(name, plugin, over, variable)
 }

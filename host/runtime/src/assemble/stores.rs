@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use sigbox_sandbox::{PluginStore, Sandbox, Secret, StoreBinding};
+use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox, Secret};
 use sigbox_trading::store::{FileStore, MemoryStore, Store, Stores};
 
 use super::{AssembleError, Resolve, Variable};
@@ -20,7 +20,7 @@ pub enum Access {
     Look,
 }
 
-/// The store of each domain. Domains with the same choice share one. `sandbox` is a live one.
+/// The store of each domain. Domains with the same choice share one.
 ///
 /// With [`Access::Own`], the data directory is this process's own from here on, whatever is kept in it, and the stores
 /// are those of the last run or have what those had.
@@ -31,7 +31,7 @@ pub enum Access {
 pub async fn stores(
     config: &Config,
     access: Access,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
 ) -> Result<Stores, AssembleError> {
@@ -55,7 +55,7 @@ pub async fn stores(
 /// Opens stores by their names in the configuration, each once.
 pub struct Opener<'a, 's> {
     config: &'a Config,
-    sandbox: &'a Sandbox,
+    sandbox: &'a Sandbox<Live>,
     resolve: &'a mut Resolve<'s>,
     variable: &'a Variable<'s>,
     opened: Vec<(StoreChoice, Arc<dyn Store>)>,
@@ -64,14 +64,14 @@ pub struct Opener<'a, 's> {
 }
 
 impl<'a, 's> Opener<'a, 's> {
-    /// `sandbox` is a live one. With [`Access::Own`], takes possession of the data directory.
+    /// With [`Access::Own`], takes possession of the data directory.
     ///
     /// # Errors
     /// When the data directory is in use or cannot be used.
     pub fn new(
         config: &'a Config,
         access: Access,
-        sandbox: &'a Sandbox,
+        sandbox: &'a Sandbox<Live>,
         resolve: &'a mut Resolve<'s>,
         variable: &'a Variable<'s>,
     ) -> Result<Self, AssembleError> {
@@ -169,19 +169,19 @@ impl<'a, 's> Opener<'a, 's> {
         plugin: &StorePlugin,
         over: Option<Arc<dyn Store>>,
     ) -> Result<PluginStore, AssembleError> {
-        let binding = store_binding(name, plugin, over, self.variable)?;
+        let grant = grant_of(name, plugin, over, self.variable)?;
         let file = (self.resolve)(&plugin.plugin)?;
-        Ok(PluginStore::start(self.sandbox, &file, binding).await?)
+        Ok(PluginStore::start(self.sandbox, &file, grant).await?)
     }
 }
 
-/// What the plugin called `name` is bound with, with the secrets themselves.
-pub(crate) fn store_binding(
+/// What the plugin called `name` is granted, with the secrets themselves.
+pub(crate) fn grant_of(
     name: &str,
     plugin: &StorePlugin,
     over: Option<Arc<dyn Store>>,
     variable: &Variable<'_>,
-) -> Result<StoreBinding, AssembleError> {
+) -> Result<Grant, AssembleError> {
     let StorePlugin { plugin: _, settings, secrets, network, directories, over: _ } = plugin;
     let secret = |(secret, source): (&String, &SecretSource)| {
         let found = read_secret(source, variable).map_err(|reason| AssembleError::Secret {
@@ -191,7 +191,7 @@ pub(crate) fn store_binding(
         })?;
         Ok((secret.clone(), Secret::from(found)))
     };
-    Ok(StoreBinding {
+    Ok(Grant {
         name: name.to_owned(),
         settings: settings.clone(),
         secrets: secrets.iter().map(secret).collect::<Result<_, AssembleError>>()?,

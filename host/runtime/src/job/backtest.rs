@@ -9,11 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt as _;
 use sigbox_engine::{MINUTE_MS, stats::Tally};
 use sigbox_events::{Component, EventWriter, Kind, Source};
 use sigbox_market::Market;
-use sigbox_sandbox::{Sandbox, StrategyInstance};
+use sigbox_sandbox::{Deterministic, Sandbox, StrategyInstance};
 use sigbox_trading::{Aside, Backtest, Progress, Setup, Stopwatch, Strategy};
 
 use super::{JobError, record};
@@ -26,7 +25,7 @@ use crate::{
 pub struct BacktestJob<'c> {
     config: &'c Config,
     market: Market,
-    setup: Setup<StrategyInstance>,
+    setup: Setup<StrategyInstance<Deterministic>>,
     components: Vec<Component>,
     sources: Vec<Source>,
 }
@@ -52,19 +51,20 @@ impl BacktestDone {
 }
 
 impl<'c> BacktestJob<'c> {
-    /// Reads the candles and starts the strategies of `config`. `sandbox` is a deterministic one.
+    /// Reads the candles and starts the strategies of `config`.
     ///
     /// # Errors
     /// When the configuration has no strategy to test, or it cannot be put together.
-    pub fn new(config: &'c Config, sandbox: &Sandbox, resolve: &mut Resolve<'_>) -> Result<Self, JobError> {
+    pub fn new(
+        config: &'c Config,
+        sandbox: &Sandbox<Deterministic>,
+        resolve: &mut Resolve<'_>,
+    ) -> Result<Self, JobError> {
         config.check_backtest()?;
         let candles = assemble::candles(config)?;
         let sources = record::sources(config, &candles);
         let market = Market::new(candles);
-        let frame_name = Some(config.frame.name.as_str()).filter(|name| !name.is_empty());
-        let setup = assemble::setup(config, sandbox, market.clone(), frame_name, resolve)
-            .now_or_never()
-            .expect("a deterministic sandbox never waits")?;
+        let setup = assemble::backtest_setup(config, sandbox, market.clone(), resolve)?;
         let components = record::components(config, &setup);
         Ok(Self { config, market, setup, components, sources })
     }
@@ -93,22 +93,21 @@ impl<'c> BacktestJob<'c> {
         };
         if timed {
             let (setup, answers) = setup.timed();
-            Ok(BacktestDone { answers, ..execute(config, setup, events, begin, progress)? })
+            Ok(BacktestDone { answers, ..execute(setup, events, begin, progress)? })
         } else {
-            execute(config, setup, events, begin, progress)
+            execute(setup, events, begin, progress)
         }
     }
 }
 
 /// Runs `setup`. `begin` is called with the period and the event file once that is there.
 fn execute<S: Strategy>(
-    config: &Config,
     setup: Setup<S>,
     events: Option<&Path>,
     begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<BacktestDone, JobError> {
-    let backtest = Backtest::new(setup, &config.frame)?;
+    let backtest = Backtest::new(setup)?;
     let period_ms = backtest.period_ms();
     let unwritable = |source| JobError::Events { file: events.map(Path::to_path_buf).unwrap_or_default(), source };
     let open = |file: &Path| {

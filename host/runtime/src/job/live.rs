@@ -10,7 +10,7 @@ use std::{
 use sigbox_engine::{Outcome, signal::Pair};
 use sigbox_events::{Event, Kind, Source};
 use sigbox_market::Market;
-use sigbox_sandbox::Sandbox;
+use sigbox_sandbox::{self as sandbox, Sandbox};
 use sigbox_trading::{
     Journal, Live, LiveOptions, Sink, Stop, Stopwatch,
     feed::{Feed, KlinesFeed, ReplayFeed},
@@ -37,8 +37,7 @@ pub fn events_file(config: &Config) -> PathBuf {
     config.persistence.data_dir.join("events.jsonl")
 }
 
-/// Trades until the feed ends or `stop` says so. `events`: the journal, continued where there is one. `sandbox` is a
-/// live one. `listener` hears of each event when it is recorded for the first time.
+/// Trades until the feed ends or `stop` says so. `events`: the journal, continued where there is one. `listener` hears of each event when it is recorded for the first time.
 ///
 /// # Errors
 /// When the configuration cannot be put together, what an earlier run left behind cannot be restored, or there is no use
@@ -46,7 +45,7 @@ pub fn events_file(config: &Config) -> PathBuf {
 pub async fn live(
     config: &Config,
     events: &Path,
-    sandbox: &Sandbox,
+    sandbox: &Sandbox<sandbox::Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
     listener: impl FnMut(&Event<'_>),
@@ -76,7 +75,7 @@ pub async fn live(
 struct Job<'j, 'r, 'v> {
     config: &'j Config,
     events: &'j Path,
-    sandbox: &'j Sandbox,
+    sandbox: &'j Sandbox<sandbox::Live>,
     resolve: &'j mut Resolve<'r>,
     variable: &'j Variable<'v>,
 }
@@ -92,7 +91,7 @@ impl Job<'_, '_, '_> {
     ) -> Result<LiveDone, JobError> {
         let Job { config, events, sandbox, resolve, variable } = self;
         let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
-        let setup = assemble::setup(config, sandbox, market, None, resolve).await?;
+        let setup = assemble::live_setup(config, sandbox, market, resolve).await?;
         let options = LiveOptions {
             on_corrupt: config.persistence.on_corrupt,
             max_entry_delay: config.live.max_entry_delay,

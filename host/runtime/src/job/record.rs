@@ -70,9 +70,9 @@ pub fn recorded_market(config: &Config, run: &RunRecord) -> Result<Market, Assem
 }
 
 /// The components that decide, in the order of the configuration.
-pub(super) fn components(config: &Config, setup: &Setup<StrategyInstance>) -> Vec<Component> {
+pub(super) fn components<M>(config: &Config, setup: &Setup<StrategyInstance<M>>) -> Vec<Component> {
     components_with(config, |strategy| {
-        let seat = setup.seats.iter().find(|seat| seat.strategy_name == strategy.name)?;
+        let seat = setup.seats().iter().find(|seat| seat.assignment.pair().strategy == strategy.name)?;
         Some(seat.strategy.sha256())
     })
 }

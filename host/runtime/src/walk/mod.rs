@@ -29,10 +29,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use sigbox_engine::{Outcome, signal::Pair, stats::Summary};
 use sigbox_market::Market;
-use sigbox_sandbox::{PluginError, Sandbox, StrategyPlugin};
+use sigbox_sandbox::{Deterministic, PluginError, Sandbox, StrategyPlugin};
 use sigbox_trading::{Backtest, RunError, Sink};
 
 use self::{
@@ -55,7 +54,7 @@ pub use self::{
 pub struct Walk<'c> {
     config: &'c Config,
     market: Market,
-    plugins: BTreeMap<&'c Path, StrategyPlugin>,
+    plugins: BTreeMap<&'c Path, StrategyPlugin<Deterministic>>,
     runs: Vec<Planned<'c>>,
 }
 
@@ -99,17 +98,17 @@ pub struct Progress {
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 impl<'c> Walk<'c> {
-    /// Plans the sweep that `config` describes over the candles of `market`. `sandbox` is a deterministic one.
+    /// Plans the sweep that `config` describes over the candles of `market`.
     ///
     /// # Errors
     /// When a plugin cannot be built or loaded.
     pub fn new(
         config: &'c Config,
-        sandbox: &Sandbox,
+        sandbox: &Sandbox<Deterministic>,
         market: Market,
         resolve: &mut Resolve<'_>,
     ) -> Result<Self, AssembleError> {
-        let plugins = assemble::plugins(config, sandbox, resolve)?;
+        let plugins = assemble::strategy_plugins(config, sandbox, resolve)?;
         let keys = Keys::new(config, sandbox.limits(), &market);
         let runs = plan(config, |strategy, case, frame| {
             keys.of(plugins[strategy.plugin.as_path()].sha256(), strategy, case, frame)
@@ -212,14 +211,11 @@ impl<'c> Walk<'c> {
         let Planned { strategy, frame, case, .. } = run;
         let strategy = Strategy { settings: case.settings.clone(), ..(*strategy).clone() };
         let plugin = &self.plugins[run.strategy.plugin.as_path()];
-        let market = self.market.clone();
-        let frame_name = Some(frame.name.as_str()).filter(|name| !name.is_empty());
-        let seat = assemble::seat(self.config, &strategy, &case.symbol, plugin, &market, frame_name)
-            .now_or_never()
-            .expect("a deterministic sandbox never waits")?;
-        let setup = assemble::trading(self.config, market, vec![seat]);
+        let setup = assemble::empty_setup(self.config, self.market.clone()).over((*frame).clone());
+        let instance = plugin.start(setup.assign(&strategy.name, &case.symbol), &strategy.settings)?;
+        let setup = setup.seat(assemble::seat(&strategy, instance));
         let on = |_| if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        Ok(Backtest::new(setup, frame)?.run(totals, on)?)
+        Ok(Backtest::new(setup)?.run(totals, on)?)
     }
 
     fn count(&self, so_far: &mut Progress, outcome: &Result<Measured, Failure>) {

@@ -113,7 +113,7 @@ impl FileStore {
             tracing::warn!(path = %path.display(), %error, "an unfinished write could not be removed");
         });
         let lock = DirectoryLock::acquire(&absolute).map_err(|error| match error {
-            LockError::Held { by } => StoreOpenError::InUse { root: root.to_owned(), owner: by },
+            LockError::Held { by, .. } => StoreOpenError::InUse { root: root.to_owned(), owner: by },
             LockError::Io { path, source } => StoreOpenError::Lock { path, source },
         })?;
         Ok(Self {

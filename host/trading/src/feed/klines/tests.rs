@@ -1034,26 +1034,19 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
 
     let Bench { exchange, market, feed, .. } = Bench::new(&[BTC, ETH], |_| {}).await;
     let questions = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let seat = |number: usize, symbol: &str| {
+    let asks = || {
         let questions = Arc::clone(&questions);
-        SeatSetup {
-            strategy_name: format!("strategy-{number}"),
-            symbol: symbol.to_owned(),
-            interval: Interval::MINUTE,
-            strategy: Native(move |_, _| {
-                questions.fetch_add(1, Ordering::SeqCst);
-                Answer::Nothing
-            }),
-            risk: Vec::new(),
-        }
+        Native(move |_, _| {
+            questions.fetch_add(1, Ordering::SeqCst);
+            Answer::Nothing
+        })
     };
-    let setup = Setup {
-        exchange: "local".to_owned(),
-        settings: Settings::default(),
-        market,
-        profiles: Vec::new(),
-        seats: (0..10).flat_map(|number| [seat(number, BTC), seat(number, ETH)]).collect(),
-    };
+    let setup = Setup::new("local", market, Settings::default());
+    let pairs = (0..10).flat_map(|number| [(number, BTC), (number, ETH)]);
+    let setup = pairs.fold(setup, |setup, (number, symbol)| {
+        let seat = SeatSetup::new(setup.assign(format!("strategy-{number}"), symbol), Interval::MINUTE, asks());
+        setup.seat(seat)
+    });
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("events.jsonl"), |_: &sigbox_events::Event| {}).unwrap();
     let stores = Stores::all_in(&(Arc::new(MemoryStore::new()) as Arc<dyn crate::store::Store>));

@@ -28,8 +28,10 @@ pub enum LockError {
     /// Somebody has it; as much as the file says about them.
     #[error("is in use by {by}")]
     Held {
-        /// Who.
+        /// Who, for people.
         by: String,
+        /// Whether it is this process, which may be about to let go of it.
+        by_this_process: bool,
     },
     /// The operating system refused.
     #[error("cannot be locked at {path}: {source}", path = .path.display())]
@@ -54,7 +56,11 @@ impl DirectoryLock {
         let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { by: owner(&mut file) }),
+            Err(TryLockError::WouldBlock) => {
+                let by = owner(&mut file);
+                let by_this_process = by.starts_with(&signature());
+                return Err(LockError::Held { by, by_this_process });
+            }
             Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
         sign(&mut file).map_err(io_error)?;
@@ -104,7 +110,12 @@ fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
 /// Writes who we are into a lock file that is ours.
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
-    writeln!(file, "process {} since {:.0}", std::process::id(), jiff::Timestamp::now())
+    writeln!(file, "{}{:.0}", signature(), jiff::Timestamp::now())
+}
+
+/// How this process signs, before the time.
+fn signature() -> String {
+    format!("process {} since ", std::process::id())
 }
 
 /// Who has a lock file that is not ours.
@@ -127,7 +138,7 @@ mod tests {
     fn the_second_to_come_learns_who_has_the_lock_until_it_is_dropped() {
         let root = tempfile::tempdir().unwrap();
         let lock = DirectoryLock::acquire(root.path()).unwrap();
-        let LockError::Held { by } = DirectoryLock::acquire(root.path()).unwrap_err() else {
+        let LockError::Held { by, by_this_process: true } = DirectoryLock::acquire(root.path()).unwrap_err() else {
             panic!("the lock is held");
         };
         let (process, since) = by.split_once(" since ").unwrap();
@@ -160,7 +171,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let silent = File::create(root.path().join(FILE_NAME)).unwrap();
         silent.lock().unwrap();
-        let Err(LockError::Held { by }) = DirectoryLock::acquire(root.path()) else {
+        let Err(LockError::Held { by, by_this_process: false }) = DirectoryLock::acquire(root.path()) else {
             panic!("the lock is held");
         };
         assert_eq!(by, "another process");

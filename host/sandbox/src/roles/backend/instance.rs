@@ -4,31 +4,37 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use wasmtime::component::InstancePre;
+use wasmtime::{
+    CallHook,
+    component::{InstancePre, Linker},
+};
 
+use super::{
+    context::{BackendContext, Shared, link},
+    probe::Descriptor,
+};
 use crate::{
     PluginError, Sandbox,
     bindings::persistence::{Backend, BackendPre, exports::sigbox::persistence::store as wit},
-    call::TimeLimit,
     contract,
     error::Breakdown,
-    host::{Grant, Host},
     limits::STORE_HOSTCALL_BYTES,
-    probe::Descriptor,
+    mode::Live,
+    sandbox::{Context as _, TimeLimit, set_up},
     text::one_line,
 };
 
 /// A checked component, the things it was granted and the limits of its instances.
 pub(super) struct Blueprint {
-    sandbox: Sandbox,
-    grant: Grant,
-    pre: BackendPre<Host>,
+    sandbox: Sandbox<Live>,
+    shared: Shared,
+    pre: BackendPre<BackendContext>,
     pub(super) time: TimeLimit,
 }
 
 /// An instance that has started.
 pub(super) struct Running {
-    store: wasmtime::Store<Host>,
+    store: wasmtime::Store<BackendContext>,
     backend: Backend,
 }
 
@@ -48,7 +54,7 @@ pub(super) type Entity = Arc<(String, String)>;
 pub(super) trait Call<T>:
     for<'a> Fn(
         &'a wit::Guest,
-        &'a mut wasmtime::Store<Host>,
+        &'a mut wasmtime::Store<BackendContext>,
     ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
     + Send
     + Sync
@@ -58,7 +64,7 @@ pub(super) trait Call<T>:
 impl<T, F> Call<T> for F where
     F: for<'a> Fn(
             &'a wit::Guest,
-            &'a mut wasmtime::Store<Host>,
+            &'a mut wasmtime::Store<BackendContext>,
         ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
         + Send
         + Sync
@@ -68,33 +74,41 @@ impl<T, F> Call<T> for F where
 impl Blueprint {
     /// Compiles the component at `path`, or finds its compiled code, and checks that it is a backend.
     pub(super) fn new(
-        sandbox: &Sandbox,
+        sandbox: &Sandbox<Live>,
         path: &std::path::Path,
-        grant: Grant,
+        shared: Shared,
         time: TimeLimit,
     ) -> Result<Self, PluginError> {
         let (component, _) = sandbox.component(path)?;
         let contract_error = |mismatch| PluginError::Contract { path: path.to_path_buf(), mismatch };
-        contract::export(&component, &sandbox.engine, contract::PERSISTENCE, "read-value").map_err(contract_error)?;
-        contract::wraps(&component, &sandbox.engine, grant.over.is_some()).map_err(contract_error)?;
-        let pre: InstancePre<Host> = sandbox.linker.instantiate_pre(&component).map_err(|error| {
-            contract_error(contract::explain_imports(&component, &sandbox.engine, &one_line(&error)))
+        contract::export(&component, sandbox.engine(), contract::PERSISTENCE, "read-value").map_err(contract_error)?;
+        contract::wraps(&component, sandbox.engine(), shared.over.is_some()).map_err(contract_error)?;
+        let mut linker = Linker::new(sandbox.engine());
+        link(&mut linker, shared.over.is_some()).map_err(set_up)?;
+        let pre: InstancePre<BackendContext> = linker.instantiate_pre(&component).map_err(|error| {
+            contract_error(contract::explain_imports(&component, sandbox.engine(), &one_line(&error)))
         })?;
         let pre = BackendPre::new(pre)
             .map_err(|error| contract_error(contract::explain_export(contract::PERSISTENCE, &one_line(&error))))?;
-        Ok(Self { sandbox: sandbox.clone(), grant, pre, time })
+        Ok(Self { sandbox: sandbox.clone(), shared, pre, time })
     }
 
-    pub(super) const fn grant(&self) -> &Grant {
-        &self.grant
+    pub(super) const fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Makes an instance and starts it.
     pub(super) async fn start(&self, deadline: Instant) -> Result<(wit::Descriptor, Running), Failed> {
         let broke = |breakdown| Failed::Broke("instantiate", breakdown);
         let unmade = |error: PluginError| broke(Breakdown::Trap(error.to_string()));
-        let host = Host::new(self.grant.clone(), self.sandbox.limits.clone(), false).map_err(unmade)?;
-        let mut store = self.sandbox.store(host, STORE_HOSTCALL_BYTES).map_err(unmade)?;
+        let context = BackendContext::new(self.shared.clone(), self.sandbox.limits().clone()).map_err(unmade)?;
+        let mut store = self.sandbox.store(context, STORE_HOSTCALL_BYTES).map_err(unmade)?;
+        if let Some(probe) = self.shared.probe.clone() {
+            store.call_hook(move |_, hook| match hook {
+                CallHook::CallingHost => probe.called(),
+                CallHook::CallingWasm | CallHook::ReturningFromWasm | CallHook::ReturningFromHost => Ok(()),
+            });
+        }
         // Components may run code then.
         let backend = tokio::time::timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
         let backend = backend.map_err(|_| broke(self.time.exceeded()))?;
@@ -105,7 +119,7 @@ impl Blueprint {
                 Box::pin(async move { guest.call_describe(store).await.map(Ok) })
             })
             .await?;
-        if let Some(probe) = &self.grant.probe {
+        if let Some(probe) = &self.shared.probe {
             let wit::Descriptor { name, version, summary, features, max_value_bytes } = descriptor.clone();
             probe.described(Descriptor { name, version, summary, features, max_value_bytes });
         }
@@ -122,13 +136,13 @@ impl Blueprint {
         call: &dyn Call<T>,
     ) -> Result<T, Failed> {
         let Running { store, backend } = running;
-        store.data_mut().begin_call(0);
+        store.data_mut().guest_mut().begin_call(0);
         let call = call(backend.sigbox_persistence_store(), store);
         match tokio::time::timeout_at(deadline, call).await {
             Err(_) => Err(Failed::Broke(function, self.time.exceeded())),
             Ok(Err(error)) => Err(Failed::Broke(function, self.sandbox.breakdown(store, &error))),
             Ok(Ok(Err(failure))) => {
-                if let Some(probe) = &self.grant.probe {
+                if let Some(probe) = &self.shared.probe {
                     probe.hear(format!("{}: {}", failure.code, failure.message));
                 }
                 Err(Failed::Refused(function, failure))
@@ -140,7 +154,7 @@ impl Blueprint {
 
 pub(super) fn wait_for_init(entity: &Entity, initial: bool) -> impl Call<()> + use<> {
     let entity = Arc::clone(entity);
-    move |guest: &wit::Guest, store: &mut wasmtime::Store<Host>| {
+    move |guest: &wit::Guest, store: &mut wasmtime::Store<BackendContext>| {
         let entity = Arc::clone(&entity);
         Box::pin(async move { guest.call_wait_for_init(store, &entity.0, &entity.1, initial).await })
     }

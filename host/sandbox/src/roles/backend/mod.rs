@@ -1,9 +1,15 @@
 //! Persistence backends as components.
 
 mod circuit;
+mod context;
+mod http;
 mod instance;
+mod look_up;
+mod network;
+mod probe;
 mod supervisor;
 mod thread;
+mod wrapped;
 
 use std::{
     collections::BTreeMap,
@@ -16,34 +22,38 @@ use async_trait::async_trait;
 use sigbox_events::Incident;
 use sigbox_files::Disk;
 use sigbox_market::digest::sha256;
-use sigbox_trading::store::{Address, DirectoryLock, Incidents, OTHER, Store, StoreError, UNAVAILABLE};
+use sigbox_trading::store::{Address, DirectoryLock, Incidents, LockError, OTHER, Store, StoreError, UNAVAILABLE};
 use tokio::time::{Instant, timeout_at};
 
 use self::{
+    context::Shared,
+    http::Http,
     instance::{Blueprint, Call, Failed, wait_for_init},
-    supervisor::{Problem, Supervisor},
+    network::Network,
+    supervisor::{Problem, Supervision, Supervisor},
     thread::{Gone, Thread},
 };
 use crate::{
     PluginError, Sandbox,
     bindings::persistence::exports::sigbox::persistence::store as wit,
-    call::TimeLimit,
-    host::Grant,
-    http::Http,
     limits::{LISTING_PAGE, LISTING_PAGES},
-    network::{Endpoint, Network},
-    probe::Probe,
+    mode::Live,
+    sandbox::TimeLimit,
     secret::{Secret, hide},
     text::message,
 };
-use supervisor::Supervision;
+
+pub use self::{
+    network::{Endpoint, EndpointError},
+    probe::{Descriptor, Probe},
+};
 
 /// The setting that says how long a call may take.
 const STORE_TIMEOUT: &str = "[limits] store-timeout-ms";
 
-/// What a persistence plugin is bound with. What is not here it does not have.
+/// What a persistence plugin is granted. What is not here it does not have.
 #[derive(Clone, Default)]
-pub struct StoreBinding {
+pub struct Grant {
     /// The store's name in the configuration.
     pub name: String,
     /// Settings, for `sigbox:host/config`.
@@ -78,23 +88,22 @@ pub struct PluginStore {
 }
 
 impl PluginStore {
-    /// Compiles the component at `path`, or finds its compiled code, checks that it is a backend and starts it. The
-    /// sandbox must be [`Mode::Live`](super::Mode::Live).
+    /// Compiles the component at `path`, or finds its compiled code, checks that it is a backend and starts it.
     ///
     /// # Errors
     /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start, or when a
     /// directory is in use.
-    pub async fn start(sandbox: &Sandbox, path: &Path, binding: StoreBinding) -> Result<Self, PluginError> {
-        Self::start_with(sandbox, path, binding, Supervision::On, None).await
+    pub async fn start(sandbox: &Sandbox<Live>, path: &Path, grant: Grant) -> Result<Self, PluginError> {
+        Self::start_with(sandbox, path, grant, Supervision::On, None).await
     }
 
     /// Checks that the component at `path` is a backend, and a wrapper if there is something to wrap.
     ///
     /// # Errors
     /// When it is not.
-    pub fn check(sandbox: &Sandbox, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
+    pub fn check(sandbox: &Sandbox<Live>, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
         let time = TimeLimit { limit: sandbox.limits().store_timeout, setting: STORE_TIMEOUT };
-        Blueprint::new(sandbox, path, Grant { over, ..Grant::default() }, time).map(drop)
+        Blueprint::new(sandbox, path, Shared::of(Grant { over, ..Grant::default() }, None), time).map(drop)
     }
 
     /// Starts one instance with a probe in it, which nobody restarts and whose calls nobody repeats.
@@ -102,44 +111,33 @@ impl PluginStore {
     /// # Errors
     /// As [`PluginStore::start`].
     pub async fn start_probed(
-        sandbox: &Sandbox,
+        sandbox: &Sandbox<Live>,
         path: &Path,
-        binding: StoreBinding,
+        grant: Grant,
         probe: Arc<Probe>,
     ) -> Result<Self, PluginError> {
-        Self::start_with(sandbox, path, binding, Supervision::Off, Some(probe)).await
+        Self::start_with(sandbox, path, grant, Supervision::Off, Some(probe)).await
     }
 
     async fn start_with(
-        sandbox: &Sandbox,
+        sandbox: &Sandbox<Live>,
         path: &Path,
-        binding: StoreBinding,
+        grant: Grant,
         supervision: Supervision,
         probe: Option<Arc<Probe>>,
     ) -> Result<Self, PluginError> {
-        let StoreBinding { name, settings, secrets, network, directories, over } = binding;
         let mut locks = Vec::new();
-        for directory in directories.values() {
-            locks.push(lock(&name, directory, sandbox.limits().store_timeout).await?);
+        for directory in grant.directories.values() {
+            locks.push(lock(&grant.name, directory, sandbox.limits().store_timeout).await?);
         }
-        let network = Network::new(format!("[stores.{name}]"), network);
-        let grant = Grant {
-            plugin: name.clone(),
-            config: settings,
-            secrets: Arc::new(secrets),
-            http: Some(Http::new(Arc::clone(&network))),
-            network,
-            directories,
-            over: over.clone(),
-            probe,
-            ..Grant::default()
-        };
+        let (name, over) = (grant.name.clone(), grant.over.clone());
+        let shared = Shared::of(grant, probe);
+        let secrets = Arc::clone(&shared.secrets);
         // A wrapper waits for what it wraps.
         let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
         let time = TimeLimit { limit, setting: STORE_TIMEOUT };
-        let blueprint = Blueprint::new(sandbox, path, grant, time)?;
+        let blueprint = Blueprint::new(sandbox, path, shared, time)?;
         let incidents = Arc::new(Incidents::default());
-        let secrets = Arc::clone(&blueprint.grant().secrets);
         let supervisor = Supervisor::new(blueprint, supervision, Arc::clone(&incidents));
         let thread = Thread::spawn(&name, supervisor)
             .map_err(|error| PluginError::Sandbox(format!("no thread for {name}: {error}")))?;
@@ -209,6 +207,15 @@ impl PluginStore {
     }
 }
 
+impl Shared {
+    fn of(grant: Grant, probe: Option<Arc<Probe>>) -> Self {
+        let Grant { name, settings, secrets, network, directories, over } = grant;
+        let network = Network::new(format!("[stores.{name}]"), network);
+        let http = Http::new(Arc::clone(&network));
+        Self { name, config: settings, secrets: Arc::new(secrets), network, http, directories, over, probe }
+    }
+}
+
 fn unavailable(message: String) -> Problem {
     Problem { code: UNAVAILABLE.to_owned(), message, retryable: true, retry_after: None }
 }
@@ -227,10 +234,10 @@ async fn lock(store: &str, directory: &Path, patience: Duration) -> Result<Direc
         |reason: String| PluginError::Directory { plugin: store.to_owned(), directory: directory.to_owned(), reason };
     let absolute = std::path::absolute(directory).map_err(|error| unusable(format!("cannot be made: {error}")))?;
     sigbox_files::make_dir(&Disk, &absolute).map_err(|error| unusable(format!("cannot be made: {error}")))?;
-    let (deadline, ourselves) = (Instant::now() + patience, format!("process {} ", std::process::id()));
+    let deadline = Instant::now() + patience;
     loop {
         match DirectoryLock::acquire(directory) {
-            Err(error) if error.to_string().contains(&ourselves) && Instant::now() < deadline => {
+            Err(LockError::Held { by_this_process: true, .. }) if Instant::now() < deadline => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             locked => return locked.map_err(|error| unusable(error.to_string())),

@@ -9,12 +9,11 @@ use sigbox_trading::store::{Incidents, UNAVAILABLE};
 use tokio::time::Instant;
 
 use super::{
-    super::{
-        bindings::persistence::exports::sigbox::persistence::store as wit, error::Breakdown, secret::hide,
-        text::message,
-    },
     circuit::{Circuit, NotAsked, Turn},
     instance::{Blueprint, Call, Entity, Failed, Running, wait_for_init},
+};
+use crate::{
+    bindings::persistence::exports::sigbox::persistence::store as wit, error::Breakdown, secret::hide, text::message,
 };
 
 /// The first pause before a refused call is repeated, unless the backend names one.
@@ -128,7 +127,7 @@ impl Supervisor {
             self.blueprint.attempt(&mut running, deadline, "close", &|guest, store| Box::pin(guest.call_close(store)));
         if let Err(failed) = close.await {
             let problem = self.describe(&failed).message;
-            tracing::warn!(target: "plugin", plugin = self.blueprint.grant().plugin, "{problem}");
+            tracing::warn!(target: "plugin", plugin = self.blueprint.shared().name, "{problem}");
         }
     }
 
@@ -221,7 +220,7 @@ impl Supervisor {
     }
 
     fn describe(&self, failed: &Failed) -> Problem {
-        let secrets = &self.blueprint.grant().secrets;
+        let secrets = &self.blueprint.shared().secrets;
         match failed {
             Failed::Refused(function, failure) => {
                 let wit::Failure { code, message: said, retryable, retry_after_ms } = failure;
@@ -242,7 +241,7 @@ impl Supervisor {
     }
 
     fn tell(&self, kind: IncidentKind, message: String) {
-        let store = self.blueprint.grant().plugin.clone();
+        let store = self.blueprint.shared().name.clone();
         match kind {
             IncidentKind::Resumed => tracing::info!(target: "plugin", plugin = store, "{message}"),
             IncidentKind::Restarted | IncidentKind::Suspended => {

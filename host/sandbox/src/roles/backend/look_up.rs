@@ -12,30 +12,30 @@ use wasmtime_wasi::{
     sockets::WasiSocketsView as _,
 };
 
-use crate::host::Host;
+use super::context::BackendContext;
 
 /// Puts this look-up in place of that of [`wasmtime_wasi`], which knows no names but all or none.
-pub(super) fn guard(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn guard(linker: &mut Linker<BackendContext>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    ip_name_lookup::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    ip_name_lookup::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-impl ip_name_lookup::Host for Host {
+impl ip_name_lookup::Host for BackendContext {
     fn resolve_addresses(
         &mut self,
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        if !self.grant().network.allows_look_up(&name) {
+        if !self.shared.network.allows_look_up(&name) {
             return Err(ErrorCode::AccessDenied.into());
         }
         self.sockets().resolve_addresses(network, name)
     }
 }
 
-impl HostResolveAddressStream for Host {
+impl HostResolveAddressStream for BackendContext {
     fn resolve_next_address(
         &mut self,
         stream: Resource<ResolveAddressStream>,
@@ -53,7 +53,7 @@ impl HostResolveAddressStream for Host {
 }
 
 /// The look-up refers to it; it has nothing of its own.
-impl network::Host for Host {
+impl network::Host for BackendContext {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()
     }
@@ -66,7 +66,7 @@ impl network::Host for Host {
     }
 }
 
-impl HostNetwork for Host {
+impl HostNetwork for BackendContext {
     fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
         HostNetwork::drop(&mut self.sockets(), network)
     }

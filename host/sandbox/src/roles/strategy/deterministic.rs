@@ -1,13 +1,6 @@
-//! The WASI a guest finds: no files, network, arguments or environment, and, in a backtest, no time and no chance of
-//! its own.
+//! What makes backtests repeatable: a WASI whose clocks show the engine's time and whose dice are the same each run.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -16,7 +9,7 @@ use rand_chacha::{
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::{
-    FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView as _,
     p2::{
         DynPollable, Pollable,
         bindings::{
@@ -25,70 +18,16 @@ use wasmtime_wasi::{
         },
         subscribe,
     },
-    sockets::SocketAddrUse,
 };
 
+use super::context::StrategyContext;
 use crate::{
-    error::PluginError,
-    host::{Grant, Host},
+    guest::{Identity, Now},
     limits::RANDOM_BYTES,
 };
 
-/// The engine's time, shared with the clocks WASI shows.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Now(Arc<AtomicI64>);
-
-impl Now {
-    pub(super) fn set(&self, now_ms: i64) {
-        self.0.store(now_ms, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// The same for guests, who know no time before 1970.
-    pub(super) fn unsigned_ms(&self) -> u64 {
-        u64::try_from(self.get()).unwrap_or(0)
-    }
-}
-
-/// A WASI whose clocks show the real time and whose dice are the machine's, with what was granted.
-///
-/// # Errors
-/// When a granted folder cannot be opened.
-pub(super) fn live(grant: &Grant) -> Result<WasiCtx, PluginError> {
-    let mut builder = WasiCtxBuilder::new();
-    builder.max_random_size(RANDOM_BYTES);
-    // Backends have a thread of their own. Handed to another one, an operation would go on when its instance is gone.
-    builder.allow_blocking_current_thread(!grant.directories.is_empty());
-    for (guest, directory) in &grant.directories {
-        builder.preopened_dir(directory, guest, FsPerms::ReadWrite).map_err(|error| PluginError::Directory {
-            plugin: grant.plugin.clone(),
-            directory: directory.clone(),
-            reason: format!("cannot be opened: {error}"),
-        })?;
-    }
-    // With a check that denies everything, a plugin without a grant is told so, and so is its operator.
-    if grant.http.is_some() {
-        let network = Arc::clone(&grant.network);
-        builder.allow_tcp(true).allow_ip_name_lookup(true).socket_addr_check(move |address, purpose| {
-            let network = Arc::clone(&network);
-            Box::pin(async move {
-                match purpose {
-                    SocketAddrUse::TcpConnect => network.allows(address).await,
-                    // Before it connects, a socket is bound to a port of the system's choice.
-                    SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
-                    _ => false,
-                }
-            })
-        });
-    }
-    Ok(builder.build())
-}
-
 /// A WASI whose clocks show `now`. Its dice are replaced by [`Dice`].
-pub(super) fn deterministic(now: &Now, dice: &Dice) -> WasiCtx {
+pub(super) fn wasi(now: &Now, dice: &Dice) -> WasiCtx {
     WasiCtxBuilder::new()
         .insecure_random_seed(dice.hash_seed)
         .wall_clock(now.clone())
@@ -97,11 +36,11 @@ pub(super) fn deterministic(now: &Now, dice: &Dice) -> WasiCtx {
 }
 
 /// Puts the clock and the dice of backtests in place of those of [`wasmtime_wasi`].
-pub(super) fn make_deterministic(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn replace_chance(linker: &mut Linker<StrategyContext>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    monotonic_clock::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    random::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
-    insecure::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    monotonic_clock::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
+    random::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
+    insecure::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -116,10 +55,11 @@ pub(super) struct Dice {
 }
 
 impl Dice {
-    pub(super) fn of(plugin: &str, instance: &str) -> Self {
+    pub(super) fn of(identity: &Identity) -> Self {
+        let Identity { plugin, instance } = identity;
         let seed = |purpose: &str| -> [u8; 32] {
             let mut hash = Sha256::new();
-            for part in [plugin, instance, purpose] {
+            for part in [plugin.as_str(), instance, purpose] {
                 hash.update(part.len().to_le_bytes());
                 hash.update(part);
             }
@@ -144,25 +84,25 @@ fn roll(dice: &mut ChaCha8Rng, bytes: u64) -> wasmtime::Result<Vec<u8>> {
     Ok(rolled)
 }
 
-impl random::Host for Host {
+impl random::Host for StrategyContext {
     fn get_random_bytes(&mut self, bytes: u64) -> wasmtime::Result<Vec<u8>> {
-        self.spend(usize::try_from(bytes)?)?;
-        roll(&mut self.dice().secure, bytes)
+        self.guest.spend(usize::try_from(bytes)?)?;
+        roll(&mut self.dice.secure, bytes)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.dice().secure.next_u64())
+        Ok(self.dice.secure.next_u64())
     }
 }
 
-impl insecure::Host for Host {
+impl insecure::Host for StrategyContext {
     fn get_insecure_random_bytes(&mut self, bytes: u64) -> wasmtime::Result<Vec<u8>> {
-        self.spend(usize::try_from(bytes)?)?;
-        roll(&mut self.dice().insecure, bytes)
+        self.guest.spend(usize::try_from(bytes)?)?;
+        roll(&mut self.dice.insecure, bytes)
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.dice().insecure.next_u64())
+        Ok(self.dice.insecure.next_u64())
     }
 }
 
@@ -190,13 +130,13 @@ impl HostMonotonicClock for Now {
 /// pass: a guest that sleeps would make a run as slow as it likes, and never use fuel.
 ///
 /// Here the engine's time does not move during a call, so there is nothing to wait for: every timer is due at once.
-impl monotonic_clock::Host for Host {
+impl monotonic_clock::Host for StrategyContext {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(HostMonotonicClock::now(self.time()))
+        Ok(HostMonotonicClock::now(self.guest.now()))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
-        Ok(HostMonotonicClock::resolution(self.time()))
+        Ok(HostMonotonicClock::resolution(self.guest.now()))
     }
 
     fn subscribe_instant(&mut self, _: u64) -> wasmtime::Result<Resource<DynPollable>> {
@@ -208,7 +148,7 @@ impl monotonic_clock::Host for Host {
     }
 }
 
-impl Host {
+impl StrategyContext {
     fn due_timer(&mut self) -> wasmtime::Result<Resource<DynPollable>> {
         let WasiCtxView { table, .. } = self.ctx();
         let timer = table.push(DueTimer)?;

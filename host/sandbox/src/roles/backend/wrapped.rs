@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use sigbox_trading::store::{Address, Store, StoreError};
 
-use crate::{bindings::wrapper::sigbox::persistence::store as wit, host::Host};
+use super::context::BackendContext;
+use crate::bindings::wrapper::sigbox::persistence::store as wit;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
 
-impl Host {
+impl BackendContext {
     fn wrapped(&self) -> wasmtime::Result<Arc<dyn Store>> {
         // Components that import it are not loaded without one.
-        self.grant().over.clone().ok_or_else(|| wasmtime::Error::msg("there is no store to wrap"))
+        self.shared.over.clone().ok_or_else(|| wasmtime::Error::msg("there is no store to wrap"))
     }
 }
 
-impl wit::Host for Host {
+impl wit::Host for BackendContext {
     async fn describe(&mut self) -> wasmtime::Result<wit::Descriptor> {
         let store = self.wrapped()?;
         Ok(wit::Descriptor {

@@ -80,7 +80,7 @@ impl fmt::Display for Endpoint {
 /// A name stands for the addresses it has when the plugin connects. Link-local ones, where clouds serve credentials,
 /// are never among them: they must be granted as addresses.
 #[derive(Debug, Default)]
-pub(crate) struct Network {
+pub(super) struct Network {
     /// For messages: where the grant would be written.
     section: String,
     granted: Vec<Endpoint>,
@@ -90,7 +90,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(section: String, granted: Vec<Endpoint>) -> Arc<Self> {
+    pub(super) fn new(section: String, granted: Vec<Endpoint>) -> Arc<Self> {
         Arc::new(Self { section, granted, resolved: Mutex::default() })
     }
 

@@ -21,7 +21,7 @@ use hyper_util::{
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::network::{Network, is_link_local};
+use super::network::{Network, is_link_local};
 
 /// How long a connection nobody uses is kept: less than servers do, so that few are closed under a request.
 const IDLE: Duration = Duration::from_secs(4);
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 type Connector = HttpsConnector<HttpConnector<Resolver>>;
 
 /// Sends the requests of one binding. Its connections outlive the instance that opened them.
-pub(crate) struct Http {
+pub(super) struct Http {
     network: Arc<Network>,
     /// Made at the first request: most plugins make none, and reading the system's certificates takes time.
     client: OnceLock<Client<Connector, WasiBody>>,
@@ -45,7 +45,7 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    pub(crate) fn new(network: Arc<Network>) -> Arc<Self> {
+    pub(super) fn new(network: Arc<Network>) -> Arc<Self> {
         Arc::new(Self { network, client: OnceLock::new() })
     }
 

@@ -1,0 +1,178 @@
+//! What an instance is and has whatever its role: a name, settings, the engine's time, and allowances.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use wasmtime::ResourceLimiter;
+
+use crate::{
+    bindings::strategy::sigbox::host::{clock, config, logging},
+    growth::GrowthLimit,
+    limits::{LOG_LINE_BYTES, LOG_PART_BYTES, Limits},
+    secret::{Secrets, hide},
+    text::printable,
+};
+
+/// What tells an instance from others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    /// Name of the plugin in log lines: that of the strategy or the store in the configuration.
+    pub(crate) plugin: String,
+    /// What tells this instance from others of the plugin, such as the symbol.
+    pub(crate) instance: String,
+}
+
+/// The engine's time, shared with the clocks WASI shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Now(Arc<AtomicI64>);
+
+impl Now {
+    pub(crate) fn set(&self, now_ms: i64) {
+        self.0.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The same for guests, who know no time before 1970.
+    pub(crate) fn unsigned_ms(&self) -> u64 {
+        u64::try_from(self.get()).unwrap_or(0)
+    }
+}
+
+/// The part of an instance's context that every role has.
+pub(crate) struct Guest {
+    identity: Identity,
+    /// Settings, for `sigbox:host/config`.
+    config: BTreeMap<String, String>,
+    /// What must not be in its log lines.
+    secrets: Arc<Secrets>,
+    /// The engine's time.
+    now: Now,
+    limits: Limits,
+    growth: GrowthLimit,
+    /// See [`Guest::spend`].
+    work_per_call: u64,
+    work_left: u64,
+    log_lines_left: u32,
+    log_lines_dropped: u64,
+}
+
+impl Guest {
+    /// `work_per_call`: see [`Guest::spend`].
+    pub(crate) fn new(
+        identity: Identity,
+        config: BTreeMap<String, String>,
+        secrets: Arc<Secrets>,
+        limits: Limits,
+        work_per_call: u64,
+    ) -> Self {
+        Self {
+            identity,
+            config,
+            secrets,
+            now: Now::default(),
+            growth: GrowthLimit::new(limits.memory_bytes),
+            work_per_call,
+            work_left: work_per_call,
+            log_lines_left: limits.log_lines_per_call,
+            log_lines_dropped: 0,
+            limits,
+        }
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The engine's time.
+    pub(crate) const fn now(&self) -> &Now {
+        &self.now
+    }
+
+    /// Sets the engine's time and gives a fresh allowance for one call.
+    pub(crate) fn begin_call(&mut self, now_ms: i64) {
+        self.now.set(now_ms);
+        self.work_left = self.work_per_call;
+        self.growth.refused = false;
+        self.log_lines_left = self.limits.log_lines_per_call;
+        self.report_dropped_lines();
+    }
+
+    fn report_dropped_lines(&mut self) {
+        if self.log_lines_dropped > 0 {
+            let dropped = std::mem::take(&mut self.log_lines_dropped);
+            let Identity { plugin, instance } = &self.identity;
+            tracing::warn!(target: "plugin", plugin, instance, dropped, "log lines beyond the limit were dropped");
+        }
+    }
+
+    /// Whether the guest was refused memory during this call.
+    pub(crate) const fn memory_was_refused(&self) -> bool {
+        self.growth.refused
+    }
+
+    pub(crate) fn growth_limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.growth
+    }
+
+    /// Counts work the host does for the guest, about one unit a byte it reads. Ends the call when that alone is more
+    /// than the call may use: the guest's own fuel is hardly used while the host works.
+    pub(crate) fn spend(&mut self, units: usize) -> wasmtime::Result<()> {
+        self.work_left = self.work_left.checked_sub(units as u64).ok_or(wasmtime::Trap::OutOfFuel)?;
+        Ok(())
+    }
+}
+
+impl Drop for Guest {
+    /// An instance that broke down has no next call to tell of the lines it lost.
+    fn drop(&mut self) {
+        self.report_dropped_lines();
+    }
+}
+
+impl logging::Host for Guest {
+    fn log(&mut self, level: logging::Level, target: String, message: String) -> wasmtime::Result<()> {
+        self.spend(target.len() + message.len())?;
+        let Some(left) = self.log_lines_left.checked_sub(1) else {
+            self.log_lines_dropped += 1;
+            return Ok(());
+        };
+        self.log_lines_left = left;
+        let Identity { plugin, instance } = &self.identity;
+        let now_ms = self.now.get();
+        let printed = |text: &str, most_bytes| hide(printable(text, most_bytes), &self.secrets);
+        let (part, line) = (printed(&target, LOG_PART_BYTES), printed(&message, LOG_LINE_BYTES));
+        match level {
+            logging::Level::Trace => tracing::trace!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
+            logging::Level::Debug => tracing::debug!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
+            logging::Level::Info => tracing::info!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
+            logging::Level::Warn => tracing::warn!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
+            logging::Level::Error => tracing::error!(target: "plugin", plugin, instance, now_ms, part, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl clock::Host for Guest {
+    fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.now.unsigned_ms())
+    }
+}
+
+impl config::Host for Guest {
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.spend(name.len())?;
+        Ok(self.config.get(&name).cloned())
+    }
+
+    fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.config.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+}
