@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod features;
 mod guests;
+mod house;
 mod kit;
 mod live_scale;
 mod peers;

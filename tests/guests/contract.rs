@@ -131,6 +131,39 @@ fn an_import_nobody_offers_is_named() {
     assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
 }
 
+/// A role is what its world imports: the rest does not even link, in backtests or live.
+#[test]
+fn what_the_world_of_a_role_does_not_import_does_not_link() {
+    let dir = tempdir().unwrap();
+    let get = "(export \"get\" (func (param \"name\" string) (result (option string))))";
+    let handle = "(export \"handle\" (func))";
+    let now = "(export \"now-ms\" (func (result u64)))";
+    let close = "(export \"close\" (func))";
+    let of_strategies = "a strategy does not get: it gets sigbox:host/clock, sigbox:host/config, sigbox:host/logging, \
+                         sigbox:host/market, and WASI; build it for its world in wit/ of this sigbox";
+    for (interface, function) in [
+        ("sigbox:host/secrets@0.1.0", get),
+        ("sigbox:persistence/store@0.1.0", close),
+        ("wasi:http/outgoing-handler@0.2.6", handle),
+    ] {
+        let items = format!("(import \"{interface}\" (instance {function}))");
+        let file = TextStrategy { items: &items, ..TextStrategy::default() }.write(dir.path());
+        let expected = format!("imports {interface}, which {of_strategies}");
+        assert_eq!(as_strategy(&file), expected);
+        let loaded = StrategyPlugin::load(&live(Limits::default()), &file);
+        assert_eq!(without_name(&file, &loaded.err().expect("it does not link").to_string()), expected);
+    }
+    let exports = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i \"f\"))) (instance $store (export \"read-value\" (func $f)))
+        (export \"sigbox:persistence/store@0.1.0\" (instance $store))";
+    for interface in ["sigbox:host/clock@0.1.0", "sigbox:host/market@0.1.0"] {
+        let file = component(dir.path(), &format!("(import \"{interface}\" (instance {now})) {exports}"));
+        let message = as_store(&file);
+        let expected = format!("imports {interface}, which a persistence backend does not get: it gets ");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+}
+
 #[test]
 fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
     let dir = tempdir().unwrap();

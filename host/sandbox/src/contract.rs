@@ -6,12 +6,27 @@ use wasmtime::{
 };
 
 /// The interface a strategy exports.
-pub(crate) const STRATEGY: Interface =
-    Interface { name: "sigbox:strategy/guest", version: "0.1.0", kind: "a strategy" };
+pub(crate) const STRATEGY: Interface = Interface {
+    name: "sigbox:strategy/guest",
+    version: "0.1.0",
+    kind: "a strategy",
+    imports: &["sigbox:host/clock", "sigbox:host/config", "sigbox:host/logging", "sigbox:host/market"],
+};
 
 /// The interface a persistence backend exports.
-pub(crate) const PERSISTENCE: Interface =
-    Interface { name: "sigbox:persistence/store", version: "0.1.0", kind: "a persistence backend" };
+pub(crate) const PERSISTENCE: Interface = Interface {
+    name: "sigbox:persistence/store",
+    version: "0.1.0",
+    kind: "a persistence backend",
+    imports: &[
+        "sigbox:host/config",
+        "sigbox:host/logging",
+        "sigbox:host/secrets",
+        "sigbox:persistence/store",
+        "wasi:http/types",
+        "wasi:http/outgoing-handler",
+    ],
+};
 
 /// An interface of ours that a plugin exports.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +35,19 @@ pub(crate) struct Interface {
     version: &'static str,
     /// What a component that exports it is.
     kind: &'static str,
+    /// What its role can import besides WASI without HTTP, for messages. The role's `link` decides.
+    imports: &'static [&'static str],
 }
 
 impl Interface {
     fn full_name(self) -> String {
         format!("{}@{}", self.name, self.version)
+    }
+
+    /// Whether a component of this role may import the interface `name`, whatever its version.
+    fn may_import(self, name: &str) -> bool {
+        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        self.imports.contains(&name) || (name.starts_with("wasi:") && !name.starts_with("wasi:http/"))
     }
 }
 
@@ -86,27 +109,35 @@ pub(crate) fn wraps(component: &Component, engine: &Engine, is_given: bool) -> R
     }
 }
 
-/// Why the imports of `component` cannot be met; `reason` is what the linker said of the first one.
-pub(crate) fn explain_imports(component: &Component, engine: &Engine, reason: &str) -> String {
-    let foreign: Vec<String> = component
+/// Why the imports of `component`, whose role exports `interface`, cannot be met; `reason` is what the linker said of the
+/// first one.
+pub(crate) fn explain_imports(component: &Component, engine: &Engine, interface: Interface, reason: &str) -> String {
+    let interfaces: Vec<String> = component
         .component_type()
         .imports(engine)
-        .filter(|(name, item)| {
-            matches!(item.ty, ComponentItem::ComponentInstance(_))
-                && !name.starts_with("sigbox:persistence/store@")
-                && !name.starts_with("sigbox:host/")
-                && !name.starts_with("wasi:")
-        })
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
-    if foreign.is_empty() {
-        format!("imports something this sigbox does not offer: {reason}; build it against wit/ of this sigbox")
-    } else {
-        format!(
+    let is_ours = |name: &&String| {
+        name.starts_with("sigbox:host/") || name.starts_with("sigbox:persistence/store@") || name.starts_with("wasi:")
+    };
+    let foreign: Vec<&str> = interfaces.iter().filter(|name| !is_ours(name)).map(String::as_str).collect();
+    if !foreign.is_empty() {
+        return format!(
             "imports {}, which this sigbox does not offer (it offers sigbox:host@0.1 and WASI 0.2): {reason}",
             foreign.join(", ")
-        )
+        );
     }
+    let denied = interfaces.iter().filter(is_ours).find(|name| !interface.may_import(name));
+    if let Some(denied) = denied {
+        let offered = interface.imports.join(", ");
+        return format!(
+            "imports {denied}, which {} does not get: it gets {offered}, and WASI; build it for its world in wit/ of this \
+             sigbox",
+            interface.kind
+        );
+    }
+    format!("imports something this sigbox does not offer: {reason}; build it against wit/ of this sigbox")
 }
 
 /// Why an export of `interface` has the wrong type; `reason` is what the type check said.

@@ -86,7 +86,12 @@ impl Blueprint {
         let mut linker = Linker::new(sandbox.engine());
         link(&mut linker, shared.over.is_some()).map_err(set_up)?;
         let pre: InstancePre<BackendContext> = linker.instantiate_pre(&component).map_err(|error| {
-            contract_error(contract::explain_imports(&component, sandbox.engine(), &one_line(&error)))
+            contract_error(contract::explain_imports(
+                &component,
+                sandbox.engine(),
+                contract::PERSISTENCE,
+                &one_line(&error),
+            ))
         })?;
         let pre = BackendPre::new(pre)
             .map_err(|error| contract_error(contract::explain_export(contract::PERSISTENCE, &one_line(&error))))?;

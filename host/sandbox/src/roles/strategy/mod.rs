@@ -89,7 +89,9 @@ impl<M: Mode> StrategyPlugin<M> {
         let mut linker = Linker::new(engine);
         link::<M>(&mut linker).map_err(set_up)?;
         let pre = linker.instantiate_pre(&component);
-        let pre = pre.map_err(|error| mismatch(contract::explain_imports(&component, engine, &one_line(&error))))?;
+        let pre = pre.map_err(|error| {
+            mismatch(contract::explain_imports(&component, engine, contract::STRATEGY, &one_line(&error)))
+        })?;
         Ok(Self { sandbox: sandbox.clone(), path: path.to_path_buf(), sha256, pre, exports })
     }
 
