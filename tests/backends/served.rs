@@ -88,7 +88,7 @@ pub(super) async fn write(store: &PluginStore, id: &str, value: &str) -> Result<
 /// All that the kit asks of a backend. No case may be left out.
 pub(super) async fn passes_the_kit(bound: &Bound) {
     // Below the limit of the kit's sandbox, as a binding should have it.
-    let bound = bound.clone().set("timeout-ms", 1500);
+    let bound = bound.clone().set("timeout-ms", 5000);
     let report = binding::examined(bound.plugin, bound.binding()).await;
     let failed = report.cases.iter().filter(|case| !matches!(case.verdict, Verdict::Passed(_)));
     let failed: Vec<String> = failed.map(ToString::to_string).collect();
