@@ -20,5 +20,5 @@ mod servers;
 mod signals;
 mod simulation;
 mod support;
+mod sweep;
 mod vectors;
-mod walk;

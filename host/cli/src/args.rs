@@ -37,7 +37,8 @@ pub(crate) enum Command {
     /// Run the strategies over recorded candles and show what they would have earned.
     Backtest(Backtest),
     /// Compare strategies and their settings over recorded candles, on all cores.
-    Walk(Walk),
+    #[command(name = "walk")]
+    Sweep(Sweep),
     /// Trade candles as they close, keeping state that survives every crash.
     Live(Live),
     /// Show what a run was worth, from its events.
@@ -71,7 +72,7 @@ pub(crate) struct Backtest {
 }
 
 #[derive(Debug, Arguments)]
-pub(crate) struct Walk {
+pub(crate) struct Sweep {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
     /// What to rank by, such as totalPnl. Default: what the configuration says.

@@ -17,7 +17,6 @@ mod report;
 mod state;
 mod sweep;
 mod table;
-mod walk;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
         // What goes wrong there is what is looked for.
         Command::Plugin(_) => "error",
         Command::Backtest(_)
-        | Command::Walk(_)
+        | Command::Sweep(_)
         | Command::Report(_)
         | Command::State(_)
         | Command::Init(_)
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
 
     let done = match args.command {
         Command::Backtest(command) => backtest::run(&command),
-        Command::Walk(command) => walk::run(&command),
+        Command::Sweep(command) => sweep::run(&command),
         Command::Live(command) => live::run(&command),
         Command::Report(command) => report::run(&command),
         Command::State(command) => state::run(&command),

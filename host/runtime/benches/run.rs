@@ -14,8 +14,8 @@ use std::{
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sigbox::{
     config::Config,
+    sweep::Sweep,
     trading::store::{Address, FileStore, Store as _},
-    walk::Walk,
 };
 use sigbox_engine::Interval;
 
@@ -61,7 +61,8 @@ fn sweeps(criterion: &mut Criterion) {
     );
     let config = Config::parse(&text, "sigbox.toml").expect("the text is a configuration");
     let sandbox = sandbox();
-    let walk = Walk::new(&config, &sandbox, market.clone(), &mut |_| Ok(component.clone())).expect("it can be planned");
+    let sweep =
+        Sweep::new(&config, &sandbox, market.clone(), &mut |_| Ok(component.clone())).expect("it can be planned");
 
     let mut group = criterion.benchmark_group("sweep");
     group.bench_function("a fresh instance", |bencher| bencher.iter(|| instance(&plugin, &market)));
@@ -71,7 +72,7 @@ fn sweeps(criterion: &mut Criterion) {
         group.bench_function(format!("20 runs of a week, {jobs} at a time"), |bencher| {
             bencher.iter_batched(
                 || tempfile::tempdir().expect("a temp directory"),
-                |dir| walk.run(&dir.path().join("results.jsonl"), jobs, |_| ControlFlow::Continue(())),
+                |dir| sweep.run(&dir.path().join("results.jsonl"), jobs, |_| ControlFlow::Continue(())),
                 BatchSize::PerIteration,
             );
         });

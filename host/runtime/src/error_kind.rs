@@ -13,7 +13,7 @@ use crate::{
     config::ConfigError,
     job::JobError,
     plugin_source::PluginSourceError,
-    walk::{Failure, ResultsError},
+    sweep::{Failure, ResultsError},
 };
 
 /// What kind of thing went wrong. Who has to do something about it differs from kind to kind.

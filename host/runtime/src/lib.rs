@@ -33,7 +33,7 @@ pub mod binding;
 pub mod config;
 pub mod job;
 pub mod plugin_source;
-pub mod walk;
+pub mod sweep;
 
 mod error_kind;
 

@@ -19,9 +19,9 @@ mod reader;
 mod risk;
 mod secrets;
 mod strategies;
+mod sweep;
 mod template;
 mod value;
-mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -50,8 +50,8 @@ pub use self::{
     risk::RiskProfile,
     secrets::{settings_without_secrets, text_without_secrets},
     strategies::Strategy,
+    sweep::{Axis, Sweep},
     template::template,
-    walk::{Axis, Walk},
 };
 
 /// Everything a file says, checked, with defaults in place of what it does not say.
@@ -72,7 +72,7 @@ pub struct Config {
     /// The period of a backtest.
     pub frame: Frame,
     /// What a sweep compares.
-    pub walk: Walk,
+    pub sweep: Sweep,
     /// Which store keeps which domain.
     pub persistence: Persistence,
     /// The persistence plugins that domains are bound to.
@@ -137,7 +137,7 @@ impl Config {
         Self {
             file: file.to_owned(),
             exchange_name,
-            walk: walk::read(root, &strategies, &candles, &frame),
+            sweep: sweep::read(root, &strategies, &candles, &frame),
             strategies,
             frame,
             persistence: persistence::read(root, &stores),
@@ -179,7 +179,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::check_backtest`]; symbols of `[walk]` have been checked already.
-    pub fn check_walk(&self) -> Result<(), ConfigError> {
-        if self.walk.symbols.is_empty() { self.check_backtest() } else { Ok(()) }
+    pub fn check_sweep(&self) -> Result<(), ConfigError> {
+        if self.sweep.symbols.is_empty() { self.check_backtest() } else { Ok(()) }
     }
 }

@@ -83,14 +83,14 @@ mod tests {
         assert_eq!(switched_on.candles.gaps, as_it_is.candles.gaps);
         assert_eq!(switched_on.frame.name, as_it_is.frame.name);
         assert_eq!(switched_on.frame.interval, as_it_is.frame.interval);
-        assert_eq!(switched_on.walk.metric, as_it_is.walk.metric);
+        assert_eq!(switched_on.sweep.metric, as_it_is.sweep.metric);
         // What has no default shows an example, which says so by being different.
         assert_eq!(as_it_is.frame.start_ms.or(as_it_is.frame.end_ms), None);
         assert_eq!(as_it_is.cache_dir, None);
         assert!(as_it_is.stores.is_empty() && switched_on.stores.contains_key("scratch"));
         assert_eq!(as_it_is.persistence.stores.signal, StoreChoice::File);
         assert_eq!((as_it_is.risk[0].rules.len(), switched_on.risk[0].rules.len()), (2, 5));
-        assert!(as_it_is.walk.grid.is_empty() && as_it_is.walk.symbols.is_empty());
-        assert_eq!((switched_on.walk.grid["sma-cross"].len(), switched_on.walk.frames.len()), (2, 1));
+        assert!(as_it_is.sweep.grid.is_empty() && as_it_is.sweep.symbols.is_empty());
+        assert_eq!((switched_on.sweep.grid["sma-cross"].len(), switched_on.sweep.frames.len()), (2, 1));
     }
 }

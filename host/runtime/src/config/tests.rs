@@ -340,7 +340,7 @@ fn a_range_has_the_numbers_that_people_would_write() {
     let values = |range: &str| {
         let text = format!("{FINE}[walk.grid.s]\nx = {range}\n");
         let config = Config::parse(&text, "sigbox.toml").unwrap_or_else(|error| panic!("{error}"));
-        serde_json::to_string(&config.walk.grid["s"][0].values).unwrap()
+        serde_json::to_string(&config.sweep.grid["s"][0].values).unwrap()
     };
     for (range, expected) in [
         ("{ from = 1, to = 5, step = 2 }", "[1,3,5]"),
@@ -404,12 +404,12 @@ fn a_sweep_has_as_many_runs_as_somebody_can_wait_for() {
 fn grids_keep_the_order_of_the_file_and_reach_into_tables() {
     let grid = "[walk.grid.s]\nz = [true, \"x\"]\na.y.b = [1.5]\na.x = [[1], { c = 2 }]\n\"d.e\" = [1]\n";
     let config = Config::parse(&format!("{FINE}{grid}"), "sigbox.toml").unwrap();
-    let axes = &config.walk.grid["s"];
+    let axes = &config.sweep.grid["s"];
     let paths: Vec<String> = axes.iter().map(|axis| axis.path.join("/")).collect();
     assert_eq!(paths, ["z", "a/y/b", "a/x", "d.e"]);
     assert_eq!(serde_json::to_string(&axes[2].values).unwrap(), r#"[[1],{"c":2}]"#);
-    assert_eq!((config.walk.metric.name, config.walk.symbols.len()), ("sharpeRatio", 0));
-    assert_eq!(config.walk.frames, [config.frame]);
+    assert_eq!((config.sweep.metric.name, config.sweep.symbols.len()), ("sharpeRatio", 0));
+    assert_eq!(config.sweep.frames, [config.frame]);
 }
 
 #[test]

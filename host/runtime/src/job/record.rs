@@ -13,7 +13,7 @@ use sigbox_trading::Setup;
 use crate::{
     assemble::{self, AssembleError},
     config::{CandleSource, Config, Strategy, settings_without_secrets, text_without_secrets},
-    walk::Walk,
+    sweep::Sweep,
 };
 
 /// What is known of a run before it begins. `period_ms`: of a backtest.
@@ -43,7 +43,7 @@ pub(super) fn describe(
 
 /// The record of a sweep, whose `results` are where a backtest has its events.
 #[must_use]
-pub fn sweep_record(config: &Config, sweep: &Walk<'_>, results: &Path) -> RunRecord {
+pub fn sweep_record(config: &Config, sweep: &Sweep<'_>, results: &Path) -> RunRecord {
     let components = components_with(config, |strategy| sweep.component_sha256(strategy));
     let sources = sweep.market().symbols().filter_map(|symbol| {
         let series = sweep.market().series(symbol)?.read();

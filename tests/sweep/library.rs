@@ -20,8 +20,8 @@ use sigbox::{
         candles::{Series, generate},
     },
     sandbox::{Deterministic, Limits, Sandbox},
+    sweep::{Progress, Row, Sweep, best_first},
     trading::{Backtest, Native, SeatSetup, Setup, Silence},
-    walk::{Progress, Row, Walk, best_first},
 };
 use sigbox_engine::{Interval, Settings, trader::Answer};
 
@@ -44,8 +44,8 @@ fn walk(
 ) -> Option<Vec<Row>> {
     let config = Config::parse(&configuration.to_toml(), "sigbox.toml").unwrap();
     let market = Market::new(assemble::candles(&config).unwrap());
-    let walk = Walk::new(&config, sandbox, market, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
-    walk.run(&dir.path().join("results.jsonl"), NonZeroUsize::new(jobs).unwrap(), progress).unwrap()
+    let sweep = Sweep::new(&config, sandbox, market, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
+    sweep.run(&dir.path().join("results.jsonl"), NonZeroUsize::new(jobs).unwrap(), progress).unwrap()
 }
 
 fn lines((dir, _): &(tempfile::TempDir, Sandbox<Deterministic>)) -> usize {

@@ -22,7 +22,7 @@ use super::{
 /// What a sweep compares: each strategy with every combination of its grid, on each symbol, in each frame. It is at
 /// most a hundred thousand runs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Walk {
+pub struct Sweep {
     /// What runs are ranked by.
     pub metric: &'static Metric,
     /// Settings to try, by strategy, in the order of the file. A strategy that is not here has those of its own section
@@ -49,7 +49,7 @@ const RUNS_MAX: usize = 100_000;
 /// What most people compare strategies by.
 const METRIC: &str = "sharpeRatio";
 
-pub(super) fn read(root: &Section<'_>, strategies: &[Strategy], candles: &Candles, frame: &Frame) -> Walk {
+pub(super) fn read(root: &Section<'_>, strategies: &[Strategy], candles: &Candles, frame: &Frame) -> Sweep {
     root.section("walk", "[walk]", |section| {
         let metric = section.get::<&Metric>("metric");
         let mut taken = Taken::default();
@@ -60,13 +60,13 @@ pub(super) fn read(root: &Section<'_>, strategies: &[Strategy], candles: &Candle
         if frames.is_empty() {
             frames.push(frame.clone());
         }
-        let walk = Walk {
+        let sweep = Sweep {
             metric: metric.or_else(|| Metric::named(METRIC)).expect("there is such a metric"),
             grid: read_grid(section, strategies),
             symbols: read_symbols(section, candles),
             frames,
         };
-        let runs = strategies.iter().map(|strategy| walk.runs_of(strategy)).fold(0, usize::saturating_add);
+        let runs = strategies.iter().map(|strategy| sweep.runs_of(strategy)).fold(0, usize::saturating_add);
         if runs > RUNS_MAX {
             let message = format!(
                 "describes {runs} runs, and a sweep can have {RUNS_MAX}; try fewer values, symbols or frames, or larger \
@@ -74,11 +74,11 @@ pub(super) fn read(root: &Section<'_>, strategies: &[Strategy], candles: &Candle
             );
             section.report(section.offset_of("grid"), message);
         }
-        walk
+        sweep
     })
 }
 
-impl Walk {
+impl Sweep {
     fn runs_of(&self, strategy: &Strategy) -> usize {
         let symbols = if self.symbols.is_empty() { strategy.symbols.len() } else { self.symbols.len() };
         let axes = self.grid.get(&strategy.name).into_iter().flatten();

@@ -89,7 +89,7 @@ mod tests {
     use sigbox_market::candles::{Recipe, Series, generate};
 
     use super::*;
-    use crate::walk::cases::plan;
+    use crate::sweep::cases::plan;
 
     /// The key of the only run that `text` describes.
     fn key(text: &str, limits: &Limits, candles: &[(&str, u64)], component: &str) -> String {

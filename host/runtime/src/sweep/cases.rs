@@ -65,14 +65,14 @@ pub(super) struct Planned<'c> {
 
 /// Every run of the sweep, candidate by candidate: the last axis of a grid turns fastest, then symbols, then frames.
 pub(super) fn plan(config: &Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'_>> {
-    let walk = &config.walk;
+    let sweep = &config.sweep;
     let mut runs = Vec::new();
     for strategy in &config.strategies {
-        let axes = walk.grid.get(&strategy.name).map_or(&[][..], Vec::as_slice);
-        let symbols = if walk.symbols.is_empty() { &strategy.symbols } else { &walk.symbols };
+        let axes = sweep.grid.get(&strategy.name).map_or(&[][..], Vec::as_slice);
+        let symbols = if sweep.symbols.is_empty() { &strategy.symbols } else { &sweep.symbols };
         for (settings, varying) in combinations(&strategy.settings, axes) {
             for symbol in symbols {
-                for frame in &walk.frames {
+                for frame in &sweep.frames {
                     let case = Case {
                         strategy: strategy.name.clone(),
                         symbol: symbol.clone(),

@@ -51,7 +51,7 @@ pub use self::{
 };
 
 /// A sweep, ready to run: cases planned, plugins compiled, candles in memory.
-pub struct Walk<'c> {
+pub struct Sweep<'c> {
     config: &'c Config,
     market: Market,
     plugins: BTreeMap<&'c Path, StrategyPlugin<Deterministic>>,
@@ -97,7 +97,7 @@ pub struct Progress {
 /// How often whoever watches is told, at least: often enough for an interrupt to seem to act at once.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-impl<'c> Walk<'c> {
+impl<'c> Sweep<'c> {
     /// Plans the sweep that `config` describes over the candles of `market`.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ impl<'c> Walk<'c> {
         so_far.done += 1;
         match outcome {
             Ok(measured) => {
-                let metric = self.config.walk.metric;
+                let metric = self.config.sweep.metric;
                 let value = metric.of(&measured.statistics);
                 so_far.best = if metric.rank(value, so_far.best).is_lt() { value } else { so_far.best };
             }

@@ -73,7 +73,7 @@ mod tests {
     use sigbox_trading::RunError;
 
     use super::*;
-    use crate::walk::{Failure, Measured};
+    use crate::sweep::{Failure, Measured};
 
     /// What a run amounted to: a number, none, or a failure.
     #[derive(Clone, Copy)]
