@@ -9,7 +9,7 @@
 //! `conformance/ids.txt` has every id there is, one a line, after its section.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -40,11 +40,12 @@ fn every_hazard_says_how_it_is_excluded_and_which_test_would_notice() {
 
 #[test]
 fn each_kind_of_mistake_in_a_list_is_found() {
-    let tests: BTreeSet<String> =
-        ["s_per_01_s_per_02_both", "s_per_03_late", "s_per_99_unheard_of", "other"].map(str::to_owned).into();
+    let source = "/// Specification: S-PER-01, S-PER-02.\n#[test]\nfn both() {}\n/// Late.\n///\n/// Specification: S-PER-03.\n\
+                  #[test]\nfn late() {}\n/// Specification: S-PER-99.\n#[test]\nfn unheard_of() {}\n#[test]\nfn other() {}";
+    let tests: Tests = functions(source).into_iter().collect();
     let ids = "13.1 S-PER-01\n13.1 S-PER-02\n13.1 S-PER-03\n13.1 S-PER-04\n13.2 S-DEF-01\n";
     let rows = [
-        row("| S-PER-01 | `s_per_01_s_per_02_both` | |"),
+        row("| S-PER-01 | `both` | |"),
         row("| S-PER-02 | `gone` | |"),
         row("| S-PER-02 | `other` | twice |"),
         row("| S-PER-04 | — | |"),
@@ -52,14 +53,14 @@ fn each_kind_of_mistake_in_a_list_is_found() {
     ];
     let expected = [
         "t.md:1: S-PER-02: there is no test gone",
-        "t.md:1: S-PER-02: the name of other does not carry it",
+        "t.md:1: S-PER-02: the comment of other does not name it",
         "t.md:1: S-PER-02 is listed twice",
         "t.md:1: S-PER-04: without a test, the note has to say why there is none",
         "t.md:1: S-PER-05 is not in ids.txt",
         "S-PER-03 is not listed",
-        "s_per_01_s_per_02_both carries S-PER-02, which is not listed with it",
-        "s_per_03_late carries S-PER-03, which is not listed with it",
-        "s_per_99_unheard_of carries S-PER-99, which is not in ids.txt",
+        "both names S-PER-02, which is not listed with it",
+        "late names S-PER-03, which is not listed with it",
+        "unheard_of names S-PER-99, which is not in ids.txt",
     ];
     assert_eq!(problems_of_ids(ids, &["13.1"], &rows, &tests), expected);
 
@@ -84,10 +85,11 @@ fn each_kind_of_mistake_in_a_list_is_found() {
 
 #[test]
 fn tests_are_found_by_their_attribute() {
-    let source = "#[test]\nfn one() {}\n    #[tokio::test(flavor = \"x\")]\n    #[expect(lint)]\n    async fn two(a: u8) {}\n\
-                  fn helper() {}\n// #[test]\nfn three() {}";
-    assert_eq!(functions(source), ["one", "two"]);
-    assert!(test_functions().contains("tests_are_found_by_their_attribute"));
+    let source = "#[test]\nfn one() {}\n    /// Specification: A-B-01.\n    #[tokio::test(flavor = \"x\")]\n    #[expect(lint)]\n    \
+                  async fn two(a: u8) {}\nfn helper() {}\n// #[test]\nfn three() {}";
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(functions(source), [("one".to_owned(), ids(&[])), ("two".to_owned(), ids(&["A-B-01"]))]);
+    assert!(test_functions().contains_key("tests_are_found_by_their_attribute"));
 }
 
 /// A row of a table, as it is written.
@@ -129,7 +131,7 @@ fn row(line: &str) -> Row {
     Row { place: "t.md:1".to_owned(), cells: cells(line) }
 }
 
-fn problems_of_ids(ids: &str, sections: &[&str], rows: &[Row], tests: &BTreeSet<String>) -> Vec<String> {
+fn problems_of_ids(ids: &str, sections: &[&str], rows: &[Row], tests: &Tests) -> Vec<String> {
     let ids: BTreeMap<&str, &str> = ids
         .lines()
         .map(|line| line.split_once(' ').expect("a section and an id"))
@@ -144,8 +146,10 @@ fn problems_of_ids(ids: &str, sections: &[&str], rows: &[Row], tests: &BTreeSet<
             continue;
         }
         let problem = match names[..] {
-            [name] if !tests.contains(name) => Some(format!("there is no test {name}")),
-            [name] if !carries(name, id) => Some(format!("the name of {name} does not carry it")),
+            [name] if !tests.contains_key(name) => Some(format!("there is no test {name}")),
+            [name] if !tests[name].iter().any(|named| named == id) => {
+                Some(format!("the comment of {name} does not name it"))
+            }
             [] if row.cell(1) != "—" => Some("name a test in backticks, or put —".to_owned()),
             [] if row.cell(2).is_empty() => Some("without a test, the note has to say why there is none".to_owned()),
             [] | [_] => None,
@@ -158,19 +162,19 @@ fn problems_of_ids(ids: &str, sections: &[&str], rows: &[Row], tests: &BTreeSet<
     }
     let required = ids.iter().filter(|(_, section)| sections.contains(section));
     problems.extend(required.filter(|(id, _)| !listed.contains_key(*id)).map(|(id, _)| format!("{id} is not listed")));
-    for name in tests {
-        for id in carried(name) {
+    for (name, named) in tests {
+        for id in named {
             if !ids.contains_key(id.as_str()) {
-                problems.push(format!("{name} carries {id}, which is not in ids.txt"));
+                problems.push(format!("{name} names {id}, which is not in ids.txt"));
             } else if listed.get(id.as_str()) != Some(&Some(name)) {
-                problems.push(format!("{name} carries {id}, which is not listed with it"));
+                problems.push(format!("{name} names {id}, which is not listed with it"));
             }
         }
     }
     problems
 }
 
-fn problems_of_hazards(count: usize, rows: &[Row], tests: &BTreeSet<String>) -> Vec<String> {
+fn problems_of_hazards(count: usize, rows: &[Row], tests: &Tests) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, row) in (1..).zip(rows) {
         let (place, id) = (&row.place, row.cell(0));
@@ -184,7 +188,7 @@ fn problems_of_hazards(count: usize, rows: &[Row], tests: &BTreeSet<String>) -> 
         if names.is_empty() && !row.cell(3).starts_with("no test: ") {
             problems.push(format!("{place}: {id}: name a test in backticks, or say no test: and why"));
         }
-        let gone = names.iter().filter(|name| !tests.contains(**name));
+        let gone = names.iter().filter(|name| !tests.contains_key(**name));
         problems.extend(gone.map(|name| format!("{place}: {id}: there is no test {name}")));
     }
     if rows.len() != count {
@@ -193,44 +197,38 @@ fn problems_of_hazards(count: usize, rows: &[Row], tests: &BTreeSet<String>) -> 
     problems
 }
 
-/// Whether `id`, `S-PER-01` say, is in a name as whole words: `…_s_per_01_…`.
-fn carries(name: &str, id: &str) -> bool {
-    carried(name).iter().any(|found| found == id)
-}
+/// Tests by name, each with the ids its comment names: `/// Specification: S-PER-01, S-PER-02.`
+type Tests = BTreeMap<String, Vec<String>>;
 
-/// The ids in a name: a letter for who asserts it, two or three for the subject, a number.
-fn carried(name: &str) -> Vec<String> {
-    let words: Vec<&str> = name.split('_').collect();
-    let is_id = |words: &&[&str]| {
-        let (digits, letters) =
-            (words[2].trim_start_matches('p'), |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase()));
-        matches!(words[0], "s" | "l" | "v")
-            && (2..=3).contains(&words[1].len())
-            && letters(words[1])
-            && !digits.is_empty()
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    words.windows(3).filter(is_id).map(|words| words.join("-").to_uppercase()).collect()
-}
-
-/// The name of every test in the sources.
-fn test_functions() -> BTreeSet<String> {
+/// Every test in the sources. Tests of one name are one here.
+fn test_functions() -> Tests {
     let sources = SOURCES.iter().flat_map(|folder| files(&repository().join(folder), "rs"));
     let read = |file: PathBuf| fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    sources.map(read).flat_map(|source| functions(&source)).collect()
+    let mut tests = Tests::new();
+    for (name, ids) in sources.map(read).flat_map(|source| functions(&source)) {
+        tests.entry(name).or_default().extend(ids);
+    }
+    tests
 }
 
-/// The functions in a source that follow the attribute of a test.
-fn functions(source: &str) -> Vec<String> {
+/// The functions in a source that follow the attribute of a test, and the ids in the comment before it.
+fn functions(source: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
-    let mut is_test = false;
+    let (mut is_test, mut ids) = (false, Vec::new());
     for line in source.lines().map(str::trim_start) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+        if let Some(named) = line.strip_prefix("/// Specification: ") {
+            ids = named.trim_end_matches('.').split(", ").map(str::to_owned).collect();
+        } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
-        } else if let (true, false, Some((_, rest))) = (is_test, line.starts_with(['#', '/']), line.split_once("fn ")) {
-            let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-            found.extend(rest.split(|character| !is_name(character)).next().map(str::to_owned));
-            is_test = false;
+        } else if line.starts_with(['#', '/']) {
+            // Another attribute, or more of a comment.
+        } else {
+            let ids = std::mem::take(&mut ids);
+            if let (true, Some((_, rest))) = (std::mem::take(&mut is_test), line.split_once("fn ")) {
+                let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+                let name: String = rest.chars().take_while(|character| is_name(*character)).collect();
+                found.push((name, ids));
+            }
         }
     }
     found

@@ -110,7 +110,7 @@ impl SweepResult {
         })
     }
 
-    fn report(&self) -> sigbox_report::SweepResult {
+    fn report(&self) -> sigbox_report::Sweep {
         let row = |Row { case, outcome }: &Row| SweepRow {
             strategy: case.strategy.clone(),
             symbol: case.symbol.clone(),
@@ -118,7 +118,7 @@ impl SweepResult {
             settings: case.varying.clone(),
             outcome: outcome.as_ref().map(|measured| measured.statistics).map_err(ToString::to_string),
         };
-        sigbox_report::SweepResult {
+        sigbox_report::Sweep {
             run: self.run.clone(),
             metric: self.metric,
             rows: self.rows.iter().map(row).collect(),
