@@ -1,12 +1,13 @@
 //! Whether what is listed is there: `conformance/*.md` by id of the specification, `docs/hazards.md` by hazard.
 //!
 //! ```text
-//! | id       | test                      | note                                            |
-//! | S-XYZ-01 | `s_xyz_01_what_it_claims` | what stands for what, where that is not obvious |
-//! | L-XYZ-02 | —                         | why there is none                               |
+//! | id       | test             | note                                            |
+//! | S-XYZ-01 | `what_it_claims` | what stands for what, where that is not obvious |
+//! | L-XYZ-02 | —                | why there is none                               |
 //! ```
 //!
-//! `conformance/ids.txt` has every id there is, one a line, after its section.
+//! `conformance/ids.txt` has every id there is, one a line, after its section. A test names its ids in
+//! its comment: `/// Specification: S-XYZ-01.`
 
 use std::{
     collections::BTreeMap,
