@@ -162,8 +162,13 @@ impl Scene {
         self.markets.iter().map(|(symbol, candles)| ((*symbol).to_owned(), series(candles))).collect()
     }
 
-    fn setup(&self, market: Market, log: &Log) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
-        let setup = Setup::new(EXCHANGE, market, self.settings.clone());
+    fn setup(
+        &self,
+        market: Market,
+        frame: Frame,
+        log: &Log,
+    ) -> Setup<Native<impl FnMut(i64, f64) -> Answer + Send + use<>>> {
+        let setup = Setup::new(EXCHANGE, market, self.settings.clone()).over(frame);
         let setup = self.profiles.iter().cloned().fold(setup, Setup::profile);
         self.traders.iter().fold(setup, |setup, trader| {
             let Trader { name, symbol, script, interval, risk } = trader.clone();
@@ -190,8 +195,8 @@ impl Scene {
         let log = Log::default();
         let mut written = Vec::new();
         let mut events = EventWriter::new(&mut written);
-        let setup = self.setup(Market::new(self.series()), &log);
-        let ended = Backtest::new(setup.over(self.frame.clone())).and_then(|backtest| {
+        let setup = self.setup(Market::new(self.series()), self.frame.clone(), &log);
+        let ended = Backtest::new(setup).and_then(|backtest| {
             backtest.run(&mut events, |now| {
                 if progress(now.done, now.total) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
@@ -204,8 +209,8 @@ impl Scene {
 
     /// The first and the last boundary of a backtest.
     pub(super) fn period_ms(&self) -> (i64, i64) {
-        let setup = self.setup(Market::new(self.series()), &Log::default());
-        Backtest::new(setup.over(self.frame.clone())).unwrap_or_else(|error| panic!("{error}")).period_ms()
+        let setup = self.setup(Market::new(self.series()), self.frame.clone(), &Log::default());
+        Backtest::new(setup).unwrap_or_else(|error| panic!("{error}")).period_ms()
     }
 
     /// The story of a backtest, which must be that of a live run as well.

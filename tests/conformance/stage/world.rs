@@ -9,7 +9,7 @@ use sigbox::{
     events::{Event, Notice},
     market::Market,
     trading::{
-        Journal, Live, LiveOptions, RunError, Sink, Stop,
+        Frame, Journal, Live, LiveOptions, RunError, Sink, Stop,
         feed::{Boundary, Feed, FeedError, ReplayFeed},
         store::{Address, Domain, MemoryStore, OnCorrupt, Store, StoreError, Stores},
     },
@@ -140,7 +140,7 @@ impl World {
             max_entry_delay: Duration::from_secs(30),
             lookback_minutes: 10_080,
         };
-        let setup = scene.setup(market, log);
+        let setup = scene.setup(market, Frame::default(), log);
         let live = Live::start(setup, stores, feed, options, &mut journal).await?;
         live.run(&mut FussySink { journal, refuses }, stop).await
     }

@@ -118,11 +118,7 @@ impl SweepResult {
             settings: case.varying.clone(),
             outcome: outcome.as_ref().map(|measured| measured.statistics).map_err(ToString::to_string),
         };
-        sigbox_report::Sweep {
-            run: self.run.clone(),
-            metric: self.metric,
-            rows: self.rows.iter().map(row).collect(),
-        }
+        sigbox_report::Sweep { run: self.run.clone(), metric: self.metric, rows: self.rows.iter().map(row).collect() }
     }
 
     /// A column for each setting that varies and for each number; numbers as they are.
