@@ -42,7 +42,7 @@ async fn trade(folder: PathBuf) -> Result<(), Box<dyn Error>> {
     let feed = ReplayFeed::new(candles, 0.0, None, setup.settings().clone());
     let setup = setup.seat(seat);
 
-    let store: Arc<dyn Store> = Arc::new(FileStore::open(&folder.join("data"))?);
+    let store: Arc<dyn Store> = Arc::new(FileStore::open(folder.join("data"))?);
     let mut journal =
         Journal::open(&folder.join("events.jsonl"), |event: &Event<'_>| println!("{}", event.headline()))?;
     let options = LiveOptions {
