@@ -148,6 +148,10 @@ fn the_report_never_knows_the_runtime() {
     }
 }
 
+/// What a run is put together from.
+const PARTS: [&str; 9] =
+    ["Setup", "Seat", "Assignment", "Journal", "Backtest::", "Live::", "StrategyPlugin", "ReplayFeed", "KlinesFeed"];
+
 /// The command calls jobs. What a job is made of has no name in it, so a server that calls the same jobs copies nothing.
 #[test]
 fn the_command_never_knows_how_a_run_is_put_together() {
@@ -155,17 +159,6 @@ fn the_command_never_knows_how_a_run_is_put_together() {
     for name in ["sigbox-market", "sigbox-sandbox", "sigbox-trading"] {
         assert!(!house.0["sigbox-cli"].contains(name), "the command reaches {name} through the library only");
     }
-    const PARTS: [&str; 9] = [
-        "Setup",
-        "Seat",
-        "Assignment",
-        "Journal",
-        "Backtest::",
-        "Live::",
-        "StrategyPlugin",
-        "ReplayFeed",
-        "KlinesFeed",
-    ];
     let mut folders = vec![repository().join("host/cli/src")];
     let mut files = 0;
     while let Some(folder) = folders.pop() {

@@ -129,6 +129,7 @@ pub struct ExtremeRow {
 impl<'a> Event<'a> {
     /// The event of an outcome; `None` for the ticks at which nothing happened.
     #[must_use]
+    #[inline]
     pub fn of(pair: &'a Pair, outcome: &'a Outcome) -> Option<Self> {
         let event = match outcome {
             Outcome::Idle { .. } | Outcome::Waiting { .. } | Outcome::Active { .. } => return None,
@@ -192,6 +193,7 @@ impl<'a> Event<'a> {
         Some(event)
     }
 
+    #[inline]
     fn new(pair: &'a Pair, action: Action, timestamp: i64) -> Self {
         let Pair { symbol, strategy, exchange, frame } = pair;
         Self {
@@ -217,6 +219,7 @@ impl<'a> Event<'a> {
         }
     }
 
+    #[inline]
     fn of_position(pair: &'a Pair, action: Action, position: &'a Position, timestamp: i64, price: f64) -> Self {
         let pnl = PnlRow::from(position.terms.at(price));
         Self {
@@ -251,18 +254,21 @@ impl<'a> Event<'a> {
 
     /// The event as one line of JSON, without the line's end.
     #[must_use]
+    #[inline]
     pub fn to_json(&self) -> String {
         let mut line = Vec::new();
         self.write_json(&mut line);
         String::from_utf8(line).expect("JSON is text")
     }
 
+    #[inline]
     pub(crate) fn write_json(&self, line: &mut Vec<u8>) {
         serde_json::to_writer(line, self).expect("an event has text keys and finite or null numbers");
     }
 }
 
 impl<'a> PublicRow<'a> {
+    #[inline]
     fn of_position(position: &'a Position, pnl: PnlRow) -> Self {
         Self {
             price_open: Number(position.terms.entry),
@@ -275,11 +281,13 @@ impl<'a> PublicRow<'a> {
         }
     }
 
+    #[inline]
     fn of_order(order: &'a Order) -> Self {
         Self::of_signal(&order.signal)
     }
 
     /// The row of a signal that still waits.
+    #[inline]
     fn of_signal(signal: &'a Signal) -> Self {
         Self {
             id: &signal.id,
@@ -307,6 +315,7 @@ impl<'a> PublicRow<'a> {
 }
 
 impl From<Pnl> for PnlRow {
+    #[inline]
     fn from(pnl: Pnl) -> Self {
         Self {
             pnl_percentage: Number(pnl.percentage),
@@ -319,6 +328,7 @@ impl From<Pnl> for PnlRow {
 }
 
 impl From<Extreme> for ExtremeRow {
+    #[inline]
     fn from(extreme: Extreme) -> Self {
         let PnlRow { pnl_percentage, pnl_cost, pnl_entries, price_open, price_close } = extreme.pnl.into();
         Self {

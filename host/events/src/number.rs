@@ -10,6 +10,7 @@ pub struct Number(pub f64);
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Serialize for Number {
+    #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let value = self.0;
         #[expect(clippy::cast_possible_truncation, reason = "it is compared with what it was made of")]
