@@ -1,23 +1,23 @@
-//! The one loop: what happens at a minute boundary, in a backtest and in live trading alike.
+//! The loop of a run: what happens at a minute boundary, in a backtest and in live trading alike.
 //!
 //! ```text
-//! boundary(now) ─► 1 judge    every candle that has closed, on what is held (pure, candle by candle, in order)
+//! boundary(now) ─► 1 judge    positions and orders, on every candle that has closed (pure, candle by candle, in order)
 //!                  2 keep     changed documents, durable before memory changes (live only)
 //!                  3 commit   memory = next state
-//!                  4 ask      strategies that are flat and due
-//!                  5 admit    their answers, in order, each under the risk rules the earlier ones left
+//!                  4 ask      the strategies of traders that are flat and due
+//!                  5 admit    their answers, in order; the risk rules count what the earlier answers opened
 //!                  6 keep, commit
 //! ```
 //!
-//! Outcomes are told once they are durable. An outcome that ends something is told *before* its document is cleared,
-//! because afterwards nothing is left to derive it from; one that begins something is told after its document is
-//! written, because a beginning that is not durable must not have happened. After a crash in between, the same candles
-//! give the same outcomes with the same ids, and the sink knows which it has already.
+//! An outcome that begins an order or a position is told after its document is written. Otherwise a crash could leave
+//! an announced position that was never stored. Every other outcome is told *before* its documents change: when the
+//! document of a position is cleared, nothing is left from which its end could be derived. After a crash in between,
+//! the same candles give the same outcomes with the same ids, and the sink skips those that it already has.
 //!
 //! Invariants:
 //! 1. A trader's next candle is judged only when the state before it is durable and committed.
-//! 2. A trader whose store fails keeps its memory, opens nothing, and judges the same candle again later.
-//! 3. A strategy is asked only at a boundary its trader has judged every candle up to.
+//! 2. A trader whose store fails keeps its state in memory, opens nothing, and judges the same candle again later.
+//! 3. A strategy is asked at a boundary only after its trader has judged every candle up to that boundary.
 
 use std::{ops::Range, time::Duration};
 
@@ -39,8 +39,10 @@ use crate::{
     strategy::{LiveStrategy, Strategy},
 };
 
-/// What a boundary may begin. As wide as a register: a byte that is stored in a future and read back as part of one makes
-/// the processor wait, every minute of a backtest.
+/// What a boundary may begin.
+///
+/// The enum is as wide as a register. A single byte would be stored in a future and read back as a part of a wider
+/// value, and the processor would wait for that at every minute of a backtest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Entries {
@@ -48,7 +50,7 @@ pub(crate) enum Entries {
     Open,
     /// Strategies are not asked; orders that wait may still be filled.
     Late,
-    /// Nothing: orders that wait are left alone, to be judged after a restart.
+    /// Nothing may begin. Orders that wait are left as they are, to be judged after a restart.
     Stopped,
 }
 
@@ -56,7 +58,7 @@ pub(crate) enum Entries {
 pub(crate) struct Desk<S> {
     pub(crate) seats: Vec<Seat<S>>,
     pub(crate) profiles: Vec<Profile>,
-    /// Where changes are kept; a backtest keeps nothing.
+    /// Writes changes to the stores; `None` in a backtest, which keeps nothing.
     pub(crate) keeper: Option<Keeper>,
     /// Candles in the average price.
     pub(crate) average_of: usize,
@@ -64,13 +66,13 @@ pub(crate) struct Desk<S> {
     pub(crate) frame_end_ms: Option<i64>,
     /// How long a live boundary waits for answers; `None`: as long as they take.
     pub(crate) patience: Option<Duration>,
-    /// How long after the question a trade may still be entered; `None`: always.
+    /// How long after the question an answer may still open a trade; `None`: always.
     pub(crate) late_after: Option<Duration>,
     thinking: FuturesUnordered<BoxFuture<'static, Answered<S>>>,
     scratch: Scratch,
 }
 
-/// A strategy that is done thinking.
+/// A strategy that has answered, with its answer.
 pub(crate) struct Answered<S> {
     seat: usize,
     asked_ms: i64,
@@ -83,30 +85,31 @@ pub(crate) struct Answered<S> {
 /// One trader with its strategy and its candles.
 pub(crate) struct Seat<S> {
     pub(crate) trader: Trader,
-    /// `None` while it is thinking.
+    /// `None` while the strategy works on its answer.
     pub(crate) strategy: Option<S>,
     pub(crate) series: SharedSeries,
     /// Indices of the risk profiles it is subject to.
     pub(crate) profiles: Vec<usize>,
-    /// Opening time of the next candle to judge what is held on. Says nothing while nothing is held.
+    /// Opening time of the next candle on which the position or order is judged. It has no meaning while the trader is
+    /// flat.
     pub(crate) next_open_ms: i64,
-    /// The strategy is not asked at boundaries before this one: it was, before a restart.
+    /// The first boundary at which the strategy may be asked. At earlier ones it was asked before a restart.
     pub(crate) ask_from_ms: i64,
-    /// The store failed and may not hold what the trader holds.
+    /// A write failed, so the store may not hold what the trader holds.
     pub(crate) unsettled: bool,
 }
 
-/// A decision that has not been kept and committed yet.
+/// A decision that is not yet written to the stores and not yet committed.
 struct Draft {
     seat: usize,
     next: Next,
-    /// Which of the collected outcomes are its own.
+    /// The range of its outcomes in `Scratch::outcomes`.
     outcomes: Range<usize>,
-    /// The candle it judged, if it did: the next one comes after.
+    /// Opening time of the candle that was judged; `None` when the decision came from an answer.
     judged_open_ms: Option<i64>,
 }
 
-/// Buffers, kept so that a boundary allocates nothing.
+/// Buffers that are used again, so that a boundary does not allocate memory.
 #[derive(Default)]
 struct Scratch {
     drafts: Vec<Draft>,
@@ -114,13 +117,13 @@ struct Scratch {
     holders: Holders,
 }
 
-/// How many traders of each risk profile hold something or are about to: counted when a rule first asks, and kept up
-/// with the drafts that follow.
+/// How many traders of each risk profile hold a position or an order, or are about to. They are counted when a rule
+/// first asks. After that, each new draft updates the counts.
 #[derive(Default)]
 struct Holders {
-    /// Empty: not counted.
+    /// Empty until the traders are counted.
     by_profile: Vec<usize>,
-    /// How many drafts have been taken into account.
+    /// How many drafts the counts include.
     drafts: usize,
 }
 
@@ -162,8 +165,8 @@ impl<S> Desk<S> {
         self.seats.iter().any(|seat| matches!(seat.trader.state(), State::Open(_)))
     }
 
-    /// When something can happen next: at once, while anybody holds something or has an order waiting, else when the first
-    /// strategy is due.
+    /// The next time at which something can happen: at once while a trader holds a position or has an order waiting,
+    /// else when the first strategy is due.
     #[inline]
     pub(crate) fn due_ms(&self) -> i64 {
         let due_ms = |seat: &Seat<S>| match seat.trader.state() {
@@ -173,21 +176,21 @@ impl<S> Desk<S> {
         self.seats.iter().map(due_ms).min().unwrap_or(i64::MAX)
     }
 
-    /// When the oldest candle of `symbol` opened that something held there has still to be judged on, or averaged over for
-    /// that; `i64::MAX` when nothing is.
+    /// Opening time of the oldest candle of `symbol` that is still needed to judge a position or an order, or for the
+    /// average price of that candle. A time in the far future when none is needed.
     pub(crate) fn needed_from_ms(&self, symbol: &str) -> i64 {
         let behind = |seat: &&Seat<S>| seat.pair().symbol == symbol && !matches!(seat.trader.state(), State::Idle);
         let next_open_ms = self.seats.iter().filter(behind).map(|seat| seat.next_open_ms).min().unwrap_or(i64::MAX);
         next_open_ms.saturating_sub(i64::try_from(self.average_of).unwrap_or(i64::MAX).saturating_mul(MINUTE_MS))
     }
 
-    /// Decides what the next candle does to each trader. True when there may be a trader with another one to judge.
+    /// Judges each trader on its next candle. Returns true when a trader may have one more candle to judge.
     fn judge(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) -> bool {
         let mut behind = false;
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             match seat.trader.state() {
-                // A flat trader has nothing to be judged on.
+                // A flat trader has nothing to judge.
                 State::Idle => continue,
                 State::Scheduled(_) if entries == Entries::Stopped => continue,
                 State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.unsettled => continue,
@@ -221,8 +224,8 @@ impl<S> Desk<S> {
         self.decide(index, next, first, None);
     }
 
-    /// Makes a decision current at once where nothing is kept, whose outcomes have been told; elsewhere it is drafted, and
-    /// its outcomes are those from `first` on.
+    /// Without a keeper, commits the decision at once; its outcomes are told already. With a keeper, drafts the
+    /// decision; its outcomes are those from `first` on.
     #[inline]
     fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>) {
         let Scratch { drafts, outcomes, holders } = &mut self.scratch;
@@ -236,7 +239,7 @@ impl<S> Desk<S> {
         self.seats[seat].commit(next, judged_open_ms);
     }
 
-    /// What every trader holds, or is about to hold.
+    /// What every trader holds or, with a draft, is about to hold.
     pub(crate) fn claims(&self) -> Vec<Claim<'_>> {
         let held = self.seats.iter().map(|seat| {
             let Seat { trader, profiles, .. } = seat;
@@ -251,7 +254,7 @@ impl<S> Desk<S> {
         claims
     }
 
-    /// Keeps, commits and tells what was drafted.
+    /// Writes the drafts to the stores, commits them, and tells the outcomes that begin something.
     async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
         let mut failed = self.keep(keeper, now_ms, sink).await;
@@ -264,7 +267,7 @@ impl<S> Desk<S> {
                 sink.notice(now_ms, Some(seat.trader.pair()), &notice);
                 continue;
             }
-            // What ends, or begins nothing, was told before it was kept.
+            // `keep` told the other outcomes before it wrote the documents.
             if seat.begins(&draft.next) {
                 let mut told = Told { pair: seat.pair(), sink };
                 outcomes[draft.outcomes].iter().for_each(|outcome| told.tell(outcome));
@@ -275,8 +278,8 @@ impl<S> Desk<S> {
         holders.forget();
     }
 
-    /// Makes what was drafted durable: first the record of what ends, then the documents. Returns the seats for which
-    /// that failed, with the reason.
+    /// Makes the drafts durable: first the event record of those that begin nothing, then the documents. Returns the
+    /// seats for which that failed, with the reason.
     async fn keep(&self, keeper: &Keeper, now_ms: i64, sink: &mut dyn Sink) -> Failures {
         let mut failed = Failures::new();
         let mut changes = Vec::new();
@@ -300,7 +303,8 @@ impl<S> Desk<S> {
         if changes.is_empty() {
             return failed;
         }
-        // Who was flat has told nothing that its documents would not tell again.
+        // If a trader was not flat, the record is synced before its documents change: afterwards its event could not be
+        // derived again. A trader that was flat only gets new documents, and a restart tells their events again.
         let clears = changes.iter().any(|change| !matches!(change.before, State::Idle));
         if clears && let Err(error) = sink.sync() {
             failed.extend(changes.iter().map(|change| (change.seat, format!("the event record: {error}"))));
@@ -310,7 +314,7 @@ impl<S> Desk<S> {
         failed
     }
 
-    /// Writes what traders hold to stores that failed before; those that take it trade on.
+    /// Writes the documents of unsettled traders again. A trader whose store takes them trades on.
     async fn settle(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
         let unsettled: Vec<usize> = (0..self.seats.len()).filter(|index| self.seats[*index].unsettled).collect();
@@ -333,8 +337,8 @@ impl<S> Desk<S> {
 
 /// A backtest: strategies answer at once, and nothing is kept.
 impl<S: Strategy> Desk<S> {
-    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. For where
-    /// nothing is kept.
+    /// Judges every candle that has closed at `now_ms`, as far as the series have it. Then asks the strategies that are
+    /// due, if `entries` allow it. Only for a desk without a keeper.
     pub(crate) fn boundary_at_once(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         while self.judge(now_ms, entries, sink) {}
         if entries == Entries::Open {
@@ -342,7 +346,7 @@ impl<S: Strategy> Desk<S> {
         }
     }
 
-    /// Asks every trader that is due, one after the other.
+    /// Asks the strategies that are due, one after the other.
     fn ask_in_turn(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         for index in 0..self.seats.len() {
             let seat = &mut self.seats[index];
@@ -359,8 +363,8 @@ impl<S: Strategy> Desk<S> {
 
 /// A live run: strategies may take their time, and every change is kept.
 impl<S: LiveStrategy> Desk<S> {
-    /// Judges every candle closed at `now_ms` that is there, then, where `entries` allow it, asks whoever is due. What
-    /// changes is kept, and everybody is asked together.
+    /// Judges every candle that has closed at `now_ms`, as far as the series have it. Then asks the strategies that are
+    /// due, all together, if `entries` allow it. Every change is kept.
     pub(crate) async fn boundary(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
         self.settle(now_ms, sink).await;
         loop {
@@ -375,8 +379,9 @@ impl<S: LiveStrategy> Desk<S> {
         }
     }
 
-    /// Asks all at once and admits in order, so that timing decides nobody's slot. Whoever is not done when patience
-    /// ends thinks on without holding the others up.
+    /// Asks all strategies at once and admits their answers in the order of the seats, so that a fast strategy does not
+    /// take the risk slot of a slow one. A strategy that has not answered when the patience ends continues, and the
+    /// others do not wait for it.
     async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let asked_at = Instant::now();
         for (index, seat) in self.seats.iter_mut().enumerate() {
@@ -405,7 +410,8 @@ impl<S: LiveStrategy> Desk<S> {
         self.conclude(now_ms, sink).await;
     }
 
-    /// The next answer of a strategy that thought on after its boundary; never, while none does.
+    /// Waits for the next answer of a strategy that had not answered at its boundary. Waits forever if there is no such
+    /// strategy.
     pub(crate) async fn late_answer(&mut self) -> Answered<S> {
         match self.thinking.next().await {
             Some(answered) => answered,
@@ -413,14 +419,14 @@ impl<S: LiveStrategy> Desk<S> {
         }
     }
 
-    /// Admits a late answer, if it is still time for it.
+    /// Admits a late answer. A trade that comes too late to enter becomes a failed answer.
     pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
         let asked_ms = answered.asked_ms;
         self.take(answered, sink);
         self.conclude(asked_ms, sink).await;
     }
 
-    /// Puts a strategy back in its seat and decides what becomes of its answer.
+    /// Puts a strategy back in its seat and admits its answer.
     fn take(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
         let Answered { seat, asked_ms, asked_at, price, strategy, answer } = answered;
         self.seats[seat].strategy = Some(strategy);
@@ -436,7 +442,7 @@ impl<S: LiveStrategy> Desk<S> {
     }
 }
 
-/// The risk rules one trader is subject to, over what all the others hold or are about to hold.
+/// The risk rules of one trader. They count what all other traders hold or are about to hold.
 struct Gate<'a, S> {
     seats: &'a [Seat<S>],
     profiles: &'a [Profile],
@@ -486,9 +492,10 @@ impl<S> Gate<'_, S> {
     }
 }
 
-/// Tells outcomes at once that need not be in the record before anything else happens: in live trading a birth is durable
-/// in its store already and told again after a restart, so a sink that fails here loses nothing for good; in a backtest sinks
-/// report their failure at the end.
+/// Tells outcomes to the sink, and only logs a failure of the sink.
+///
+/// In live trading it tells only what begins an order or a position. The document is durable already, so a restart
+/// tells the outcome again while the order or position is held. In a backtest, a sink reports its failure at the end.
 struct Told<'a> {
     pair: &'a Pair,
     sink: &'a mut dyn Sink,
@@ -515,7 +522,7 @@ impl Outcomes for Told<'_> {
 }
 
 impl<S> Seat<S> {
-    /// Whether something begins with a decision: an order or a position that was not there before.
+    /// Whether the decision begins an order or a position that was not there before.
     fn begins(&self, next: &Next) -> bool {
         let Some(next) = &next.state else { return false };
         match (self.trader.state(), next) {
@@ -526,7 +533,8 @@ impl<S> Seat<S> {
         }
     }
 
-    /// Makes a decision current, which came of the candle opened at `judged_open_ms`, or of an answer.
+    /// Makes a decision current. `judged_open_ms`: the opening time of the candle that was judged; `None` when the
+    /// decision came from an answer.
     #[inline]
     fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
         let born = self.begins(&next);
@@ -534,12 +542,12 @@ impl<S> Seat<S> {
         if let Some(open_ms) = judged_open_ms {
             self.next_open_ms = open_ms + MINUTE_MS;
         } else if born {
-            // After a late answer, the candles since the question have still to be judged.
+            // After a late answer, the candles since the question must still be judged.
             self.next_open_ms = self.held_from_ms().unwrap_or(self.next_open_ms);
         }
     }
 
-    /// Opening time of the first candle that what is held is judged on; `None` when flat.
+    /// Opening time of the first candle on which the position or order is judged; `None` when flat.
     pub(crate) fn held_from_ms(&self) -> Option<i64> {
         match self.trader.state() {
             State::Idle => None,
@@ -552,7 +560,7 @@ impl<S> Seat<S> {
         self.trader.is_due(now_ms) && now_ms >= self.ask_from_ms && !self.unsettled
     }
 
-    /// Who trades what.
+    /// The strategy, symbol, exchange and frame of the trader.
     pub(crate) const fn pair(&self) -> &Pair {
         self.trader.pair()
     }
