@@ -1,13 +1,14 @@
-//! What a run keeps, where, and in which order.
+//! The keeper: writes the documents of a run to the stores, in an order that survives every crash.
 //!
-//! Documents of several domains change with one transition, and no store promises atomicity across two of them. So the
+//! One transition changes documents of several domains, and no store promises to write two of them all or nothing. This
 //! order makes every crash harmless (hazards H-08, H-11):
 //!
-//! 1. new homes first: the position's row, the order's row, the levels;
-//! 2. the risk profiles' slots, which follow from the rows and are put right at the next start;
-//! 3. old homes last: an order that was filled, a position that was closed.
+//! 1. First the documents that hold something new: the row of a position, the row of an order, the levels.
+//! 2. Then the slots of the risk profiles. They follow from the rows, and the next start writes them again.
+//! 3. Last the documents that are cleared: of an order that has ended, of a position that was closed.
 //!
-//! A crash between 1 and 3 leaves a row in two homes, never in none; at restore the position wins.
+//! A crash between 1 and 3 leaves a row in two homes, never in none. If a row is in both homes at a start, it is the
+//! position.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Whether any document changes with it.
+    /// Whether it changes any document.
     pub(crate) fn is_durable(&self) -> bool {
         match (self.before, self.after) {
             (State::Open(before), State::Open(after)) => levels_differ(before, after),
@@ -40,7 +41,7 @@ impl Change<'_> {
         }
     }
 
-    /// Documents that get a new home with it.
+    /// The documents that hold something new after it.
     fn births(&self, pair: &Pair) -> Vec<Write> {
         let mut writes = Vec::new();
         match (self.before, self.after) {
@@ -58,14 +59,15 @@ impl Change<'_> {
         writes
     }
 
-    /// Documents that say "nothing here" with it.
+    /// The documents that say "nothing here" after it.
     fn clears(&self, pair: &Pair) -> Vec<Write> {
         match (self.before, self.after) {
             (State::Scheduled(_), State::Idle | State::Open(_)) => {
                 vec![Write::new(Domain::Schedule, pair, FLAT.to_vec())]
             }
             (State::Open(position), State::Idle) => {
-                // The row goes last: while it is there, a restart closes the position again, levels or not.
+                // The row is cleared last. While it is there, a restart closes the position again, with or without its
+                // levels.
                 let levels = has_levels(position).then(|| Write::new(Domain::Partial, pair, levels_document(None)));
                 levels.into_iter().chain([Write::new(Domain::Signal, pair, FLAT.to_vec())]).collect()
             }
@@ -73,7 +75,7 @@ impl Change<'_> {
         }
     }
 
-    /// Whether the slots of the risk profiles change with it.
+    /// Whether it changes the slots of the risk profiles.
     fn moves_slots(&self) -> bool {
         self.before.position().is_some() != self.after.position().is_some()
     }
@@ -99,24 +101,26 @@ impl Write {
 /// Seats whose documents are not known to be durable, and why.
 pub(crate) type Failures = BTreeMap<usize, String>;
 
-/// Calls of stores that are under way at the same time: more than a disk has threads for, so that none of them waits for
-/// us; not so many that a backend, which takes one after the other, lets the time limit of the last one pass.
+/// How many calls of stores may be under way at the same time. There are more calls than a disk has threads, so no
+/// thread waits for the next call. There are not many more, because a backend takes one call after the other, and the
+/// last call must not wait past its time limit.
 pub(crate) const SIDE_BY_SIDE: usize = 256;
 
-/// Keeps the changes of a run's traders.
+/// Writes the changes of a run's traders to the stores.
 pub(crate) struct Keeper {
     stores: Stores,
     pairs: Vec<Pair>,
 }
 
 impl Keeper {
-    /// `pairs` by seat.
+    /// `pairs`: one for each seat, in the order of the seats.
     pub(crate) const fn new(stores: Stores, pairs: Vec<Pair>) -> Self {
         Self { stores, pairs }
     }
 
-    /// Writes everything that changes, stage by stage, the traders of one stage side by side. Returns the seats whose
-    /// change is not known to be durable. `claims` are by seat, with the states that are about to be current.
+    /// Writes every document that changes, stage by stage; within a stage, all traders side by side. Returns the seats
+    /// whose change is not known to be durable. `claims`: one for each seat, with the state that is about to be
+    /// current.
     pub(crate) async fn keep(
         &self,
         changes: &[Change<'_>],
@@ -145,7 +149,8 @@ impl Keeper {
         failed
     }
 
-    /// Writes every document of these traders as it should be now. Returns the seats that are still not kept.
+    /// Writes every document of these seats again, from the states in `claims`. Returns the seats whose documents are
+    /// still not known to be durable.
     pub(crate) async fn rewrite(
         &self,
         seats: &[usize],
@@ -167,8 +172,8 @@ impl Keeper {
         failed
     }
 
-    /// Writes the slots of some profiles: those of open positions, without the seats in `without`. Returns the profiles
-    /// for which that failed.
+    /// Writes the slots of the profiles `of`: one for each open position, except those of the seats in `without`.
+    /// Returns the profiles for which that failed.
     pub(crate) async fn write_slots(
         &self,
         of: impl IntoIterator<Item = usize>,
@@ -192,8 +197,8 @@ impl Keeper {
         written.into_iter().filter_map(|(profile, written)| Some((profile, written.err()?))).collect()
     }
 
-    /// Writes several lists of documents side by side, each in its order, because a later document of a list may clear
-    /// what an earlier one replaces.
+    /// Writes several lists of documents side by side. The documents of one list are written in their order, because a
+    /// later one may clear what an earlier one replaces.
     async fn write_side_by_side(
         &self,
         lists: impl Iterator<Item = (usize, Vec<Write>)>,
@@ -210,18 +215,19 @@ impl Keeper {
         Ok(())
     }
 
-    /// What happened to the stores since this was last asked.
+    /// The incidents of the stores since the last call.
     pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
         self.stores.incidents()
     }
 
-    /// Lets go of the stores.
+    /// Closes the stores.
     pub(crate) async fn close(&self) {
         self.stores.close().await;
     }
 }
 
-/// Every document of a trader that holds `state`. What is held comes before what is not, for the same reason as ever.
+/// Every document of a trader that holds `state`. Documents that hold something are written before those that are
+/// cleared, so a crash in between leaves a row in two homes, never in none.
 fn documents(pair: &Pair, state: &State) -> Vec<Write> {
     let signal = state.position().map_or(FLAT.to_vec(), |position| position_document(pair, position));
     let schedule = state.order().map_or(FLAT.to_vec(), |order| order_document(pair, order));
@@ -234,7 +240,7 @@ fn documents(pair: &Pair, state: &State) -> Vec<Write> {
     writes
 }
 
-/// Adds failures. Of several of one seat the first counts.
+/// Adds failures. If a seat has several, the first one stays.
 fn note(failed: &mut Failures, results: impl IntoIterator<Item = (usize, Result<(), StoreError>)>) {
     for (seat, result) in results {
         if let Err(error) = result {

@@ -1,4 +1,4 @@
-//! What a run finds when it starts: the documents of an earlier one, reconciled.
+//! The start of a run: reads the documents of an earlier run and reconciles them.
 
 use std::{io, sync::Arc};
 
@@ -14,7 +14,8 @@ use crate::{
     store::{Address, Domain, OnCorrupt, StoreError, Stores},
 };
 
-/// Reads what the stores hold. Nothing is overwritten but rows that a crash left in two homes.
+/// Reads what the stores hold. It changes two things only: it clears the document of an order that has become a
+/// position (a crash left the row in two homes), and it moves a corrupt document aside if `on_corrupt` says so.
 pub(crate) struct Restorer<'a> {
     pub(crate) stores: &'a Stores,
     pub(crate) settings: &'a Settings,
@@ -23,8 +24,8 @@ pub(crate) struct Restorer<'a> {
 }
 
 impl Restorer<'_> {
-    /// What `pairs` held when the run before ended, in their order. Many are looked at side by side; what is to be told
-    /// of them is told in their order, also where one of them keeps the run from starting.
+    /// The states of `pairs` at the end of the earlier run, in the order of `pairs`. The pairs are read side by side.
+    /// Their notices reach `sink` in the order of `pairs`, also when one pair keeps the run from starting.
     ///
     /// # Errors
     /// Those of the first pair that cannot be restored.
@@ -43,14 +44,15 @@ impl Restorer<'_> {
         told.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// What `pair` held when the run before ended: its position, its order, or nothing.
+    /// What `pair` held at the end of the earlier run: its position, its order, or nothing.
     ///
     /// # Errors
-    /// When a store cannot be read, a row belongs to somebody else, or a document is corrupt and the run is to halt.
+    /// When a store cannot be read, a row belongs to another trader, or a document is corrupt and the run is to halt.
     async fn state(&self, pair: &Pair, sink: &mut dyn Sink) -> Result<State, RunError> {
         for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
             let Address { domain: name, entity_name, .. } = Address::of_pair(domain, pair);
-            // The store's own record says whether it was ever used; ours starts anew with every process.
+            // `initial` is always true: this process does not know whether an earlier one used the entity. The store
+            // knows.
             self.stores.of(domain).wait_for_init(&name, &entity_name, true).await?;
         }
         let position = self
@@ -68,7 +70,7 @@ impl Restorer<'_> {
             (Some(position), Some(order)) => {
                 let at = Address::of_pair(Domain::Schedule, pair);
                 if order.signal.id == position.signal.id {
-                    // The crash came between the two writes of an activation: the position is the order's new home.
+                    // A crash came between the two writes of an activation: the order has become the position.
                     self.stores.schedule.write_value(&at, FLAT, self.now_ms).await?;
                 } else {
                     let reason = format!("a position {} is open, so no order can wait", position.signal.id);
@@ -93,10 +95,11 @@ impl Restorer<'_> {
         Ok(Arc::new(position))
     }
 
-    /// What `pair` holds, as far as the documents tell now; nothing is made ready, put right or set aside.
+    /// What the documents say now that `pair` holds. It prepares no store and corrects no document. It moves no
+    /// document aside as long as `on_corrupt` is [`OnCorrupt::Halt`].
     ///
     /// # Errors
-    /// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+    /// When a store cannot be read, or a document cannot be understood or belongs to another trader.
     pub(crate) async fn look(&self, pair: &Pair) -> Result<State, RunError> {
         let sink = &mut Silence;
         let signal = self.read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings));
@@ -107,8 +110,8 @@ impl Restorer<'_> {
         Ok(schedule.await?.flatten().map_or(State::Idle, State::Scheduled))
     }
 
-    /// The slots of a risk profile that belong to nobody in `own` and whose positions are still open. A slot without a
-    /// position is a left-over of a crash and would block the limit for ever (hazard H-26).
+    /// The slots of a risk profile whose traders are not in `own` and whose positions are still open. A slot without a
+    /// position is left over from a crash. It is dropped, because it would block the limit forever (hazard H-26).
     pub(crate) async fn other_slots(
         &self,
         profile: &str,
@@ -144,13 +147,13 @@ impl Restorer<'_> {
         let at = Address::of_pair(Domain::Signal, owner);
         self.stores.signal.wait_for_init(&at.domain, &at.entity_name, false).await?;
         let document = self.stores.signal.read_value(&at).await?;
-        // Whatever cannot be understood may be a position: the slot stays.
+        // A document that cannot be understood may be a position, so the slot stays.
         Ok(document.is_some_and(|document| {
             !matches!(parse_position(&document, owner, self.settings), Ok(None) | Err(RowFault::Foreign { .. }))
         }))
     }
 
-    /// Reads and understands one document of a pair; `None` when there is none or it had to be set aside.
+    /// Reads and parses one document of a pair; `None` when there is none, or when it was moved aside.
     async fn read<T>(
         &self,
         domain: Domain,
@@ -199,12 +202,12 @@ impl Restorer<'_> {
     }
 }
 
-/// What is to be told later.
+/// Notices that are collected first and told later.
 #[derive(Default)]
 struct Notes(Vec<(i64, Option<Pair>, Notice)>);
 
 impl Sink for Notes {
-    /// Nobody trades yet.
+    /// There are no outcomes before a run has started.
     fn tell(&mut self, _: &Pair, _: &Outcome) -> io::Result<()> {
         Ok(())
     }
