@@ -1,13 +1,13 @@
 //! The record of what a live run has announced: its events as JSON Lines, each exactly once.
 //!
-//! After a crash the same candles give the same outcomes with the same ids. The journal knows which of them it has, so
-//! what is told again is not recorded again. It also knows what a trader's last event was and which boundary was
-//! reached, and with that what the four documents do not say: since when a trader has been flat, in which slot it was
-//! asked last, and which id it opened last.
+//! After a crash the same candles give the same outcomes with the same ids. The journal knows which ids it has, so it
+//! records no event twice. It also knows the last event of each trader and the last boundary that was reached. From
+//! these follows what the four documents do not say: since when a trader has been flat, in which time slot it was asked
+//! last, and which id it opened last.
 //!
-//! The boundary reached is kept in a file beside the events, `{events}.reached`, rewritten in place and never synced:
-//! a process that is killed leaves the newest, a machine that loses power perhaps an older one, and then quiet minutes
-//! are asked about again.
+//! The last boundary reached is kept in a file beside the events, `{events}.reached`. It is rewritten in place and
+//! never synced. If the process is killed, the file has the newest boundary. If the machine loses power, the file may
+//! have an older one, and strategies are asked again about the quiet minutes since.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,11 +24,11 @@ use crate::sink::Sink;
 /// What an earlier run's events say about a trader that is flat now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recall {
-    /// The first boundary it has not been asked at, as far as the events tell.
+    /// The first boundary at which it has not been asked, as far as the events tell.
     pub ask_from_ms: Option<i64>,
-    /// A time inside the slot it was last asked in; `None`: ask at once.
+    /// A time inside the time slot in which it was asked last; `None`: ask at once.
     pub asked_ms: Option<i64>,
-    /// The id it opened last.
+    /// The id of the position that it opened last.
     pub last_opened_id: Option<String>,
 }
 
@@ -39,9 +39,9 @@ pub struct Journal<L> {
     reached_file: File,
     /// The boundary an earlier run reached.
     reached_ms: Option<i64>,
-    /// Events of each trader's current or last signal, and what followed it.
+    /// For each trader, the events of its current or last signal and the events after it.
     known: BTreeMap<Who, Known>,
-    /// Told of each event as it is recorded for the first time.
+    /// Called with each event when it is recorded for the first time.
     listener: L,
 }
 
@@ -52,7 +52,7 @@ type Who = (String, String, String);
 struct Known {
     ids: HashSet<String>,
     signal_id: Option<String>,
-    /// Whether that signal is held.
+    /// Whether the order or position of that signal is held.
     held: bool,
     recall: Recall,
 }
@@ -92,11 +92,11 @@ pub enum JournalError {
 }
 
 impl<L: FnMut(&Event)> Journal<L> {
-    /// Opens or creates the event file at `path` and reads what is in it. A last line without an end is half an event
-    /// of a run that was killed: it is cut off, and told again.
+    /// Opens or creates the event file at `path` and reads what is in it. A last line without a line break is half an
+    /// event of a run that was killed. It is cut off, and its event is told again.
     ///
     /// # Errors
-    /// When it cannot be read, is in use, or holds something else.
+    /// When the file cannot be read, is in use, or has a line that is not an event.
     pub fn open(path: &Path, listener: L) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_path_buf(), source };
         if let Some(parent) = path.parent() {
@@ -133,13 +133,13 @@ impl<L: FnMut(&Event)> Journal<L> {
             .open(reached_file(path))
             .map_err(io)?;
         let mut reached = String::new();
-        // Anything but a number is as good as nothing.
+        // A file that cannot be read or has no number counts as empty.
         let _ = reached_file.read_to_string(&mut reached);
         let reached_ms = reached.trim().parse().ok();
         Ok(Self { file, reached_file, reached_ms, known, listener })
     }
 
-    /// What is known of a trader from before this run.
+    /// What earlier runs recorded about a trader.
     #[must_use]
     pub fn recall(&self, exchange: &str, strategy: &str, symbol: &str) -> Recall {
         let who = (exchange.to_owned(), strategy.to_owned(), symbol.to_owned());
@@ -147,7 +147,8 @@ impl<L: FnMut(&Event)> Journal<L> {
         if let Some(reached_ms) = self.reached_ms
             && recall.ask_from_ms.is_none_or(|ask_from_ms| ask_from_ms <= reached_ms)
         {
-            // It had been flat since its last event and was asked in every slot, the one of this boundary included.
+            // The trader has been flat since its last event. It was asked in every time slot, up to the one of this
+            // boundary.
             recall.ask_from_ms = Some(reached_ms + MINUTE_MS);
             recall.asked_ms = Some(reached_ms);
         }
@@ -156,7 +157,8 @@ impl<L: FnMut(&Event)> Journal<L> {
 }
 
 impl Known {
-    /// Notes an event. With a new signal the old one's events are history: no candle tells them again.
+    /// Notes an event. When a new signal begins, the ids of the old one are forgotten: no candle gives those events
+    /// again.
     fn add(&mut self, id: String, action: Option<Action>, signal_id: Option<&str>) {
         if let Some(signal_id) = signal_id
             && action.is_some_and(Action::is_beginning)
@@ -166,7 +168,8 @@ impl Known {
             self.ids.clear();
             self.held = true;
         } else if signal_id.is_none() && !self.held {
-            // Flat and asked again: whatever ended before is out of its store.
+            // The trader was flat and was asked again. So the document of its last position is cleared, and no candle
+            // gives the events of that position again.
             self.ids.clear();
         }
         if action.is_some_and(Action::is_end) {
@@ -176,7 +179,7 @@ impl Known {
     }
 }
 
-/// Takes one line of an earlier run into what is known.
+/// Adds one line of an earlier run to `known`.
 fn learn(known: &mut BTreeMap<Who, Known>, line: &[u8]) -> serde_json::Result<()> {
     let head = Head::parse(line)?;
     if !head.is_of_trader() {
@@ -187,8 +190,9 @@ fn learn(known: &mut BTreeMap<Who, Known>, line: &[u8]) -> serde_json::Result<()
     let who = (exchange_name.into_owned(), strategy_name.into_owned(), symbol.into_owned());
     let known = known.entry(who).or_default();
     known.add(head.id.into_owned(), action, signal.as_ref().map(|signal| &*signal.id));
-    // A close or cancel is decided by the candle that opened at its time; the boundary a minute later may ask again.
-    // Everything else of a flat trader was decided at the boundary of its time: the next one may ask. Same minute.
+    // The trader may be asked again one minute after the event, whatever the event is. The time of a close or cancel is
+    // the opening time of the candle that decided it, and the boundary at which this candle closed may ask. The time of
+    // every other event of a flat trader is the boundary of the decision, and the boundary after it may ask.
     known.recall.ask_from_ms = Some(head.timestamp + MINUTE_MS);
     match (action, signal) {
         (Some(Action::Opened), Some(signal)) => known.recall.last_opened_id = Some(signal.id.into_owned()),
@@ -196,7 +200,7 @@ fn learn(known: &mut BTreeMap<Who, Known>, line: &[u8]) -> serde_json::Result<()
         (Some(Action::InvalidSignal | Action::StrategyFailed | Action::SymbolMismatch), _) => {
             known.recall.asked_ms = Some(head.timestamp);
         }
-        // A refusal by the risk rules does not use up the slot.
+        // A refusal by the risk rules does not use up the time slot.
         (Some(Action::RiskRejection), _) => known.recall.asked_ms = None,
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! A run over candles as they close.
+//! A live run: a run over candles as they close, whose state is kept in stores.
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +28,9 @@ use crate::{
 pub struct LiveOptions {
     /// What to do with stored documents that cannot be understood.
     pub on_corrupt: OnCorrupt,
-    /// How long after a question its answer may still be entered on.
+    /// How long after the question an answer may still open a trade.
     pub max_entry_delay: Duration,
-    /// How far strategies look back, minutes. Older candles are let go once nothing that is held needs them.
+    /// How far strategies look back, minutes. Older candles are dropped when no position or order needs them any more.
     pub lookback_minutes: u32,
 }
 
@@ -46,22 +46,22 @@ pub enum Stop {
     WhenFlat,
 }
 
-/// A run over candles as they close, with its state kept.
+/// A live run: its candles come from a feed, and its state is kept in stores.
 pub struct Live<S, F> {
     desk: Desk<S>,
     feed: F,
     market: Market,
     lookback_minutes: usize,
-    /// Whether there was a boundary.
+    /// Whether the first boundary has come.
     begun: bool,
 }
 
-/// What a stored state is, for whoever only wants to look.
+/// The stored state of one trader, for a program that only looks at it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredState {
-    /// Whose.
+    /// The trader's strategy, symbol, exchange and frame.
     pub pair: Pair,
-    /// What is held.
+    /// The position or order that it holds, or neither.
     pub state: State,
 }
 
@@ -81,7 +81,7 @@ impl StoredState {
 /// Reads what the stores hold for `pairs` and changes nothing, so it may be done while a run is under way.
 ///
 /// # Errors
-/// When a store cannot be read, or a document cannot be understood or belongs to somebody else.
+/// When a store cannot be read, or a document cannot be understood or belongs to another trader.
 pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) -> Result<Vec<StoredState>, RunError> {
     let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0 };
     let mut found = Vec::new();
@@ -95,8 +95,8 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// Restores what an earlier run left behind and gets the candles needed to go on from there.
     ///
     /// # Errors
-    /// When a store cannot be read, a document belongs to somebody else or must not be passed over, or candles are
-    /// missing.
+    /// When the setup contradicts itself, a store cannot be read or written, a document belongs to another trader or
+    /// cannot be understood and the run is to halt then, candles are missing, or an event cannot be recorded.
     pub async fn start<L: FnMut(&Event)>(
         setup: Setup<S>,
         stores: Stores,
@@ -143,7 +143,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
         }
         feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
         for seat in &seats {
-            // The crash may have come before this was told. If not, the journal knows it.
+            // A crash may have come before this event was told. If it was told, the journal skips it.
             if let State::Open(position) = seat.trader.state() {
                 journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
             }
@@ -159,7 +159,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// Trades until the feed ends or `stop` says so.
     ///
     /// # Errors
-    /// When the feed cannot go on. What is held is in the stores.
+    /// When the feed cannot go on, or an event cannot be recorded. What is held stays in the stores.
     pub async fn run(mut self, sink: &mut dyn Sink, mut stop: watch::Receiver<Stop>) -> Result<(), RunError> {
         let mut notices: Vec<Notice> = Vec::new();
         let ended = loop {
@@ -209,7 +209,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
         ended
     }
 
-    /// Lets go of candles nobody asks for any more, a day's worth at a time.
+    /// Drops the candles that are not needed any more, at least a day of them at a time.
     fn let_go(&self) {
         let kept = self.lookback_minutes.saturating_add(DAY);
         let symbols = self.market.symbols().filter_map(|symbol| Some((symbol, self.market.series(symbol)?)));
@@ -219,11 +219,12 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     }
 }
 
-/// Minutes of a day. So many more candles are kept than strategies look back, because one may think for a while and look
-/// back from when it was asked; and so many at least are let go at a time, because the others have to be moved.
+/// The minutes of a day. So many candles are kept beyond the look-back of the strategies, because a slow strategy looks
+/// back from the boundary at which it was asked. And at least so many are dropped at a time, because each drop moves
+/// all candles that stay.
 const DAY: usize = 24 * 60;
 
-/// What a trader remembers that holds `state`.
+/// The memory of a trader that holds `state`.
 fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
     let (asked_ms, opened) = match &state {
         State::Idle => (recall.asked_ms, None),
@@ -238,8 +239,8 @@ fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
 }
 
 impl<S: LiveStrategy> Desk<S> {
-    /// Tells the orders that wait, at the first boundary: the crash may have come before they were told, and the
-    /// candle that their price is from may have closed only now.
+    /// Tells the orders that wait: a crash may have come before they were told. This happens at the first boundary and
+    /// not before, because the last candle of their average price may have closed only then.
     fn tell_orders(&self, sink: &mut dyn Sink) -> std::io::Result<()> {
         for seat in &self.seats {
             if let State::Scheduled(order) = seat.trader.state()
@@ -251,7 +252,7 @@ impl<S: LiveStrategy> Desk<S> {
         Ok(())
     }
 
-    /// Writes the slots of every profile as they follow from what was restored (hazard H-11).
+    /// Writes the slots of every profile again, from what was restored (hazard H-11).
     async fn reassert_slots(&mut self) -> Result<(), RunError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let all = 0..self.profiles.len();
