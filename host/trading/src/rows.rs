@@ -13,7 +13,7 @@ use sigbox_engine::{
 };
 use sigbox_events::Number;
 
-/// Position or order as stored.
+/// A position or an order, as it is stored.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
@@ -40,7 +40,8 @@ struct Row {
     multiplier: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     isolated: Option<bool>,
-    /// Opening time of the first candle the position is judged on. Not in the seed; without it the time is derived.
+    /// Opening time of the first candle on which the position is judged. The seed does not have this field. Without it,
+    /// the time is derived from `pendingAt`.
     #[serde(rename = "_judgedFrom", default, skip_serializing_if = "Option::is_none")]
     judged_from: Option<i64>,
 }
@@ -75,7 +76,7 @@ impl From<StoredSide> for Side {
 pub(crate) enum RowFault {
     /// It cannot be understood, or says something impossible.
     Corrupt(String),
-    /// It belongs to somebody else: the names it carries.
+    /// It belongs to another trader, which has these names.
     Foreign { exchange: String, strategy: String, symbol: String },
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn position_document(pair: &Pair, position: &Position) -> Vec<u8> {
     to_json(&Row::of(pair, &position.signal, position.pending_at_ms, Some(position.judged_from_ms)))
 }
 
-/// The `schedule` document of an order. Until it is filled its `pendingAt` is provisional, as in the seed.
+/// The `schedule` document of an order. Its `pendingAt` is provisional until the order is filled, as in the seed.
 pub(crate) fn order_document(pair: &Pair, order: &Order) -> Vec<u8> {
     to_json(&Row::of(pair, &order.signal, order.signal.scheduled_at_ms, None))
 }
@@ -154,14 +155,14 @@ fn parse_row(document: &[u8], pair: &Pair) -> Result<Option<Row>, RowFault> {
 pub(crate) fn parse_position(document: &[u8], pair: &Pair, settings: &Settings) -> Result<Option<Position>, RowFault> {
     let Some(row) = parse_row(document, pair)? else { return Ok(None) };
     if row.is_scheduled {
-        // A backend that takes two domains for one hands out the order that waits (hazard H-51).
+        // A backend that mixes up two domains returns the order that waits (hazard H-51).
         return Err(RowFault::Corrupt("it is an order that waits, where positions are kept".to_owned()));
     }
     if row.pending_at == 0 {
         return Err(RowFault::Corrupt("pendingAt is 0, but the position is open".to_owned()));
     }
-    // Rows of the reference carry unaligned times and do not say how they were opened. A candle older than the
-    // position must not touch it (hazard H-56).
+    // Rows of the reference have times inside a minute, and do not say how the position was opened. A candle that
+    // opened before the position must not close it (hazard H-56).
     let first_whole_minute = row.pending_at + (-row.pending_at).rem_euclid(MINUTE_MS);
     let judged_from = row.judged_from.unwrap_or(if row.pending_at == row.scheduled_at {
         first_whole_minute
@@ -184,7 +185,7 @@ pub(crate) fn parse_order(document: &[u8], pair: &Pair, settings: &Settings) -> 
     Ok(Some(Order { signal: Arc::new(row.signal(pair, settings)?) }))
 }
 
-/// The `partial` document: levels by signal id.
+/// The levels of one signal. The `partial` document has them by signal id.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredLevels {
@@ -209,7 +210,8 @@ pub(crate) fn has_levels(position: &Position) -> bool {
     position.profit_levels != Levels::default() || position.loss_levels != Levels::default()
 }
 
-/// Puts the levels a `partial` document holds for `position` into it. Other signals' levels are left-overs.
+/// Copies the levels of `position` from a `partial` document into it. The levels of other signals are left over and
+/// count for nothing.
 pub(crate) fn restore_levels(document: &[u8], position: &mut Position) -> Result<(), RowFault> {
     // A null document is an empty one (hazard H-54).
     let stored: Option<BTreeMap<String, StoredLevels>> =
@@ -263,7 +265,7 @@ pub(crate) fn slot_entry(pair: &Pair, position: &Position) -> SlotEntry {
 }
 
 impl StoredSlot {
-    /// Whose slot it is. The seed's slots name the symbol only at the end of their key.
+    /// The trader whose slot it is. Slots of the seed have the symbol only at the end of their key.
     pub(crate) fn owner(&self, key: &str) -> Pair {
         let prefix = format!("{}_{}_", self.strategy_name, self.exchange_name);
         let symbol = self.symbol.clone().or_else(|| key.strip_prefix(&prefix).map(str::to_owned)).unwrap_or_default();

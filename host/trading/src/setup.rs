@@ -1,4 +1,4 @@
-//! What trades in a run.
+//! The setup of a run: its market, its settings, its risk profiles and its seats.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use sigbox_market::Market;
 
 use crate::{Frame, RunError, desk, risk::Profile};
 
-/// What trades in a run: a market, the terms of trade, and a seat for each strategy and symbol.
+/// What trades in a run: a market, the settings of the engine, and a seat for each strategy and symbol.
 ///
 /// ```
 /// use sigbox_engine::{Interval, Settings, trader::Answer};
@@ -29,8 +29,8 @@ pub struct Setup<S> {
     seats: Vec<SeatSetup<S>>,
 }
 
-/// Which strategy trades which symbol, on whose terms, and what it sees of the market. Only a [`Setup`] makes one, so what
-/// a strategy is told is what the run goes by.
+/// What a strategy is told about its seat: its pair, the candles, and the window of the average price. Only
+/// [`Setup::assign`] makes one, so the strategy and the run use the same values.
 #[derive(Clone, Debug)]
 pub struct Assignment {
     pair: Pair,
@@ -64,7 +64,7 @@ pub struct SeatSetup<S> {
     pub assignment: Assignment,
     /// How often it is asked.
     pub interval: Interval,
-    /// Who is asked.
+    /// The strategy that is asked.
     pub strategy: S,
     /// Names of the risk profiles it is subject to.
     pub risk: Vec<String>,
@@ -79,29 +79,30 @@ impl<S> SeatSetup<S> {
 }
 
 impl<S> Setup<S> {
-    /// Nobody yet, on `market`, on the terms of `settings`: fees, limits and distances. `exchange` is the `exchangeName` of
-    /// rows and events.
+    /// A setup without seats. `settings` are the fees, limits and distances. `exchange` is the `exchangeName` of rows
+    /// and events.
     #[must_use]
     pub fn new(exchange: impl Into<String>, market: Market, settings: Settings) -> Self {
         let exchange = exchange.into();
         Self { exchange, frame: Frame::default(), settings, market, profiles: Vec::new(), seats: Vec::new() }
     }
 
-    /// The same over the period `frame`, which only a backtest has. Say it before anybody is assigned: the period's name is
-    /// part of the assignment.
+    /// The same setup over the period `frame`, which only a backtest has. Call it before [`Setup::assign`]: an
+    /// assignment has the name of the period, and the run refuses an assignment with another name.
     #[must_use]
     pub fn over(self, frame: Frame) -> Self {
         Self { frame, ..self }
     }
 
-    /// The same with a risk profile that seats may name.
+    /// The same setup with one more risk profile, which seats may name.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profiles.push(profile);
         self
     }
 
-    /// What `strategy` is told that trades `symbol` in this run. The names are `strategyName` and `symbol` of rows and events.
+    /// The assignment of `strategy` to `symbol` in this run. The names are `strategyName` and `symbol` of rows and
+    /// events.
     #[must_use]
     pub fn assign(&self, strategy: impl Into<String>, symbol: impl Into<String>) -> Assignment {
         Assignment {
@@ -111,7 +112,7 @@ impl<S> Setup<S> {
         }
     }
 
-    /// The same with one more seat. Seats are asked and admitted in the order in which they are added.
+    /// The same setup with one more seat. Seats are asked and admitted in the order in which they are added.
     #[must_use]
     pub fn seat(mut self, seat: SeatSetup<S>) -> Self {
         self.seats.push(seat);
@@ -140,7 +141,7 @@ impl<S> Setup<S> {
         &self.frame
     }
 
-    /// The same with each strategy replaced by what `change` makes of it and of its seat's pair.
+    /// The same setup with each strategy replaced by what `change` makes of its pair and the strategy.
     pub(crate) fn map<T>(self, mut change: impl FnMut(&Pair, S) -> T) -> Setup<T> {
         let Self { exchange, frame, settings, market, profiles, seats } = self;
         let seats = seats.into_iter().map(|SeatSetup { assignment, interval, strategy, risk }| {
@@ -155,7 +156,7 @@ impl<S> Setup<S> {
         Pair { symbol, strategy, exchange: self.exchange.clone(), frame: self.frame.name.clone() }
     }
 
-    /// The seats of a run and who they are, with what each remembers.
+    /// The seats of a run, each with its memory from `memories`, and the risk profiles.
     pub(crate) fn into_seats(
         self,
         mut memories: BTreeMap<Pair, Memory>,
@@ -202,7 +203,7 @@ impl<S> Setup<S> {
         Ok((seats, self.profiles))
     }
 
-    /// Everyone who trades, in the order of the seats.
+    /// The pairs of the seats, in the order of the seats.
     pub(crate) fn pairs(&self) -> Vec<Pair> {
         self.seats.iter().map(|seat| seat.assignment.pair.clone()).collect()
     }

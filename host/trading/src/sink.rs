@@ -1,4 +1,4 @@
-//! Who is told what happened.
+//! Sinks: they are told what happens in a run.
 
 use std::{
     io::{self, Write},
@@ -8,9 +8,9 @@ use std::{
 use sigbox_engine::{Outcome, signal::Pair, stats::Tally};
 use sigbox_events::{Event, EventWriter, Notice};
 
-/// Is told what happened, in order, once it is durable.
+/// A receiver of what happens in a run, in order.
 ///
-/// `tell` and `sync` may fail: in live trading the sink is the record of what has been announced, and a position is not
+/// `tell` and `sync` can fail. In live trading the sink is the record of what has been announced, and a position is not
 /// cleared from its store before its end is in that record (hazard H-14).
 pub trait Sink {
     /// One outcome of one trader.
@@ -19,8 +19,8 @@ pub trait Sink {
     /// When it could not be recorded.
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()>;
 
-    /// Whether a backtest is to tell ticks at which nothing happened, too ([`Outcome::is_uneventful`]): most of what there
-    /// is to tell.
+    /// Whether a backtest also tells this sink the ticks at which nothing happened ([`Outcome::is_uneventful`]). Most
+    /// outcomes are such ticks.
     fn hears_ticks(&self) -> bool {
         true
     }
@@ -28,29 +28,29 @@ pub trait Sink {
     /// Makes everything told so far durable.
     ///
     /// # Errors
-    /// When it is not known to be.
+    /// When it is not known to be durable.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Every trader that is flat has been asked at `now_ms`, if it was due; everything told until then is recorded.
+    /// Every flat trader that was due at `now_ms` has been asked, and everything told until then is recorded.
     fn reached(&mut self, now_ms: i64) {
         let _ = now_ms;
     }
 
-    /// A live run is done with `now_ms`: from when its candles were there to its last decision it `took` so long. Answers
-    /// that were not waited for are decided later.
+    /// A live run has decided the boundary `now_ms`. `took`: the time from when its candles were there to the last
+    /// decision. Answers that come after the patience of the feed are decided later.
     fn decided(&mut self, now_ms: i64, took: Duration) {
         let _ = (now_ms, took);
     }
 
-    /// Something the host did or met at `at_ms`; `pair` when it concerns one trader.
+    /// Something that the host did or noticed at `at_ms`. `pair`: the trader it concerns, if it concerns one.
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
         let _ = (at_ms, pair, notice);
     }
 }
 
-/// Tells several, in order.
+/// Tells both sinks, in order.
 impl<A: Sink, B: Sink> Sink for (A, B) {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
         self.0.tell(pair, outcome)?;
@@ -82,7 +82,7 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
     }
 }
 
-/// Tells nobody when there is none.
+/// Tells the sink, if there is one.
 impl<S: Sink> Sink for Option<S> {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
         self.as_mut().map_or(Ok(()), |sink| sink.tell(pair, outcome))
@@ -167,7 +167,7 @@ impl<W: Write> Sink for EventWriter<W> {
     }
 }
 
-/// Tells nobody.
+/// A sink that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silence;
 
