@@ -1,4 +1,4 @@
-//! Telling on a thread of its own.
+//! A sink that tells another sink on a thread of its own.
 
 use std::{
     collections::BTreeMap,
@@ -14,30 +14,31 @@ use sigbox_engine::{Outcome, signal::Pair};
 
 use crate::sink::Sink;
 
-/// Outcomes handed over at a time: one by one, handing over would cost more than it saves.
+/// How many outcomes are handed over together. If they were handed over one by one, that would cost more than it saves.
 const BATCH: usize = 256;
 
-/// Batches that may wait, so that a run that is faster than the sink takes no more than a megabyte for it.
+/// How many batches may wait. So a run that is faster than its sink uses at most a megabyte for them.
 const WAITING: usize = 8;
 
 type Batch = Vec<(Arc<Pair>, Outcome)>;
 
-/// Tells another sink on a thread of its own, for a backtest that should not wait while its events are written.
+/// Tells another sink on a thread of its own, so that a backtest does not wait while its events are written.
 ///
-/// Ticks at which nothing happened are not handed on. What the other sink says to an outcome is only known at the end.
+/// It does not hand over ticks at which nothing happened. A failure of the other sink is returned by [`Aside::finish`],
+/// not by `tell`.
 pub struct Aside<K> {
     batch: Batch,
-    /// Everyone who was heard of, shared by what was heard.
+    /// Every pair that had an outcome. The batches share these pairs instead of copying them.
     pairs: BTreeMap<Pair, Arc<Pair>>,
     batches: SyncSender<Batch>,
     thread: JoinHandle<io::Result<K>>,
 }
 
 impl<K: Sink + Send + 'static> Aside<K> {
-    /// A thread that tells `sink`.
+    /// Starts the thread that tells `sink`.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub fn new(sink: K) -> io::Result<Self> {
         let (batches, handed_over) = sync_channel(WAITING);
         let thread =
@@ -62,7 +63,7 @@ impl<K: Sink + Send + 'static> Aside<K> {
 impl<K> Aside<K> {
     fn hand_over(&mut self) {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        // The thread has ended after a failure, which `finish` returns.
+        // If this fails, the thread has ended after a failure of the sink, which `finish` returns.
         let _ = self.batches.send(batch);
     }
 }
@@ -103,7 +104,7 @@ fn tell_all<K: Sink>(mut sink: K, batches: Receiver<Batch>) -> io::Result<K> {
 mod tests {
     use super::*;
 
-    /// Hears prices, and fails at one of them.
+    /// Collects prices, and fails at one of them.
     struct Heard(Vec<f64>, f64);
 
     impl Sink for Heard {

@@ -1,4 +1,4 @@
-//! A run over recorded candles.
+//! A backtest: a run over recorded candles.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -17,13 +17,13 @@ use crate::{
 pub struct Frame {
     /// `frameName` of rows and events; may be empty.
     pub name: String,
-    /// The first boundary strategies may be asked at, floored to the minute. `None`: the first one that has enough
-    /// candles before it for the average price.
+    /// The first boundary at which strategies may be asked, rounded down to the minute. `None`: the first one that has
+    /// enough candles before it for the average price.
     pub start_ms: Option<i64>,
-    /// Strategies are asked at boundaries up to this one, inclusive. `None`: so that the last candle is the one that
-    /// ends whatever is still held.
+    /// The last boundary at which strategies may be asked. `None`: the latest one that leaves a candle to end what is
+    /// still held.
     pub end_ms: Option<i64>,
-    /// Strategies may be asked every so often, counted from the start.
+    /// The time between two boundaries at which strategies may be asked, counted from the start.
     pub interval: Interval,
 }
 
@@ -42,20 +42,20 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// The time between two reports of progress: nothing beside what they cost themselves, and so little that even a strategy
-/// that takes a millisecond for each minute can be stopped at once.
+/// The time between two reports of progress, in time of the candles. Reports are so rare that they cost almost nothing.
+/// They are so frequent that a run stops at once, even if its strategy takes a millisecond for each minute.
 const REPORT_EVERY_MS: i64 = 512 * MINUTE_MS;
 
-/// A run over recorded candles: as fast as possible, and nothing is kept.
+/// A run over recorded candles. It runs as fast as possible, and its state is kept nowhere.
 pub struct Backtest<S> {
     desk: Desk<S>,
     start_ms: i64,
     /// The last boundary at which strategies may be asked.
     end_ms: i64,
     step_ms: i64,
-    /// The first candle that no average price may be made of (specification 3.4), and its symbol.
+    /// The first candle that no average price may contain (specification 3.4), and its symbol.
     anomaly: Option<(String, AnomalousCandle)>,
-    /// Where the first series ends, and its symbol.
+    /// The symbol whose candles end first, and when they end.
     covered_until: (String, i64),
 }
 
@@ -101,7 +101,8 @@ impl<S: Strategy> Backtest<S> {
                 iso_8601(last_possible)
             )));
         }
-        // The candle after the last boundary's is the one that ends whatever is still held.
+        // A candle that opens after the end of the frame ends what is still held. So the frame ends before the last
+        // candle opens.
         let frame_end_ms = frame.end_ms.unwrap_or(last_possible - 2 * MINUTE_MS);
         if frame_end_ms < start_ms {
             return Err(RunError::Frame(format!(
@@ -123,7 +124,7 @@ impl<S: Strategy> Backtest<S> {
         Ok(Self { desk, start_ms, end_ms, step_ms, anomaly, covered_until })
     }
 
-    /// The first and the last boundary strategies may be asked at, milliseconds.
+    /// The first and the last boundary at which strategies may be asked, milliseconds.
     #[must_use]
     pub const fn period_ms(&self) -> (i64, i64) {
         (self.start_ms, self.end_ms)
@@ -133,7 +134,7 @@ impl<S: Strategy> Backtest<S> {
     /// is called synchronously.
     ///
     /// # Errors
-    /// At a candle that is missing or has a price out of this world; what happened before has been told.
+    /// When a candle is missing or anomalous. What happened before that candle has been told.
     pub fn run(
         mut self,
         sink: &mut dyn Sink,
@@ -144,7 +145,8 @@ impl<S: Strategy> Backtest<S> {
         let mut now_ms = self.start_ms;
         let mut ask_ms = self.start_ms;
         let mut report_ms = self.start_ms;
-        // Minutes at which nobody is due and nothing is held are left out, but none with something to say of the candles.
+        // The loop skips minutes at which no strategy is due and nothing is held. It must not skip the minute at which
+        // an anomalous or missing candle ends the run.
         let anomaly_ms = self.anomaly.as_ref().map_or(i64::MAX, |(_, candle)| candle.reached_ms);
         let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
         while now_ms <= self.end_ms || self.desk.holds_anything() {

@@ -1,4 +1,4 @@
-//! Why a run could not start or go on.
+//! The error of a run: why it could not start or go on.
 
 use sigbox_market::candles::{AnomalousCandle, iso_8601};
 
@@ -8,7 +8,7 @@ use crate::{feed::FeedError, store::StoreError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A candle that is needed is not there.
+    /// A candle that is needed is missing.
     #[error("there is no candle of {symbol} that opens at {}; the candles end or have a gap there", iso_8601(*open_ms))]
     MissingCandle {
         /// The symbol.
@@ -41,12 +41,12 @@ pub enum RunError {
     ForeignRow {
         /// Which document.
         document: String,
-        /// Whose it is.
+        /// The trader that it belongs to.
         found: String,
-        /// Who wanted it.
+        /// The trader that would use it.
         expected: String,
     },
-    /// A stored document cannot be understood, and the run is set to halt then.
+    /// A stored document cannot be understood, and the configuration says to halt then.
     #[error(
         "{document} cannot be understood: {reason}; put it right, or move it away to go on as flat \
          ([persistence] on-corrupt = \"halt\")"

@@ -1,15 +1,15 @@
-//! The loop: the same traders over recorded candles, or over candles as they close. No wasm.
+//! The loop of a run: the same traders over recorded candles, or over candles as they close. This crate has no wasm.
 //!
 //! ```text
 //! Setup ─┬─► Backtest            recorded candles, nothing kept ─┐
 //!        └─► Live + Stores + Feed  candles as they close, kept ──┴─► Desk::boundary ─► Sink
 //! ```
 //!
-//! [`Backtest`] and [`Live`] differ in the parts they put together: where candles come from, whether state is kept, who
-//! is told. What happens at a boundary is one piece of code (`desk.rs`), and what a candle does is the engine's.
+//! [`Backtest`] and [`Live`] are made of different parts: the source of candles, whether state is kept, and the sink.
+//! Both use the same code for a boundary (`desk.rs`), and the code of the engine for what a candle does to a trader.
 //!
-//! Somebody else provides the strategies: anything that implements [`Strategy`]. Somebody else may provide a
-//! [`Store`](store::Store) or a [`Feed`](feed::Feed) as well.
+//! The caller provides the strategies: anything that implements [`Strategy`] or [`LiveStrategy`]. The caller may also
+//! provide a [`Store`](store::Store) or a [`Feed`](feed::Feed).
 
 #![warn(missing_docs)]
 

@@ -4,10 +4,10 @@ use sigbox_engine::{State, Trader, risk::NamedRule};
 
 use crate::rows::SlotEntry;
 
-/// A named set of rules and the slots it counts that belong to nobody in this run.
+/// A named set of rules, and the slots of traders outside this run that it also counts.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The profile's name; also where its slots are stored.
+    /// The profile's name. Its slots are stored under this name.
     pub name: String,
     /// The rules, in order of precedence.
     pub rules: Vec<NamedRule>,
@@ -23,8 +23,8 @@ impl Profile {
     }
 }
 
-/// What a trader would hold, or holds: the state it is about to commit counts, so that two traders that decide at the
-/// same boundary cannot both take the last slot (hazard H-12).
+/// What a trader holds or is about to hold. The state that it is about to commit counts, so that two traders that
+/// decide at the same boundary cannot both take the last slot (hazard H-12).
 pub(crate) struct Claim<'a> {
     pub(crate) trader: &'a Trader,
     pub(crate) state: &'a State,

@@ -1,4 +1,4 @@
-//! How long strategies take to answer.
+//! Measures how long strategies take to answer.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +19,12 @@ pub struct Timed<S> {
     stopwatch: Stopwatch,
 }
 
-/// Times of one kind of thing, milliseconds. Cheap to clone: clones collect into the same sample.
+/// Collects times, milliseconds. A clone is cheap and collects into the same sample.
 #[derive(Clone, Debug)]
 pub struct Stopwatch(Arc<Mutex<Sample>>);
 
-/// Room for two years of minutes, 8 MiB: a live run has no end, and its memory must have one.
+/// How many times the sample has room for: two years of minutes, 8 MiB. A live run has no end, so its memory needs a
+/// limit.
 const ROOM: usize = 1 << 20;
 
 impl Default for Stopwatch {
@@ -33,7 +34,7 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    /// Adds one.
+    /// Adds one time.
     pub fn add(&self, took: Duration) {
         // Adding to a sample cannot panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).add(took.as_secs_f64() * 1000.0);
@@ -65,7 +66,8 @@ impl<S: LiveStrategy> LiveStrategy for Timed<S> {
 }
 
 impl<S> Setup<S> {
-    /// The same with every answer timed, and the times of each strategy by its name, all its symbols together.
+    /// The same setup with every answer timed, and a stopwatch for each strategy name. All symbols of a strategy share
+    /// it.
     #[must_use]
     pub fn timed(self) -> (Setup<Timed<S>>, BTreeMap<String, Stopwatch>) {
         let mut stopwatches: BTreeMap<String, Stopwatch> = BTreeMap::new();
