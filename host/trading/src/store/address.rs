@@ -1,4 +1,4 @@
-//! Where a document lives.
+//! The address of a document.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sigbox_engine::signal::Pair;
@@ -6,8 +6,8 @@ use sigbox_files::At;
 
 use crate::store::Domain;
 
-/// Where one document lives. The three parts together are its identity: two domains may share entity name and id, and
-/// must never share a document (hazard H-51).
+/// The address of one document. Only all three parts together identify it: two domains may have the same entity name
+/// and id, and must never share a document (hazard H-51).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
     /// `signal`, `schedule`, `risk` or `partial`; backends must accept names they do not know.
@@ -18,14 +18,15 @@ pub struct Address {
     pub entity_id: String,
 }
 
-/// In a symbol, what would make `{symbol}_{strategy}` read two ways (hazard H-23).
+/// The characters that are escaped in a symbol. With them, `{symbol}_{strategy}` could be read in two ways (hazard
+/// H-23).
 const SEPARATOR: &AsciiSet = &CONTROLS.add(b'_').add(b'%');
 
 impl Address {
-    /// Where the document of a pair is kept. For `risk` there is none: slots are kept by profile.
+    /// The address of the document of a pair. Slots of the domain `risk` have none: they are kept by profile.
     ///
-    /// The entity name is `{symbol}_{strategy}`. An underscore inside the symbol is escaped, so the first plain one
-    /// separates the two.
+    /// The entity name is `{symbol}_{strategy}`. An underscore inside the symbol is escaped, so the first plain
+    /// underscore separates the two.
     #[must_use]
     pub fn of_pair(domain: Domain, pair: &Pair) -> Self {
         let entity_id = match domain {
@@ -37,7 +38,7 @@ impl Address {
         Self { domain: domain.name().to_owned(), entity_name, entity_id }
     }
 
-    /// Where the slots of a risk profile are kept.
+    /// The address of the slots of a risk profile.
     #[must_use]
     pub fn of_profile(profile: &str) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl Address {
         }
     }
 
-    /// The same, for those who write it to files.
+    /// The same address, in the form that `sigbox_files` takes.
     pub(crate) fn parts(&self) -> At<'_> {
         At { domain: &self.domain, entity_name: &self.entity_name, entity_id: &self.entity_id }
     }

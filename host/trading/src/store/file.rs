@@ -1,7 +1,7 @@
-//! Documents as files, one each: [`sigbox_files`] with a lock, threads and a clock.
+//! The file store: one file for each document. It adds a lock, threads and a clock to [`sigbox_files`].
 //!
-//! Assumed of the file system besides what that page says: locks work. Below the data directory there is, besides what
-//! is documented there, `.lock`, which names and locks out everybody else.
+//! It needs what [`sigbox_files`] needs of a file system, and locks that work. The data directory holds what that page
+//! describes and a file `.lock`, which keeps other processes out and names its owner.
 
 mod error;
 mod lock;
@@ -31,20 +31,21 @@ use super::{Address, Store, StoreError};
 
 /// The default backend: one JSON file per document, each replaced all or nothing and durable when acknowledged.
 ///
-/// Owns its directory: a second store on it, in this process or another, is refused for as long as this one lives.
-/// Everything happens on Tokio's blocking threads, so its methods must be called within a Tokio runtime. A call that is
-/// dropped half way is either not begun or carried through, and later changes to the same entity wait for it.
+/// It owns its directory: as long as it lives, a second store on the directory is refused, in this process or another.
+/// All work happens on Tokio's blocking threads, so its methods must be called within a Tokio runtime. A call that is
+/// dropped half way either never begins or runs to its end, and later changes to the same entity wait for it.
 ///
-/// After a failed fsync of a directory every change is refused, not retryable, until the store is opened again: what
-/// the disk holds is not known any more. A failed fsync of a file's content harms nothing but that write, because the
-/// document is still the old one and the next attempt writes a new file.
+/// After a failed fsync of a directory, the store does not know what the disk holds. Then it refuses every change, as
+/// not retryable, until it is opened again. A failed fsync of a file's content fails only that write: the document is
+/// still the old one, and the next attempt writes a new file.
 #[derive(Debug)]
 pub struct FileStore {
-    /// As the caller wrote it, for messages.
+    /// The path as the caller wrote it, for messages.
     shown: String,
     /// `None` after [`Store::close`], which waits here for the calls under way.
     opened: Arc<RwLock<Option<Opened>>>,
-    /// Changes to one entity, by domain and entity name, come one at a time and in the order they were asked for.
+    /// A mutex for each domain and entity name, so that changes to one entity come one at a time, in the order of the
+    /// calls.
     turns: Mutex<HashMap<(String, String), Turn>>,
 }
 
@@ -64,7 +65,7 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 pub enum OnCorrupt {
     /// Set it aside and go on as flat.
     Quarantine,
-    /// Leave it as it is and do not start, until a person has looked.
+    /// Leave it as it is and refuse to start, until a person has looked at it.
     Halt,
 }
 
@@ -72,7 +73,7 @@ pub enum OnCorrupt {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreOpenError {
-    /// Somebody else trades from it.
+    /// Another store owns it.
     #[error("data directory {root} is in use by {owner}; stop it or choose another [persistence] data-dir", root = .root.display())]
     InUse {
         /// The directory, as it was asked for.
@@ -80,7 +81,7 @@ pub enum StoreOpenError {
         /// `process 123 since 2026-01-31T12:00:00Z`, or `another process` when it does not say.
         owner: String,
     },
-    /// It cannot be locked, so it cannot be kept from others.
+    /// It cannot be locked, so another process could use it too.
     #[error("cannot lock {path}: {source}; choose a [persistence] data-dir on a local disk you may write to", path = .path.display())]
     Lock {
         /// The lock file.
@@ -88,7 +89,7 @@ pub enum StoreOpenError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// It cannot be made, or not be made durable.
+    /// It cannot be created, or its creation cannot be made durable.
     #[error("data directory {root} cannot be used: {message}; choose another [persistence] data-dir", root = .root.display())]
     Unusable {
         /// The directory, as it was asked for.
@@ -99,11 +100,11 @@ pub enum StoreOpenError {
 }
 
 impl FileStore {
-    /// Takes possession of `root`, which is made when missing. Blocks for as long as the disk takes. A relative path is
-    /// resolved now: changing the current directory later does not move the store.
+    /// Opens `root` as its owner, and creates it when it is missing. Blocks for as long as the disk takes. A relative
+    /// path is resolved now, so changing the current directory later does not move the store.
     ///
     /// # Errors
-    /// When somebody else owns the directory, or it cannot be made, made durable or locked.
+    /// When another store owns the directory, or the directory cannot be created, made durable or locked.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StoreOpenError> {
         let root = root.as_ref();
         let unusable = |message| StoreOpenError::Unusable { root: root.to_owned(), message };
@@ -123,8 +124,8 @@ impl FileStore {
         })
     }
 
-    /// Looks at `root` without taking possession of it, so that a person can see what a run that is under way holds.
-    /// Every change is refused; a directory that is not there reads as an empty one.
+    /// Opens `root` for reading, without the lock, so that a person can see what a run holds while it is under way.
+    /// Every change is refused. A directory that does not exist reads as an empty one.
     ///
     /// # Errors
     /// When the path cannot be made absolute.
@@ -140,7 +141,7 @@ impl FileStore {
         })
     }
 
-    /// The file a document at `at` is kept in, below a store's `root`.
+    /// The file of the document at `at`, below a store's `root`.
     ///
     /// # Errors
     /// When the address is too long for a file name.
@@ -148,7 +149,7 @@ impl FileStore {
         at.parts().path().map(|path| root.join(path)).map_err(|error| error.to_string())
     }
 
-    /// Reads, which may happen at any time.
+    /// Reads. A read does not wait for changes.
     async fn look<T: Send + 'static>(
         &self,
         at: &Address,
@@ -157,7 +158,7 @@ impl FileStore {
         self.on_disk(None, work).await.map_err(|error| self.error(at, &error))
     }
 
-    /// Changes something, when the changes to that entity asked for earlier are done.
+    /// Changes something, after all earlier changes to the same entity.
     async fn change<T: Send + 'static>(
         &self,
         at: &Address,
@@ -167,8 +168,8 @@ impl FileStore {
         self.on_disk(Some(turn), work).await.map_err(|error| self.error(at, &error))
     }
 
-    /// Runs `work` on a thread that may block. The thread keeps `turn`: were it to end with a caller who stops
-    /// waiting, an older write could come after a newer one.
+    /// Runs `work` on a thread that may block. The thread holds `turn`, and the caller does not: if the turn ended when
+    /// a caller stops waiting, an older write could come after a newer one.
     async fn on_disk<T: Send + 'static>(
         &self,
         turn: Option<OwnedMutexGuard<()>>,
@@ -184,7 +185,7 @@ impl FileStore {
             };
             lock.check()?;
             let outcome = work(documents);
-            // Again, because "not found" in a directory that went away meanwhile must not be taken for "empty".
+            // Checked again: in a directory that went away during the work, "not found" does not mean "empty".
             lock.check()?;
             Ok(outcome?)
         });
@@ -225,8 +226,9 @@ impl Store for FileStore {
         format!("files under {}", self.shown)
     }
 
-    /// Makes the entity's directory and sweeps its temp files: the lock says nobody is at work on them, so they are
-    /// writes that were never acknowledged. What is read afterwards is durable.
+    /// Creates the entity's directory and removes its temporary files. No other process can be writing them, because
+    /// this one has the lock. So they belong to writes that were never acknowledged. What is read afterwards is
+    /// durable.
     async fn wait_for_init(&self, domain: &str, entity_name: &str, _initial: bool) -> Result<(), StoreError> {
         let (domain, entity_name) = (domain.to_owned(), entity_name.to_owned());
         let at = whole_entity(&domain, &entity_name);
@@ -239,7 +241,7 @@ impl Store for FileStore {
     }
 
     async fn has_value(&self, at: &Address) -> Result<bool, StoreError> {
-        // Reading is what shows that it can be read, and documents are small.
+        // Only reading shows that the document can be read, and documents are small.
         Ok(self.read_value(at).await?.is_some())
     }
 
@@ -259,13 +261,13 @@ impl Store for FileStore {
         self.look(&at, move |documents| documents.keys(&domain, &entity_name)).await
     }
 
-    /// Moves the file to `{root}/.quarantine/{domain}/{entity_name}/{entity_id}.{unix ms}.json` and says so. Tried
-    /// five times, a second apart, as the seed does.
+    /// Moves the file to `{root}/.quarantine/{domain}/{entity_name}/{entity_id}.{unix ms}.json` and returns that path.
+    /// There are five attempts, a second apart, as in the seed.
     async fn quarantine(&self, at: &Address) -> Result<String, StoreError> {
         self.quarantine_with_pause(at, quarantine::PAUSE).await
     }
 
-    /// Waits for the calls under way and gives the directory up. Every later call is refused.
+    /// Waits for the calls under way, then gives up the lock. Every later call is refused.
     async fn close(&self) {
         self.opened.write().await.take();
     }
@@ -275,7 +277,8 @@ fn whole_entity(domain: &str, entity_name: &str) -> Address {
     Address { domain: domain.to_owned(), entity_name: entity_name.to_owned(), entity_id: String::new() }
 }
 
-/// Milliseconds since the Unix epoch; a clock before it counts as the epoch, as the number only tells files apart.
+/// Milliseconds since the Unix epoch. A time before the epoch counts as the epoch, because the number only tells files
+/// apart.
 fn unix_ms(now: SystemTime) -> u64 {
     now.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
@@ -339,7 +342,7 @@ mod tests {
         let root = std::env::var_os(OTHER_PROCESS_DATA_DIR).expect("only its other half runs this");
         let _store = FileStore::open(root).unwrap();
         writeln!(io::stdout(), "it is mine").unwrap();
-        // Until killed, or until the parent dies and closes the pipe.
+        // Waits until it is killed, or until the parent dies and closes the pipe.
         let _ = io::stdin().read_line(&mut String::new());
     }
 

@@ -1,4 +1,4 @@
-//! What happened to a store that its callers do not see, until somebody asks.
+//! Incidents of a store, which wait here until the host asks for them. The callers of the store do not see them.
 
 use std::{
     collections::VecDeque,
@@ -7,15 +7,15 @@ use std::{
 
 use sigbox_events::Incident;
 
-/// Incidents that are kept until somebody asks. When there are more, the oldest are dropped.
+/// How many incidents are kept. When there are more, the oldest are dropped.
 const KEPT: usize = 64;
 
-/// Incidents nobody was told of yet.
+/// The incidents that the host has not asked for yet.
 #[derive(Debug, Default)]
 pub struct Incidents(Mutex<VecDeque<Incident>>);
 
 impl Incidents {
-    /// Adds one.
+    /// Adds an incident.
     pub fn push(&self, incident: Incident) {
         let mut kept = self.kept();
         if kept.len() == KEPT {
@@ -31,7 +31,7 @@ impl Incidents {
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Incident>> {
-        // A queue has no state in between.
+        // The queue is whole after each call on it, so a panic elsewhere cannot have left it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

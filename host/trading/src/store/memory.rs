@@ -1,4 +1,4 @@
-//! Documents in memory: for tests and for runs that may forget.
+//! A store in memory, for tests and for runs whose state may be lost.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{Address, Store, StoreError};
 
-/// Keeps documents for as long as the value lives. It survives nothing: a "durable" write here is one that the next
-/// read of this very store sees.
+/// Keeps documents as long as the value lives. A "durable" write here only means that the next read of this store sees
+/// it.
 ///
 /// Accepts every address, however long or strange, and never refuses a write.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
-//! Where a run keeps what must survive it.
+//! Stores: they keep the documents that must survive a run.
 //!
-//! A [`Store`] is one backend: files, memory, or a plugin. It keeps opaque JSON documents under an [`Address`]; what
-//! the documents mean, and in which order they are written, is decided elsewhere.
+//! A [`Store`] is one backend: files, memory, or a plugin. It keeps JSON documents under an [`Address`] and does not
+//! look into them. What the documents mean, and in which order they are written, is decided elsewhere.
 
 mod address;
 mod domain;
@@ -27,7 +27,7 @@ pub use self::{
 
 /// One backend for documents that must survive a crash.
 ///
-/// Not promised: any order or atomicity across two addresses.
+/// A store promises no order and no atomicity across two addresses.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// What this store is, for a log line or an error: "files under ./dump/data".
@@ -38,17 +38,17 @@ pub trait Store: Send + Sync {
         u64::MAX
     }
 
-    /// How long one call may take at most; zero when it sets itself no limit.
+    /// How long one call may take at most; zero when the store sets no limit.
     fn time_limit(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// What happened to it since this was last asked, oldest first. Nothing ever happens to most stores.
+    /// Its incidents since the last call, oldest first. Most stores never have one.
     fn incidents(&self) -> Vec<Incident> {
         Vec::new()
     }
 
-    /// Called once per domain and entity name before anything else is asked of it. Idempotent. `initial` is true when
+    /// Called once per domain and entity name, before every other call for them. Idempotent. `initial` is true when
     /// this host never used the entity before.
     ///
     /// # Errors
@@ -87,14 +87,14 @@ pub trait Store: Send + Sync {
     /// When the backend cannot list them.
     async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Sets a document that cannot be understood aside, so that nothing is lost and it is not read again. Says where
-    /// it went. Stores that cannot do that leave it in place and say so.
+    /// Moves a document that cannot be understood aside, so that it is not lost and is not read again. Returns where it
+    /// went. A store that cannot move it leaves it in place and says so.
     ///
     /// # Errors
     /// When it could not be moved.
     async fn quarantine(&self, at: &Address) -> Result<String, StoreError>;
 
-    /// Flushes and lets go of files and connections. The last call.
+    /// Flushes, and closes files and connections. It is the last call, but closing a store again changes nothing.
     async fn close(&self);
 }
 
@@ -106,30 +106,30 @@ pub struct StoreError {
     pub store: String,
     /// What it was asked about; the id is empty when the whole entity was meant.
     pub at: Address,
-    /// What kind of failure it is, as in `sigbox:persistence`: an open set.
+    /// The code of the failure, as in `sigbox:persistence`. A backend may have codes of its own.
     pub code: String,
     /// What went wrong, for people.
     pub message: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
-    /// After which time it may, if the store knows.
+    /// How long to wait before that, if the store knows.
     pub retry_after: Option<Duration>,
 }
 
-/// The code of a failure nobody has a better word for.
+/// The code of a failure that no other code describes.
 pub const OTHER: &str = "other";
 
 /// The code of a store that cannot be reached, or does not answer.
 pub const UNAVAILABLE: &str = "unavailable";
 
 impl StoreError {
-    /// A failure that does not pass.
+    /// A failure that stays: the same call fails again later.
     #[must_use]
     pub fn new(store: String, at: Address, message: String) -> Self {
         Self { store, at, code: OTHER.to_owned(), message, retryable: false, retry_after: None }
     }
 
-    /// A failure that may pass.
+    /// A failure that may pass: the same call may succeed later.
     #[must_use]
     pub fn unavailable(store: String, at: Address, message: String) -> Self {
         Self { code: UNAVAILABLE.to_owned(), retryable: true, ..Self::new(store, at, message) }

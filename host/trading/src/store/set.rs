@@ -11,9 +11,10 @@ use super::{PerDomain, Store};
 pub struct Stores {
     /// By domain.
     pub by_domain: PerDomain<Arc<dyn Store>>,
-    /// Those and what they wrap, in the order to close them in: a wrapper before what it wraps. Empty where none does.
+    /// The stores and the stores they wrap, in the order in which they are closed: a wrapper before what it wraps.
+    /// Empty when there is no wrapper.
     pub closing: Vec<Arc<dyn Store>>,
-    /// Keeps others out of the data directory, whatever is kept in it; `None` when there is none.
+    /// Holds the lock of the data directory, whatever is kept in it; `None` when there is no data directory.
     pub data_dir: Option<Arc<dyn Store>>,
 }
 
@@ -24,14 +25,14 @@ impl Stores {
         Self { by_domain: PerDomain::all(store), closing: Vec::new(), data_dir: None }
     }
 
-    /// What happened to them since this was last asked.
+    /// The incidents of all stores since the last call.
     pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
         self.iter().flat_map(|(_, store)| store.incidents())
     }
 
-    /// Lets go of every store.
+    /// Closes every store.
     pub async fn close(&self) {
-        // Closing one again changes nothing.
+        // A store can come more than once. Closing it again changes nothing.
         for store in self.closing.iter().chain(self.iter().map(|(_, store)| store)) {
             store.close().await;
         }

@@ -1,4 +1,4 @@
-//! What can go wrong with a file store.
+//! The error of a file store.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use sigbox_files::FileError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileStoreError {
-    /// Something about the document on disk.
+    /// An operation on a file failed.
     #[error(transparent)]
     Document(#[from] FileError),
     /// The lock file is not ours any more.
@@ -24,7 +24,7 @@ pub enum FileStoreError {
     /// The store was closed.
     #[error("the store is closed; open it again")]
     Closed,
-    /// The store was opened without taking possession of the directory.
+    /// The store was opened for reading only.
     #[error("the store was opened to look only; nothing is changed")]
     LookOnly,
     /// The work never ran, or panicked.
@@ -33,7 +33,7 @@ pub enum FileStoreError {
 }
 
 impl FileStoreError {
-    /// Whether the same call may succeed later, at best after somebody freed space or granted access.
+    /// Whether the same call may succeed later, for example after a person freed space or granted access.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Document(error) if error.is_retryable())

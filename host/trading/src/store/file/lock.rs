@@ -1,4 +1,4 @@
-//! One owner per data directory (hazard H-40).
+//! The lock of a data directory: it gives the directory one owner (hazard H-40).
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -10,11 +10,11 @@ use sigbox_files::FileError;
 
 use super::error::FileStoreError;
 
-/// Below the data directory. No domain can have this name, as a leading dot is encoded.
+/// The name of the lock file in the data directory. No domain can have this name, because a leading dot is encoded.
 const FILE_NAME: &str = ".lock";
 
-/// The operating system's lock on `{root}/.lock`, held until this is dropped or the process dies, however it dies.
-/// The file stays; what it says about its owner is for people and means nothing without the lock.
+/// The operating system's lock on `{root}/.lock`, held until this value is dropped or the process dies in any way. The
+/// file stays. Its text names the owner for people; without the lock, the text means nothing.
 #[derive(Debug)]
 pub struct DirectoryLock {
     file: File,
@@ -25,12 +25,12 @@ pub struct DirectoryLock {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Somebody has it; as much as the file says about them.
+    /// Another owner has it.
     #[error("is in use by {by}")]
     Held {
-        /// Who, for people.
+        /// The owner as the file names it, for people.
         by: String,
-        /// Whether it is this process, which may be about to let go of it.
+        /// Whether the owner is this process, which may be about to release it.
         by_this_process: bool,
     },
     /// The operating system refused.
@@ -44,14 +44,14 @@ pub enum LockError {
 }
 
 impl DirectoryLock {
-    /// Takes the lock of `root`, or says who has it. Never waits.
+    /// Takes the lock of `root`, or says which owner has it. Never waits.
     ///
     /// # Errors
-    /// When somebody has it, or the operating system refuses.
+    /// When another owner has it, or the operating system refuses.
     pub fn acquire(root: &Path) -> Result<Self, LockError> {
         let path = root.join(FILE_NAME);
         let io_error = |source| LockError::Io { path: path.clone(), source };
-        // Not truncated before it is ours: it names the owner.
+        // The file is not truncated before this process has the lock, because it names the owner.
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
         match file.try_lock() {
@@ -67,11 +67,12 @@ impl DirectoryLock {
         Ok(Self { file, path })
     }
 
-    /// Whether the data directory is still the one that was locked. It is not after it was deleted, moved or
-    /// unmounted: what is missing then is not *empty*, and somebody else may own what is there now.
+    /// Checks that the data directory is still the one that was locked. It is another one after it was deleted, moved
+    /// or unmounted. A document that is missing then does not mean *empty*, and another process may own what is there
+    /// now.
     ///
     /// # Errors
-    /// When it is not, or cannot be looked at.
+    /// When it is another one, or cannot be examined.
     pub fn check(&self) -> Result<(), FileStoreError> {
         match is_same_file(&self.file, &self.path) {
             Ok(true) => Ok(()),
@@ -84,8 +85,8 @@ impl DirectoryLock {
     }
 }
 
-/// A process that is just being started has a copy of the open file until it has become another program, so closing ours
-/// alone would leave it the lock for that long.
+/// Unlocks the file, because closing it is not enough. A child process that is just being started has a copy of the
+/// open file until it becomes another program, and that copy would hold the lock for so long.
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
         if let Err(error) = self.file.unlock() {
@@ -101,29 +102,29 @@ fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-/// Elsewhere an open file cannot be deleted or replaced.
+/// On other systems, an open file cannot be deleted or replaced.
 #[cfg(not(unix))]
 fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
     std::fs::metadata(path).map(|_| true)
 }
 
-/// Writes who we are into a lock file that is ours.
+/// Writes the name of this process into the lock file, whose lock it has.
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     writeln!(file, "{}{:.0}", signature(), jiff::Timestamp::now())
 }
 
-/// How this process signs, before the time.
+/// The text that names this process in the lock file, before the time.
 fn signature() -> String {
     format!("process {} since ", std::process::id())
 }
 
-/// Who has a lock file that is not ours.
+/// The owner of a lock that this process did not get.
 fn owner(file: &mut File) -> String {
     let mut signature = String::new();
     let is_readable = file.rewind().and_then(|()| file.read_to_string(&mut signature)).is_ok();
     match signature.trim() {
-        // It has the lock and has not signed yet, or the file cannot be read while it is locked.
+        // The owner has the lock and has not written its name yet, or the file cannot be read while it is locked.
         "" => "another process".to_owned(),
         _ if !is_readable => "another process".to_owned(),
         signature => signature.to_owned(),

@@ -1,4 +1,4 @@
-//! Random sequences of calls, against a map.
+//! Random sequences of calls, to a file store and to a map: both must give the same answers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ enum Call {
     Reopen,
 }
 
-/// Few addresses, so that calls meet, and each easily taken for another.
+/// Few addresses, so that many calls use the same one. Each of them is easily taken for another.
 fn address() -> impl Strategy<Value = Address> {
     let domain = prop::sample::select(vec!["signal", "schedule", "..", ""]);
     let entity_name = prop::sample::select(vec!["a_b", "a/b", "a%2Fb", ".quarantine"]);

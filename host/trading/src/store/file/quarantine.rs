@@ -1,4 +1,4 @@
-//! How often it is tried to set a document aside.
+//! The attempts to move a document aside.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use backon::{ConstantBuilder, Retryable};
 
 use super::error::FileStoreError;
 
-/// How often setting aside is tried, as the seed tries to remove a corrupt file.
+/// How many attempts there are: as many as the seed makes to remove a corrupt file.
 pub(super) const ATTEMPTS: usize = 5;
 
 /// How long to wait between two attempts, as in the seed.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tries up to [`ATTEMPTS`] times, unless trying again is no use.
+/// Tries up to [`ATTEMPTS`] times, and stops at an error that another attempt would meet again.
 pub(super) async fn with_attempts<T, Attempt>(
     pause: Duration,
     attempt: impl FnMut() -> Attempt,
@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails with `kind` the first `failures` times; the outcome and how often it was tried.
+    /// Fails with `kind` the first `failures` times. Returns the outcome and the number of attempts.
     async fn tried(failures: usize, kind: ErrorKind) -> (Result<&'static str, String>, usize) {
         let attempts = Cell::new(0);
         let outcome = with_attempts(Duration::ZERO, || async {
