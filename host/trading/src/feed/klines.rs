@@ -1,18 +1,20 @@
-//! The candles of an exchange that speaks Binance's `/api/v3/klines`, as they close.
+//! A feed of candles as they close, from an exchange that speaks Binance's `/api/v3/klines`.
 //!
 //! ```text
 //! Clock ─► a minute has ended and settled ─► Exchange ─► Answer ─► closed ─► checked ─► Market ─► Boundary
-//!                                                       for good, from a time on ─► fetch ─► a file
+//!                                                       or, for past candles ─► fetch ─► a file
 //! ```
 //!
 //! What holds:
 //!
-//! 1. A candle is added when the exchange's own clock says that it has closed, or, where the exchange does not tell the
-//!    time, when it shows a later one. This machine's clock only decides when to ask (hazard H-02).
-//! 2. An answer is used whole or not at all, and a candle that was added is never changed: it is not asked for again.
-//! 3. A symbol that cannot be fetched does not stop the others. They wait for it while it is retried, but not so long
-//!    that they miss their own entries.
-//! 4. Nothing is skipped: each symbol is asked for what follows its last candle, however long ago that was
+//! 1. A candle is added when the exchange's own clock says that it has closed. If the exchange does not send its time,
+//!    a candle is added when the exchange sends a later one. This machine's clock only decides when to ask (hazard
+//!    H-02).
+//! 2. An answer is used as a whole or refused as a whole. A candle that was added never changes, because it is not
+//!    asked for again.
+//! 3. A symbol that cannot be fetched does not stop the others. They wait while it is retried, but not so long that it
+//!    would be too late for them to open trades.
+//! 4. No candle is skipped: for each symbol, the feed asks for what follows its last candle, however old that candle is
 //!    (hazard H-55).
 
 mod answer;
@@ -44,24 +46,24 @@ use self::{
 };
 use super::{Boundary, Feed, FeedError};
 
-/// How a [`KlinesFeed`] asks, and what it takes for an answer.
+/// How a [`KlinesFeed`] asks, and which answers it accepts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KlinesSettings {
     /// `http://` or `https://`, host, and path if any: what comes before `/api/v3/klines`.
     pub base_url: String,
     /// How long one request may take, from looking up the host to the last byte.
     pub request_timeout: Duration,
-    /// How long after a minute has ended its candle is asked for first.
+    /// How long after the end of a minute its candle is first asked for.
     pub settle: Duration,
-    /// How far back the candles go at the first decision. Never less than `average_of`.
+    /// How far back the candles go at the first decision. If this is less than `average_of`, `average_of` counts.
     pub history_minutes: u32,
     /// A boundary that is older than this when it is reached is not [fresh](Boundary::fresh).
     pub max_entry_delay: Duration,
-    /// Attempts at what is due; 0 counts as 1.
+    /// How many attempts are made for one boundary, or for one page of a file; 0 counts as 1.
     pub retry_count: u32,
     /// Pause between two attempts.
     pub retry_delay: Duration,
-    /// What to do about minutes the exchange still does not have a few minutes after they have passed.
+    /// What to do about minutes that the exchange still does not have a few minutes after they have passed.
     pub gaps: Gaps,
     /// A price this many times below the usual one is an error of the exchange.
     pub anomaly_factor: f64,
@@ -89,17 +91,18 @@ pub struct KlinesFeed {
     settings: KlinesSettings,
     symbols: Vec<String>,
     exchange: Exchange,
-    /// The last boundary that was given, or the one before the first.
+    /// The last boundary that `next` returned. Before the first one, the boundary before it.
     given_ms: i64,
 }
 
-/// How long answers are waited for together: an answer takes some milliseconds, and those who are done want to enter.
+/// How long a boundary waits for the answers of strategies. An answer takes some milliseconds, and the strategies that
+/// have answered should not enter late.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Symbols that are asked for at the same time.
+/// How many symbols are asked for at the same time.
 const CONCURRENT_REQUESTS: usize = 8;
 
-/// Earlier candles that say what the usual price is: an hour, in which no price falls a thousandfold.
+/// How many earlier candles tell the usual price. It is an hour, in which no price falls a thousandfold.
 const RECENT: usize = 60;
 
 impl Feed for KlinesFeed {
@@ -109,7 +112,8 @@ impl Feed for KlinesFeed {
         for lane in &lanes {
             lane.check_prepared()?;
         }
-        // The newest minute is the first boundary: what was left behind is judged now, not in a minute.
+        // The newest minute is the first boundary, so what an earlier run left behind is judged now, and not a minute
+        // later.
         let newest_ms = lanes.iter().filter_map(Lane::end_ms).max();
         self.given_ms = newest_ms.unwrap_or_else(|| minute_of(self.exchange.now_ms())) - MINUTE_MS;
         Ok(())
@@ -128,11 +132,12 @@ impl Feed for KlinesFeed {
             self.fetch_all(&mut lanes, Some(due_ms)).await;
 
             catching_up = lanes.iter().map(|lane| lane.added).fold(catching_up, i64::max);
-            // A candle that has closed is the better proof that its minute is over.
+            // A closed candle proves better than a clock that its minute is over.
             let now_ms = lanes.iter().filter_map(Lane::end_ms).fold(self.exchange.now_ms(), i64::max);
             if now_ms < due_ms && !asked_for_time {
-                // The clock was set back, or was fast; by how much, the exchange has just told. Once: its own clock may
-                // stand still, and that has to be reported.
+                // This machine's clock was fast or was set back, and the answers of the exchange have just corrected
+                // it. So wait again, but only once: the exchange's own clock may stand still, and that has to be
+                // reported.
                 asked_for_time = true;
                 continue;
             }
@@ -158,14 +163,15 @@ impl KlinesFeed {
         Self { settings, symbols, exchange, given_ms: i64::MIN }
     }
 
-    /// Waits until a minute has ended that was not given yet, and settled. Returns when it ended; if several have, then
-    /// the newest.
+    /// Waits until a minute has ended and settled that was not returned yet. Returns the time when it ended. If several
+    /// minutes have ended, returns the newest.
     async fn wait_for_minute(&self) -> i64 {
         let settle_ms = millis(self.settings.settle);
         loop {
             let now_ms = self.exchange.now_ms();
             let due_ms = minute_of(now_ms).max(self.given_ms.saturating_add(MINUTE_MS));
-            // Longer than that it only takes after the clock was set back. Then the exchange is asked for the time.
+            // The wait is only longer than that if the clock was set back. Then the exchange is asked early, because
+            // its answer tells the time.
             let longest_ms = now_ms + MINUTE_MS + settle_ms;
             self.exchange.sleep_until_ms((due_ms + settle_ms).min(longest_ms)).await;
             if self.exchange.now_ms() < due_ms + MINUTE_MS {
@@ -174,12 +180,12 @@ impl KlinesFeed {
         }
     }
 
-    /// Gets every lane what it has not got, in several attempts. `due_ms`: the end of the minute that each has to
-    /// reach; `None`: as far as there are candles.
+    /// Fetches the candles that the lanes do not have yet, in several attempts. `due_ms`: the end of the minute that
+    /// each lane has to reach; `None`: as far as there are candles.
     async fn fetch_all(&self, lanes: &mut [Lane<'_>], due_ms: Option<i64>) {
         for attempt in 1..=self.settings.retry_count.max(1) {
             if attempt > 1 {
-                // Only between attempts, not after the last (hazard H-32).
+                // The pause is between two attempts, and not after the last one (hazard H-32).
                 self.exchange.sleep_until_ms(self.next_attempt_ms()).await;
             }
             stream::iter(lanes.iter_mut().filter(|lane| !lane.has_reached(due_ms)))
@@ -187,7 +193,8 @@ impl KlinesFeed {
                     lane.outcome = Some(self.fetch(lane, due_ms).await);
                 })
                 .await;
-            // Longer than a minute nobody is kept waiting, whatever the exchange asks for: there are boundaries to give.
+            // There is no attempt more than a minute after the boundary (at the start: more than a minute from now),
+            // whatever pause the exchange asks for. Otherwise the next boundary would have to wait.
             let patience_ms = due_ms.unwrap_or_else(|| self.exchange.now_ms()).saturating_add(MINUTE_MS);
             let worth_it = lanes.iter().any(|lane| lane.error().is_some_and(|error| !error.is_lasting()));
             if !worth_it || self.next_attempt_ms() > patience_ms || self.others_would_miss(lanes, due_ms) {
@@ -196,7 +203,7 @@ impl KlinesFeed {
         }
     }
 
-    /// Gets one lane what it has not got, once.
+    /// Fetches the candles that one lane does not have yet, in one attempt.
     async fn fetch(&self, lane: &mut Lane<'_>, due_ms: Option<i64>) -> Result<(), FetchError> {
         loop {
             let recent = lane.recent();
@@ -224,7 +231,8 @@ impl KlinesFeed {
         (self.exchange.now_ms() + millis(self.settings.retry_delay)).max(self.exchange.quiet_until_ms())
     }
 
-    /// Whether those who have their candle would be too late to enter if they waited for one more attempt.
+    /// Whether it would be too late to open trades on the symbols that have their candle, if they waited for one more
+    /// attempt.
     fn others_would_miss(&self, lanes: &[Lane<'_>], due_ms: Option<i64>) -> bool {
         let Some(due_ms) = due_ms else { return false };
         let answered_ms = self.next_attempt_ms() + millis(self.settings.request_timeout);
@@ -237,7 +245,7 @@ impl KlinesFeed {
         now_ms - due_ms <= millis(self.settings.max_entry_delay)
     }
 
-    /// Where the candles of a symbol begin of which there are none yet.
+    /// Opening time of the first candle that is asked for when a symbol has none yet.
     fn oldest_ms(&self, wanted_ms: Option<i64>) -> i64 {
         let average_of = i64::try_from(self.settings.average_of).unwrap_or(i64::MAX);
         let history = i64::from(self.settings.history_minutes).max(average_of);
@@ -259,16 +267,16 @@ impl KlinesFeed {
     }
 }
 
-/// What an exchange answers to one question.
+/// The candles in one answer of the exchange.
 struct Page {
     url: String,
-    /// Those that have closed, checked.
+    /// The candles that have closed, checked.
     candles: Vec<Candle>,
-    /// Whether there may be more candles behind it.
+    /// Whether there may be more candles after them.
     has_next: bool,
 }
 
-/// Asks once for the candles of `span_ms`. `recent`: those before them, as far as they are known.
+/// Asks once for the candles of `span_ms`. `recent`: the candles before them, as far as they are known.
 async fn page(
     exchange: &Exchange,
     rules: &Rules,
@@ -280,17 +288,17 @@ async fn page(
     let candles = answer::parse(&answer.body)
         .and_then(|klines| Ok((klines.len(), rules.accept(&klines, span_ms, recent, answer.date_ms)?)));
     match candles {
-        // Less than a page, or no candle of it closed: there is nothing behind it.
+        // If the page is not full, or none of its candles has closed, there is nothing after it.
         Ok((shown, candles)) => Ok(Page { url: answer.url, has_next: shown == PAGE && !candles.is_empty(), candles }),
         Err(refusal) => Err(FetchError::Refused { url: answer.url, refusal }),
     }
 }
 
-/// What is done for one symbol at one boundary.
+/// The work on one symbol at one boundary.
 struct Lane<'a> {
     symbol: &'a str,
     series: &'a SharedSeries,
-    /// The oldest candle that is needed to judge what an earlier run left behind.
+    /// Opening time of the oldest candle that is needed to judge what an earlier run left behind.
     wanted_ms: Option<i64>,
     /// How many candles were added.
     added: i64,
@@ -341,7 +349,7 @@ impl Lane<'_> {
     }
 }
 
-/// When the minute began that holds `at_ms`, which is when the one before it ended.
+/// The beginning of the minute that contains `at_ms`, which is also the end of the minute before.
 const fn minute_of(at_ms: i64) -> i64 {
     at_ms.div_euclid(MINUTE_MS).saturating_mul(MINUTE_MS)
 }

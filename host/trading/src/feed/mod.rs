@@ -1,4 +1,4 @@
-//! Where a live run's candles come from.
+//! Feeds: the sources of candles of a live run.
 
 mod klines;
 mod replay;
@@ -15,30 +15,31 @@ use sigbox_market::Market;
 
 /// A source of candles as they close.
 ///
-/// A feed adds candles to the market, each once, in order, and none before it has closed; and it says when there is a
-/// boundary to decide. It may add several candles of a symbol before one boundary, after an outage, or none, while a
+/// A feed adds each candle to the market once, in order, and never before it has closed. It also says when there is a
+/// boundary to decide. Before one boundary it may add several candles of a symbol, after an outage, or none, while the
 /// symbol cannot be fetched.
 pub trait Feed: Send {
-    /// Fills the market with history. `wanted` has, by symbol, the opening time of the oldest candle that is needed to
-    /// judge what an earlier run left behind; `None` where nothing was. Called once, before `next`.
+    /// Fills the market with history. `wanted` has, for each symbol, the opening time of the oldest candle that is
+    /// needed to judge the positions and orders of an earlier run; `None` when there are none. Called once, before
+    /// `next`.
     ///
     /// # Errors
-    /// When the run cannot start without what is missing.
+    /// When candles are missing without which the run cannot start.
     fn prepare(
         &mut self,
         market: &Market,
         wanted: &[(String, Option<i64>)],
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// How long a boundary may wait for strategies that take their time, before it goes on without them; `None`: as
-    /// long as they take, because time waits as well.
+    /// How long a boundary waits for the answers of strategies before it goes on without them. `None`: until all have
+    /// answered, because the time of the candles stands still meanwhile.
     fn patience(&self) -> Option<Duration>;
 
-    /// Waits until there is a boundary to decide and adds the candles that closed until then. `Ok(None)`: there will
-    /// be none any more. Trouble that passes is reported through `notices`, not as an error.
+    /// Waits until there is a boundary to decide, and adds the candles that closed until then. `Ok(None)`: there are no
+    /// more boundaries. A problem that may pass is reported through `notices`, not as an error.
     ///
     /// # Errors
-    /// When there is no use in going on.
+    /// When the feed cannot go on.
     fn next(
         &mut self,
         market: &Market,
@@ -51,8 +52,8 @@ pub trait Feed: Send {
 pub struct Boundary {
     /// When, milliseconds since the Unix epoch: every candle that closed until then counts.
     pub now_ms: i64,
-    /// Whether it is still time to enter at the prices of `now_ms`. After an outage positions are judged on what was
-    /// missed, but nothing is opened in the past.
+    /// Whether trades may still be opened at the prices of `now_ms`. After an outage, positions are judged on the
+    /// missed candles, but nothing is opened in the past.
     pub fresh: bool,
 }
 
@@ -60,7 +61,7 @@ pub struct Boundary {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// Candles that are needed are not to be had.
+    /// Candles that are needed cannot be fetched or are missing.
     #[error("candles of {symbol}: {problem}")]
     Candles {
         /// The symbol.

@@ -1,4 +1,4 @@
-//! Recorded candles, closing at a chosen pace: for paper trading and tests.
+//! A feed of recorded candles, which close at a chosen pace: for paper trading and tests.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Boundary, Feed, FeedError, since};
 
-/// Replays candles as if they closed now. Time is the candles' own, so a run that was interrupted goes on at the minute
-/// it had reached, and nothing is ever missed.
+/// Replays candles as if they closed now. The time is that of the candles. So a run that was interrupted goes on at the
+/// minute it had reached, and misses nothing.
 pub struct ReplayFeed {
     symbols: Vec<(String, Series)>,
-    /// Real time of one candle's minute; zero: as fast as possible.
+    /// How long a candle's minute takes in real time; zero: as fast as possible.
     minute: Duration,
-    /// First boundary to decide, but never one before every symbol has a window's worth of candles.
+    /// The first boundary to decide. It is later if a symbol does not have enough candles for an average price by then.
     from_ms: Option<i64>,
     settings: Settings,
-    /// The first candle to come that no average price may be made of, and its symbol.
+    /// The next candle that no average price may contain, and its symbol.
     anomaly: Option<(String, AnomalousCandle)>,
     now_ms: i64,
     due: Option<Instant>,
 }
 
 impl ReplayFeed {
-    /// A feed of `symbols`. `speed`: simulated seconds a second, 0 for as fast as possible. `from_ms`: the first
-    /// boundary a flat trader still has to decide; `None`: the first one that has an average price. `settings` say what
-    /// that is made of.
+    /// A feed of `symbols`. `speed`: simulated seconds per second; 0: as fast as possible. `from_ms`: the first
+    /// boundary that a flat trader has not decided yet; `None`: the first one that has an average price. `settings` say
+    /// how many candles the average price has, and which candle it may not contain.
     #[must_use]
     pub fn new(symbols: Vec<(String, Series)>, speed: f64, from_ms: Option<i64>, settings: Settings) -> Self {
         let minute = if speed > 0.0 { Duration::from_secs_f64(60.0 / speed) } else { Duration::ZERO };
@@ -41,7 +41,7 @@ impl ReplayFeed {
         self.settings.avg_price_candles_count as usize
     }
 
-    /// The first boundary at which every symbol has a window's worth of candles.
+    /// The first boundary at which every symbol has enough candles for an average price.
     fn earliest_ms(&self) -> Result<i64, FeedError> {
         let mut earliest = i64::MIN;
         for (symbol, series) in &self.symbols {
@@ -82,7 +82,8 @@ impl Feed for ReplayFeed {
                 });
             }
         }
-        // Candles before this boundary are there at once: what is held is judged on them without waiting.
+        // The candles before this boundary are added now, so that positions and orders are judged on them without
+        // waiting.
         let first = self.from_ms.map_or(earliest, |from_ms| from_ms.max(earliest));
         if let Some(end_ms) = self.symbols.iter().filter_map(|(_, series)| series.end_ms()).max()
             && first > end_ms
@@ -110,7 +111,7 @@ impl Feed for ReplayFeed {
     }
 
     async fn next(&mut self, market: &Market, _: &mut Vec<Notice>) -> Result<Option<Boundary>, FeedError> {
-        // Nothing is changed before the only wait, so that a caller may give up waiting and ask again.
+        // The replay does not advance before the only wait, so a caller may stop waiting and call again.
         if !self.minute.is_zero() {
             let due = *self.due.get_or_insert_with(Instant::now);
             sleep_until(due).await;
@@ -136,7 +137,7 @@ fn all(series: &Series) -> &[Candle] {
     series.closed_before(i64::MAX)
 }
 
-/// How long a window of the average price reaches back before the candle that ends it.
+/// The time between the first and the last candle of an average price, milliseconds.
 fn window_ms(average_of: usize) -> i64 {
     i64::try_from(average_of.saturating_sub(1)).unwrap_or(i64::MAX / MINUTE_MS) * MINUTE_MS
 }

@@ -1,4 +1,4 @@
-//! What an answer has to be like to be believed.
+//! The checks of an answer: which of its candles are accepted.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use sigbox_market::candles::{Gaps, SeriesError, anomaly, iso_8601};
 
 use super::error::excerpt;
 
-/// What makes the candles of an answer acceptable.
+/// The rules by which the candles of an answer are accepted.
 pub(super) struct Rules {
     /// How long after its minute a candle is final.
     pub(super) settle_ms: i64,
@@ -50,22 +50,22 @@ pub(super) enum Refusal {
 const FIELDS: usize = 6;
 const PRICES_AND_VOLUME: [&str; FIELDS - 1] = ["open", "high", "low", "close", "volume"];
 
-/// Opening times that fit into all arithmetic: to the year 5138.
+/// Opening times are below this, so that no sum of times overflows. It is in the year 5138.
 const OPEN_MS_MAX: i64 = 100_000_000_000_000;
 
-/// The `Date` of an answer does not have parts of a second.
+/// The `Date` of an answer has no fractions of a second.
 const DATE_ROUNDING_MS: i64 = 1000;
 
-/// A minute the exchange does not have this long after a later one is not going to come.
+/// If the exchange does not have a minute this long after a later one opened, it will never have it.
 const GAP_IS_FINAL_MS: i64 = 5 * MINUTE_MS;
 
-/// Longest gap that is filled, as in candle files: a week.
+/// The longest gap that is filled, as in candle files: a week.
 const GAP_MINUTES_MAX: i64 = 7 * 24 * 60;
 
 impl Rules {
-    /// The candles of an answer that have closed, checked. `span_ms`: what was asked for, and where nobody is interested
-    /// any more. `recent`: the candles before that; without any, those of the answer may begin later. `date_ms`: when it
-    /// was answered, by the exchange's clock.
+    /// Checks an answer and returns its candles that have closed. `span_ms`: the first candle that was asked for, and
+    /// the time from which candles are ignored. `recent`: the candles before the span; if there are none, the answer
+    /// may begin later. `date_ms`: the time of the answer, by the exchange's clock.
     pub(super) fn accept(
         &self,
         klines: &[Candle],
@@ -77,7 +77,7 @@ impl Rules {
         check_order(klines, from_ms)?;
         let closed = &klines[..self.closed(klines, date_ms)];
         let closed = &closed[..closed.partition_point(|candle| candle.open_time_ms < span_ms.end)];
-        // A later candle tells the time as well.
+        // Without a date, the newest candle tells the time.
         let at_ms = date_ms.or(klines.last().map(|last| last.open_time_ms)).unwrap_or(from_ms);
         let closed = self.without_gaps(closed, recent.last(), at_ms)?;
         self.check_prices(&closed, recent)?;
@@ -86,16 +86,16 @@ impl Rules {
 
     /// How many of `klines` have closed.
     ///
-    /// The exchange's clock has to have passed the end of the minute by as much as it needs to finish a candle; but for
-    /// the second that may be lost in rounding. An exchange that does not tell the time has finished the candles before
-    /// the newest one.
+    /// A candle has closed when the exchange's clock is past its end by the time that the exchange needs to finish it.
+    /// A second less is enough, because the date may have lost it in rounding. If the exchange does not send its time,
+    /// it has finished all candles but the newest.
     fn closed(&self, klines: &[Candle], date_ms: Option<i64>) -> usize {
         let Some(date_ms) = date_ms else { return klines.len().saturating_sub(1) };
         let unsettled_ms = self.settle_ms.saturating_sub(DATE_ROUNDING_MS).max(0);
         klines.partition_point(|kline| kline.close_time_ms().saturating_add(unsettled_ms) <= date_ms)
     }
 
-    /// `closed` with nothing missing, in itself and after `last`.
+    /// Returns `closed` with no minute missing, neither inside nor between `last` and its first candle.
     fn without_gaps(&self, closed: &[Candle], last: Option<&Candle>, at_ms: i64) -> Result<Vec<Candle>, Refusal> {
         let mut gapless: Vec<Candle> = Vec::with_capacity(closed.len());
         for candle in closed {
@@ -111,7 +111,8 @@ impl Rules {
         Ok(gapless)
     }
 
-    /// How many minutes are missing from `from_ms` to `until_ms`, if it is not too many or too soon to fill them.
+    /// Returns how many minutes are missing from `from_ms` to `until_ms`. It is an error if the settings refuse gaps,
+    /// or if it is too many minutes or too early to fill them.
     fn check_gap(&self, from_ms: i64, until_ms: i64, at_ms: i64) -> Result<i64, Refusal> {
         let minutes = (until_ms - from_ms) / MINUTE_MS;
         let final_ms = until_ms + GAP_IS_FINAL_MS;
@@ -132,7 +133,8 @@ impl Rules {
         let found = anomaly(&together, self.anomaly_factor, self.anomaly_min_for_median);
         let found = found.and_then(|index| match index.checked_sub(recent.len()) {
             Some(index) => Some(index),
-            // What was good then is not bad now that the price has risen, but it must not hide a newer one.
+            // A candle that was accepted is not refused now because the price has risen since. But it must not hide an
+            // anomaly among the new candles.
             None => anomaly(closed, self.anomaly_factor, self.anomaly_min_for_median),
         });
         found.map_or(Ok(()), |index| {
@@ -141,7 +143,8 @@ impl Rules {
     }
 }
 
-/// Reads `[[openTime, "open", "high", "low", "close", "volume", …], …]`. Numbers may be texts and texts numbers.
+/// Reads `[[openTime, "open", "high", "low", "close", "volume", …], …]`. Numbers may be sent as texts, and texts as
+/// numbers.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Candle>, Refusal> {
     let klines: Vec<Vec<Value>> = serde_json::from_slice(body)
         .map_err(|error| Refusal::NotKlines { problem: error.to_string(), body: excerpt(body) })?;
@@ -194,7 +197,7 @@ fn check_order(klines: &[Candle], from_ms: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A minute in which nobody traded, `minute` minutes after the one that follows `before`.
+/// The flat candle of a minute without trades, `minute` minutes after the candle that follows `before`.
 const fn untraded(before: &Candle, minute: i64) -> Candle {
     let price = before.close;
     Candle {

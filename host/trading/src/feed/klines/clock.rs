@@ -1,17 +1,17 @@
-//! Wall time, so that tests do not have to wait for minutes to pass.
+//! The clock of the feed. It is a trait, so that tests do not have to wait for minutes to pass.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-/// Tells the time and lets it pass.
+/// Tells the time and waits.
 #[async_trait]
 pub(super) trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch. It may jump, in both directions.
     fn now_ms(&self) -> i64;
 
-    /// Waits, however the clock is set meanwhile.
+    /// Waits for `duration`, even if the clock is set meanwhile.
     async fn sleep(&self, duration: Duration);
 }
 

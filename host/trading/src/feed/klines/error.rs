@@ -1,4 +1,4 @@
-//! Why candles could not be fetched, for the person who has to do something about it.
+//! Errors of fetching candles, written for the person who has to do something about them.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::answer::Refusal;
 /// Why one symbol did not get its candles.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    /// No connection, or it broke.
+    /// There is no connection, or it broke.
     #[error("cannot get {url}: {reason}")]
     Unreachable { url: String, reason: String },
-    /// It takes too long.
+    /// The answer takes too long.
     #[error("{url} was not answered within {} ms ([live] request-timeout-ms)", timeout.as_millis())]
     Timeout { url: String, timeout: Duration },
-    /// 451 and 403: not from here.
+    /// 451 and 403: the exchange refuses requests from this location.
     #[error(
         "{url} was answered with HTTP {status}: {body}. The exchange refuses requests from this location; [live] \
          base-url can name another one that speaks the same protocol"
@@ -60,11 +60,11 @@ pub(super) enum FetchError {
 }
 
 impl FetchError {
-    /// Whether the same request will hardly be answered better a few seconds later.
+    /// Whether the same request will most likely fail again a few seconds later.
     pub(super) const fn is_lasting(&self) -> bool {
         match self {
             Self::Location { .. } | Self::UnknownSymbol { .. } => true,
-            // A request the exchange does not like; 408 is about the time it took.
+            // The exchange refuses the request itself; 408 only says that it took too long.
             Self::Status { status, .. } => *status >= 400 && *status < 500 && *status != 408,
             Self::Unreachable { .. }
             | Self::Timeout { .. }

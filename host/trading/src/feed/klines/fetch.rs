@@ -1,4 +1,4 @@
-//! The past of a symbol, from the exchange into a file.
+//! Fetches the past candles of a symbol from the exchange into a file.
 //!
 //! ```text
 //! GrowingFile ─► what it ends with ─► page after page from there ─► GrowingFile ─► (a Parquet file, at the end)
@@ -6,12 +6,13 @@
 //!
 //! What holds:
 //!
-//! 1. Whenever it ends, also by being killed, the file has candles from its beginning without a gap, each of them as the
-//!    exchange ended it, and the next fetch goes on from there. It ends up with the bytes that a fetch without
-//!    interruption writes.
-//! 2. The candle a file ends with is asked for again before anything is added. If it is another one now, the file is of
-//!    another market, and left as it is.
-//! 3. A candle is taken by the rules of the feed: closed by the exchange's own clock, possible, nothing missing before.
+//! 1. Whenever a fetch ends, even if it is killed, the file has candles from its beginning without a gap, each as the
+//!    exchange closed it. The next fetch goes on from there, and the file gets the same bytes as from a fetch without
+//!    interruption.
+//! 2. The last candle of a file is asked for again before anything is added. If the exchange now sends another one, the
+//!    file belongs to another market and is left as it is.
+//! 3. A candle is accepted by the rules of the feed: it has closed by the exchange's own clock, it is possible, and no
+//!    candle before it is missing.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,24 +39,24 @@ use crate::feed::FeedError;
 pub struct FetchOrder {
     /// As the exchange names it.
     pub symbol: String,
-    /// When the first candle opens, milliseconds since the Unix epoch, on a whole minute. An exchange that has none so
-    /// old begins with its first.
+    /// When the first candle opens, milliseconds since the Unix epoch, on a whole minute. If the exchange has no candle
+    /// so old, the file begins with its oldest one.
     pub from_ms: i64,
-    /// When the last candle closes; `None`: the newest there is when it is reached.
+    /// When the last candle closes; `None`: the newest that the exchange has when the fetch reaches it.
     pub to_ms: Option<i64>,
-    /// A file that ends in `.csv` or `.parquet`. One that a fetch has left there goes on. Candles for a Parquet file are
-    /// kept beside it, in a CSV file with `.part.csv` behind its name, until the last one is there.
+    /// A file whose name ends in `.csv` or `.parquet`. If an earlier fetch left it there, this fetch continues it. The
+    /// candles of a Parquet file are kept beside it until all are there, in a CSV file with `.part.csv` after its name.
     pub file: PathBuf,
 }
 
 /// How far a fetch is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchProgress {
-    /// Candles until this time are safe.
+    /// The candles until this time are in the file.
     Reached {
         /// Milliseconds since the Unix epoch.
         end_ms: i64,
-        /// When the last one closes that is asked for, as far as that is known.
+        /// When the last candle that is asked for closes, as far as that is known.
         goal_ms: i64,
     },
     /// The exchange is asked again at this time.
@@ -67,18 +68,18 @@ pub enum FetchProgress {
     },
 }
 
-/// What a fetch has led to.
+/// The result of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// When the first candle of the file opened.
     pub first_ms: i64,
     /// When its last one closed.
     pub end_ms: i64,
-    /// When the last candle closed that an earlier fetch had left.
+    /// When the last candle of an earlier fetch closed; `None` when there was no earlier fetch.
     pub resumed_at_ms: Option<i64>,
 }
 
-/// Why a fetch has ended before its end. What it had is kept.
+/// Why a fetch has stopped before its end. The candles it had are kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchFileError {
@@ -103,10 +104,10 @@ pub enum FetchFileError {
         path: PathBuf,
         /// Opening time of its first candle.
         found_ms: i64,
-        /// What it had to begin with.
+        /// Opening time of the candle that was asked for first.
         from_ms: i64,
     },
-    /// The file has another candle than the exchange, or than the file it was to become.
+    /// A candle of the file is not the same at the exchange, or in the Parquet file that it is a part of.
     #[error(
         "the candle of {} is another one in {} than {other}; is it of another symbol or exchange? Move the file away, or \
          name another one",
@@ -123,13 +124,13 @@ pub enum FetchFileError {
     },
 }
 
-/// Fetches candles into a file, or goes on with it. `on_progress` hears of every page and every wait.
+/// Fetches candles into a file, or continues a file. `on_progress` is called after every page and before every wait.
 ///
-/// Dropping the future keeps what is safe by then. Trouble that passes is retried as the feed does, and an exchange that
-/// asks for a pause gets it, up to ten minutes.
+/// Dropping the future keeps the candles that are in the file. An error that may pass is retried, as in the feed. If
+/// the exchange asks for a pause of up to ten minutes, the fetch waits for so long.
 ///
 /// # Errors
-/// When a candle is not to be had after all attempts, is another one than the file has, or the file cannot be used.
+/// When a candle cannot be fetched after all attempts, or is not the same as in the file, or the file cannot be used.
 pub async fn fetch_file(
     settings: &KlinesSettings,
     order: &FetchOrder,
@@ -138,7 +139,8 @@ pub async fn fetch_file(
     fetch_by(settings, order, on_progress, Arc::new(SystemClock)).await
 }
 
-/// Longest pause that is made for an exchange that asks for one. A ban may last for days; then it is better to say so.
+/// The longest pause that an exchange gets when it asks for one. A ban may last for days; then the fetch fails and says
+/// so.
 const PAUSE_MAX_MS: i64 = 10 * MINUTE_MS;
 
 pub(super) async fn fetch_by(
@@ -166,7 +168,7 @@ pub(super) async fn fetch_by(
     let first_ms = growing.candles()[0].open_time_ms;
     let end_ms = growing.end_ms().unwrap_or(first_ms);
     if format == Format::Parquet {
-        // The part is locked, so no other fetch is here.
+        // The part is locked, so no other fetch works on this file.
         remove_left_behind(file)?;
         write_candles(file, growing.all_candles(), Existing::Replace)?;
         growing.remove()?;
@@ -174,14 +176,15 @@ pub(super) async fn fetch_by(
     Ok(Fetched { first_ms, end_ms, resumed_at_ms })
 }
 
-/// Where candles for a Parquet file are kept until all are there: it cannot grow itself.
+/// The file in which the candles of a Parquet file are kept until all are there, because a Parquet file cannot grow.
 fn part_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".part.csv");
     PathBuf::from(name)
 }
 
-/// Adds what a finished `file` has and its part has not: an earlier fetch was done, or killed while this was done.
+/// Adds the candles to `part` that the finished `file` has and `part` does not. An earlier fetch has finished, or was
+/// killed at this step.
 fn take_over(part: &mut GrowingFile, part_path: &Path, file: &Path) -> Result<(), FetchFileError> {
     if !is_written_here(file)? {
         return Err(GrowingFileError::Foreign { path: file.to_owned() }.into());
@@ -216,7 +219,7 @@ impl Fetch<'_> {
         if let Some(first) = file.candles().first().copied() {
             self.check_beginning(&first, path).await?;
         }
-        // Asked for again, to see that it is the same.
+        // The last candle of the file. It is asked for again, to see that it is the same.
         let mut seam = file.candles().last().copied();
         while file.end_ms().is_none_or(|reached_ms| reached_ms < end_ms) {
             let known = &file.candles()[..file.candles().len() - usize::from(seam.is_some())];
@@ -246,7 +249,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// A file that begins later than asked for is fine if the exchange has nothing before it.
+    /// A file that begins later than asked for is accepted if the exchange has nothing before it.
     async fn check_beginning(&mut self, first: &Candle, path: &Path) -> Result<(), FetchFileError> {
         let from_ms = self.order.from_ms;
         let found_ms = first.open_time_ms;
@@ -263,7 +266,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// One page, in several attempts.
+    /// Fetches one page, in several attempts.
     async fn page(&mut self, from_ms: i64, end_ms: i64, recent: &[Candle]) -> Result<Page, FetchFileError> {
         let rules = self.settings.rules();
         let mut attempts_left = self.settings.retry_count.max(1);
