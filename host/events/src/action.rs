@@ -1,4 +1,4 @@
-//! The names of everything that can happen.
+//! Actions: the names of everything that can happen.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ macro_rules! actions {
                 }
             }
 
-            /// The action of that name; `None` for a name of a later sigbox.
+            /// The action of that name; `None` for a name that only a later sigbox knows.
             #[must_use]
             pub fn named(name: &str) -> Option<Self> {
                 match name {
@@ -77,7 +77,7 @@ actions! {
     StoreSuspended = "store_suspended",
     /// A backend answers again.
     StoreResumed = "store_resumed",
-    /// A stored slot of a risk profile belonged to nobody and was dropped.
+    /// A stored slot of a risk profile had no open position and was dropped.
     SlotDropped = "slot_dropped",
     /// Candles could not be fetched.
     FeedFailed = "feed_failed",

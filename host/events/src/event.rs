@@ -1,4 +1,4 @@
-//! Outcomes as events: the JSON a program reads, one object a line, with the reference's field names.
+//! Events: outcomes as JSON for programs, one object a line, with the field names of the reference.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,8 @@ use sigbox_engine::{
 
 use crate::{Action, Number};
 
-/// One event. Its `id` is a function of who, when and what, so that an event found again after a crash is recognised.
+/// One event. Its `id` follows from who, when and what. So an event that a restart finds again has the same id and is
+/// recognised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
@@ -35,7 +36,7 @@ pub struct Event<'a> {
     /// The price it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Number>,
-    /// The percent of the way, of a level.
+    /// The level that was passed, in percent of the way to the take-profit or the stop-loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
     /// Why a position was closed.
@@ -62,7 +63,7 @@ pub struct Event<'a> {
     /// Rules an invalid signal broke.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<String>>,
-    /// What a strategy that could not answer said.
+    /// Why a strategy failed, or which wrong symbol it proposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, str>>,
     /// The order or position.
@@ -127,7 +128,7 @@ pub struct ExtremeRow {
 }
 
 impl<'a> Event<'a> {
-    /// The event of an outcome; `None` for the ticks at which nothing happened.
+    /// The event of an outcome; `None` for a tick at which nothing happened.
     #[must_use]
     #[inline]
     pub fn of(pair: &'a Pair, outcome: &'a Outcome) -> Option<Self> {
@@ -230,7 +231,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The event as a person would say it: what, where, at which price and with which result.
+    /// The event as a line for people: what, where, at which price and with which result.
     #[must_use]
     pub fn headline(&self) -> String {
         let Self { timestamp, strategy_name, symbol, .. } = self;
@@ -252,7 +253,7 @@ impl<'a> Event<'a> {
         line
     }
 
-    /// The event as one line of JSON, without the line's end.
+    /// The event as one line of JSON, without a line break at the end.
     #[must_use]
     #[inline]
     pub fn to_json(&self) -> String {

@@ -1,13 +1,13 @@
-//! What a run tells the world: one JSON object a line for each event, and one record of what the run was.
+//! The events and the record of a run: one line of JSON for each event, and one file that says which run it was.
 //!
 //! ```text
 //! Outcome ─► Event  ─┐                      ┌─► Head, TraderLine ─► the journal's memory, a report
 //! Notice ────────────┴─► a line of JSON ────┴─► Head, HostLine   ─► what happened to a store
 //! ```
 //!
-//! [`Action`] owns every name an event can have; nothing else in the workspace spells one. [`Event`] and [`Notice`] write
-//! lines, [`Head`], [`TraderLine`] and [`HostLine`] read them. [`RunRecord`] is the file beside the events that says what
-//! it takes to repeat the run.
+//! [`Action`] has every name that an event can have; no other code in the workspace spells one. [`Event`] and
+//! [`Notice`] write lines, and [`Head`], [`TraderLine`] and [`HostLine`] read them. [`RunRecord`] is the file beside
+//! the events that says what is needed to repeat the run.
 
 #![warn(missing_docs)]
 
@@ -31,7 +31,7 @@ pub use self::{
     writer::EventWriter,
 };
 
-/// Where a live run notes the last boundary it decided, beside its `events`.
+/// The file beside `events` in which a live run notes the last boundary it decided.
 #[must_use]
 pub fn reached_file(events: &Path) -> PathBuf {
     beside(events, ".reached")

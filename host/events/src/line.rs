@@ -1,7 +1,7 @@
-//! Lines of an event file, read.
+//! The lines of an event file, as a reader sees them.
 //!
-//! Reading is lenient where a later sigbox may write more, and strict where a reader would otherwise guess: fields that are
-//! not known are passed over, a field of the wrong type is an error.
+//! Unknown fields are ignored, because a later sigbox may write more of them. A field of the wrong type is an error,
+//! because a reader would have to guess what it means.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::Action;
 
-/// What every line has. Read it first: whether it is worth reading the rest follows from it.
+/// The fields that every line has. Read it first: it tells whether the rest is worth reading.
 #[derive(Debug, Deserialize)]
 pub struct Head<'a> {
     /// The event's id.
@@ -32,7 +32,7 @@ impl<'a> Head<'a> {
         serde_json::from_slice(line)
     }
 
-    /// What happened; `None` where a later sigbox wrote something this one does not know.
+    /// What happened; `None` for an action that only a later sigbox knows.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         Action::named(&self.action_name)
@@ -45,7 +45,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What the lines of traders have, some of them.
+/// The fields of an event's line. Some lines have only some of them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are those of `Event`, which says what they mean")]
@@ -78,7 +78,7 @@ impl<'a> TraderLine<'a> {
     /// Reads `line`.
     ///
     /// # Errors
-    /// When a field is missing that every line of a trader has, or one has the wrong type.
+    /// When a field that every event's line has is missing, or a field has the wrong type.
     pub fn parse(line: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(line)
     }
@@ -115,7 +115,7 @@ pub struct PnlLine {
     pub pnl_cost: Option<f64>,
 }
 
-/// What the lines of the host have.
+/// The fields of a notice's line.
 #[derive(Debug, Deserialize)]
 pub struct HostLine<'a> {
     /// The store or the trader it is about.

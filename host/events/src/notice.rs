@@ -1,4 +1,4 @@
-//! What the host did or met, besides what traders do.
+//! Notices: what the host did or noticed. What traders do are events.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use sigbox_engine::signal::Pair;
 
 use crate::Action;
 
-/// Something the host did or met, besides what traders do.
+/// Something that the host did or noticed. What a trader does is an [`Event`](crate::Event).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A stored document could not be understood. It was moved aside and the trader goes on as flat.
     Quarantined {
-        /// What it was.
+        /// Which document it was.
         document: String,
         /// Where it is now.
         moved_to: String,
@@ -26,9 +26,9 @@ pub enum Notice {
     },
     /// The store answers again and holds what the trader holds.
     StoreRecovered,
-    /// Something happened to a store that the store may have got over by itself.
+    /// An incident of a store, from which the store may have recovered by itself.
     Store(Incident),
-    /// A stored slot of a risk profile belonged to nobody and was dropped.
+    /// A stored slot of a risk profile had no open position and was dropped.
     SlotDropped {
         /// The profile.
         profile: String,
@@ -49,14 +49,14 @@ pub enum Notice {
     },
 }
 
-/// Something an operator should know of a store.
+/// Something that an operator should know about a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     /// The store's name in the configuration.
     pub store: String,
     /// What happened.
     pub kind: IncidentKind,
-    /// How, for people.
+    /// The details, for people.
     pub message: String,
 }
 
@@ -72,7 +72,7 @@ pub enum IncidentKind {
 }
 
 impl Notice {
-    /// What its line says happened.
+    /// The action in its line.
     #[must_use]
     pub const fn action(&self) -> Action {
         match self {
@@ -88,8 +88,8 @@ impl Notice {
         }
     }
 
-    /// The notice as one line of JSON, without the line's end. Such a line has no counterpart in the reference. `pair`:
-    /// whom it is about, if it is about one trader.
+    /// The notice as one line of JSON, without a line break at the end. The reference has no such lines. `pair`: the
+    /// trader it is about, if it is about one.
     #[must_use]
     pub fn to_json(&self, at_ms: i64, pair: Option<&Pair>) -> String {
         #[derive(Serialize)]

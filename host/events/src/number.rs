@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A float in its shortest form that reads back to the same bits: whole numbers without `.0`, infinity as `null`.
+/// A float. It is written in the shortest form that reads back to the same bits, whole numbers without `.0`. Infinity
+/// is written as `null`, and negative zero as `0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub f64);
 
-/// Up to here every whole number has its own float.
+/// Below this, every whole number is exactly one float.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Serialize for Number {

@@ -1,7 +1,7 @@
-//! What a run was, kept beside its events in `{events}.run`.
+//! The record of a run, kept beside its events in `{events}.run`.
 //!
-//! A report is often made later, when the configuration, the candles and the plugins are others. What it takes to repeat
-//! a run is what they were when it ran, and only the run itself knows that.
+//! A report is often made later, when the configuration, the candles and the plugins have changed. To repeat the run,
+//! they must be as they were when it ran, and only the run itself knows that.
 
 use std::{
     fs, io,
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::beside;
 
-/// Which run it was, and what it takes to repeat it. As JSON it is kept beside the events: what a run was is known to
-/// that run, not to whoever makes a report of it later.
+/// Which run it was, and what is needed to repeat it. The run writes it beside its events as JSON, because a later
+/// report cannot know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
@@ -31,7 +31,7 @@ pub struct RunRecord {
     pub version: String,
     /// The configuration, as it was written.
     pub configuration: String,
-    /// The components that decided.
+    /// The components of the strategies.
     pub components: Vec<Component>,
     /// Where the candles came from.
     pub sources: Vec<Source>,
@@ -39,7 +39,7 @@ pub struct RunRecord {
     pub events: String,
 }
 
-/// What kind of run.
+/// The kind of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -49,7 +49,7 @@ pub enum Kind {
     Live,
 }
 
-/// A component that decided.
+/// The component of a strategy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// The strategy's name.
@@ -71,15 +71,15 @@ pub struct Source {
     pub symbol: String,
     /// A file, or a recipe.
     pub from: String,
-    /// SHA-256 over the candles, in hexadecimal, whatever file they were in.
+    /// SHA-256 of the candles, in hexadecimal. It is the same whatever file they were in.
     pub sha256: String,
-    /// How many.
+    /// How many candles.
     pub candles: usize,
     /// When the first one opened and the last one closed, milliseconds.
     pub span_ms: (i64, i64),
 }
 
-/// A file that should be a [`RunRecord`] and is none.
+/// A file that should be a [`RunRecord`] and is not one.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{file} does not say what run it was ({reason}); move it away to make a report without that",
@@ -93,8 +93,8 @@ pub struct RunRecordError {
 }
 
 impl RunRecord {
-    /// Keeps the record beside `events`, in place of that of an earlier run. Where the events go to a device or a pipe,
-    /// there is no place beside them, and nothing is kept.
+    /// Writes the record beside `events`, in place of the record of an earlier run. If the events go to a device or a
+    /// pipe, there is no place beside them, and nothing is written.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -1,19 +1,20 @@
-//! Events of a backtest, into a file.
+//! Writes the events of a backtest to a file.
 
 use std::io::{self, Write};
 
 use crate::Event;
 
-/// Bytes of lines that are handed on together.
+/// How many bytes of lines are written together.
 const TOGETHER: usize = 128 << 10;
 
-/// Writes events as JSON Lines. For backtests: nothing is read back, so nothing is told twice.
+/// Writes events as JSON Lines. It is for backtests: it reads no earlier events, so it cannot know whether an event is
+/// a repetition.
 ///
-/// Lines are collected and handed on together, so the last ones are there only after [`EventWriter::finish`], which also
-/// returns the first failure; what comes after that is not written.
+/// Lines are collected and written together, so the last ones are only there after [`EventWriter::finish`]. That also
+/// returns the first failure. Events after a failure are not written.
 pub struct EventWriter<W: Write> {
     out: W,
-    /// Lines that have not been handed on.
+    /// Lines that are not written yet.
     lines: Vec<u8>,
     failure: Option<io::Error>,
 }
@@ -37,7 +38,7 @@ impl<W: Write> EventWriter<W> {
         }
     }
 
-    /// Hands on what is left and flushes.
+    /// Writes the lines that are left, and flushes.
     ///
     /// # Errors
     /// When anything could not be written.
