@@ -127,7 +127,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             profile.others = restorer.other_slots(&profile.name, &pairs, journal).await?;
         }
 
-        // A position is judged on every candle since it was opened: its levels and extremes are computed, not stored.
+        // A position is judged again on every candle since it was opened, because its extremes are not stored.
         let mut wanted: BTreeMap<String, Option<i64>> = BTreeMap::new();
         for seat in &mut seats {
             let from_ms = seat.held_from_ms();

@@ -53,7 +53,7 @@ pub struct FileStore {
 #[derive(Debug)]
 struct Opened {
     documents: Documents<Disk>,
-    /// `None` when the store only looks.
+    /// `None` when the store was opened for reading only.
     lock: Option<DirectoryLock>,
 }
 
