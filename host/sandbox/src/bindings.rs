@@ -1,4 +1,4 @@
-//! Rust types for the WIT in `wit/`. Generated; everything else in this folder gives them a meaning.
+//! Rust types generated from the WIT in `wit/`. The other modules of this crate give the types a meaning.
 
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated")]
 
@@ -7,12 +7,13 @@ pub(super) mod strategy {
     wasmtime::component::bindgen!({
         path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
         world: "sigbox:strategy/strategy",
-        // So that work a guest has the host do can end its call.
+        // Trappable: work that the host does for a guest can end the guest's call.
         imports: { default: trappable },
     });
 }
 
-/// What `sigbox:persistence/wrapper` imports besides: the store it wraps. Waited for like the storage itself.
+/// `sigbox:persistence/wrapper`: a backend that also imports a store, the one it wraps. The functions of this import
+/// are asynchronous because the wrapped store waits for its own storage.
 pub(super) mod wrapper {
     wasmtime::component::bindgen!({
         path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
@@ -29,7 +30,7 @@ pub(super) mod wrapper {
     });
 }
 
-/// `sigbox:persistence/backend`, called asynchronously because a backend waits for its storage.
+/// `sigbox:persistence/backend`. Its functions are called asynchronously because a backend waits for its storage.
 pub(super) mod persistence {
     wasmtime::component::bindgen!({
         path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],

@@ -1,4 +1,4 @@
-//! Compiled code, kept between runs.
+//! The cache of compiled code: it keeps compiled components on disk between runs.
 
 use std::{
     fs,
@@ -14,8 +14,9 @@ use wasmtime::{Engine, component::Component};
 
 use crate::{PluginError, text::one_line};
 
-/// Compiled components by content and by what compiled them, so that neither a new plugin nor a new sigbox ever meets
-/// old code. Stale files are never an error: the component is compiled again.
+/// Compiled components, one file each. The name of a file says which component it was compiled from and which compiler
+/// compiled it, so neither a new plugin nor a new sigbox ever loads old code. A file that does not fit is never an
+/// error: the component is compiled again.
 #[derive(Clone, Debug)]
 pub(super) struct CodeCache {
     dir: Option<Arc<Path>>,
@@ -59,15 +60,15 @@ impl CodeCache {
     }
 }
 
-/// What the code was compiled from, and by what.
+/// The name of a file, without its ending: a digest of the component and a digest of the compiler with its settings.
 fn key(engine: &Engine, sha256: &str) -> String {
     let mut compiler = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compiler);
     format!("{sha256}-{:016x}", compiler.finish())
 }
 
-/// The end of a file: a digest of the rest and of what it is the code of. wasmtime checks the version of code, not that
-/// it is still what was written, and damaged code would run.
+/// The last bytes of a file: a digest of its key and of its code. wasmtime checks which version compiled the code, but
+/// not that the code is still what was written, and damaged code would run.
 fn seal(key: &str, code: &[u8]) -> [u8; SEAL_BYTES] {
     Sha256::new().chain_update(key).chain_update(code).finalize().into()
 }
@@ -79,8 +80,8 @@ fn load(engine: &Engine, file: &Path, key: &str) -> Option<Component> {
     let sealed = fs::read(file).ok()?;
     let loaded = match sealed.split_last_chunk::<SEAL_BYTES>() {
         Some((code, found)) if *found == seal(key, code) => {
-            // SAFETY: these are the bytes `keep` wrote for this key: the seal fits, and nobody else can write to the
-            // folder. wasmtime itself refuses code of another version or configuration.
+            // SAFETY: these are the bytes that `keep` wrote for this key, because the seal fits and no other user can
+            // write to the folder. wasmtime itself refuses code of another version or configuration.
             unsafe { Component::deserialize(engine, code) }.map_err(|error| one_line(&error))
         }
         Some(_) | None => Err("it is damaged".to_owned()),
@@ -89,7 +90,7 @@ fn load(engine: &Engine, file: &Path, key: &str) -> Option<Component> {
         Ok(component) => Some(component),
         Err(reason) => {
             tracing::debug!("compiled code {} is not used: {reason}", file.display());
-            // It would only fail again. Losing the race to remove it is fine.
+            // The file would be refused at the next start too. If another process removes it first, that is fine.
             let _ = fs::remove_file(file);
             None
         }
@@ -104,7 +105,7 @@ fn compile(engine: &Engine, wasm: &[u8], path: &Path) -> Result<Component, Plugi
         .map_err(|error| PluginError::Unrunnable { path: path.to_path_buf(), reason: one_line(&error) })
 }
 
-/// What a file is that is no component, by its first eight bytes: magic number, version and layer.
+/// What a file is if it is not a component. Its first eight bytes tell: magic number, version and layer.
 fn other_than_component(wasm: &[u8]) -> Option<&'static str> {
     match wasm {
         [] => Some("it is empty"),
@@ -123,8 +124,8 @@ fn keep(dir: &Path, file: &Path, key: &str, code: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the folder for nobody but its owner. One that others can write to is refused: whoever can put a file there
-/// decides what this process runs.
+/// Makes the folder, for its owner alone. A folder that others can write to is refused, because a user who can put a
+/// file there decides what this process runs.
 fn make_private(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,4 +1,4 @@
-//! Whether a component fits the WIT in `wit/`, and what to tell its author when it does not.
+//! The check that a component fits the WIT in `wit/`, and the explanation for its author when it does not.
 
 use wasmtime::{
     Engine,
@@ -28,14 +28,15 @@ pub(crate) const PERSISTENCE: Interface = Interface {
     ],
 };
 
-/// An interface of ours that a plugin exports.
+/// An interface of sigbox that a plugin exports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Interface {
     name: &'static str,
     version: &'static str,
-    /// What a component that exports it is.
+    /// What messages call a component that exports it.
     kind: &'static str,
-    /// What its role can import besides WASI without HTTP, for messages. The role's `link` decides.
+    /// The interfaces its role can import besides WASI without HTTP. This list is for messages; the role's `link`
+    /// decides.
     imports: &'static [&'static str],
 }
 
@@ -93,10 +94,10 @@ fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -
     )
 }
 
-/// Whether a component that wraps a store was given one, and only then.
+/// Checks that a store to wrap is given if `component` wraps a store, and only then.
 ///
 /// # Errors
-/// A sentence that says what is missing or too much, and what to do.
+/// A sentence that says what is missing or is too much, and what to do.
 pub(crate) fn wraps(component: &Component, engine: &Engine, is_given: bool) -> Result<(), String> {
     let name = PERSISTENCE.full_name();
     let prefix = format!("{}@", PERSISTENCE.name);
@@ -109,8 +110,8 @@ pub(crate) fn wraps(component: &Component, engine: &Engine, is_given: bool) -> R
     }
 }
 
-/// Why the imports of `component`, whose role exports `interface`, cannot be met; `reason` is what the linker said of the
-/// first one.
+/// Explains why the imports of `component` cannot be met. Its role exports `interface`; `reason` is what the linker
+/// said about the first of these imports.
 pub(crate) fn explain_imports(component: &Component, engine: &Engine, interface: Interface, reason: &str) -> String {
     let interfaces: Vec<String> = component
         .component_type()
@@ -140,7 +141,7 @@ pub(crate) fn explain_imports(component: &Component, engine: &Engine, interface:
     format!("imports something this sigbox does not offer: {reason}; build it against wit/ of this sigbox")
 }
 
-/// Why an export of `interface` has the wrong type; `reason` is what the type check said.
+/// Explains why an export of `interface` has the wrong type. `reason` is what the type check said.
 pub(crate) fn explain_export(interface: Interface, reason: &str) -> String {
     format!(
         "its export {} has another type than expected: {reason}; build it against wit/ of this sigbox",

@@ -1,4 +1,4 @@
-//! Why a plugin could not be loaded or used.
+//! Errors: why a plugin cannot be loaded or used, and how a call breaks down.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,7 +26,7 @@ pub enum PluginError {
         /// What the file is.
         found: &'static str,
     },
-    /// The file is a component, and cannot be run.
+    /// The file is a component, but this sigbox cannot run it.
     #[error(
         "plugin {path}: is a WebAssembly component this sigbox cannot run: {reason}; it is damaged, or uses features \
          or sizes beyond what plugins may have",
@@ -57,7 +57,7 @@ pub enum PluginError {
         code: String,
         /// The plugin's own words.
         message: String,
-        /// Whether the same may succeed later.
+        /// Whether the same call may succeed later.
         retryable: bool,
     },
     /// The plugin broke down.
@@ -77,7 +77,7 @@ pub enum PluginError {
         plugin: String,
         /// Which directory, on this machine.
         directory: PathBuf,
-        /// Who has it, or what the operating system said.
+        /// Why: another process has it, or what the operating system said.
         reason: String,
     },
     /// The sandbox itself could not be set up.
@@ -85,31 +85,31 @@ pub enum PluginError {
     Sandbox(String),
 }
 
-/// How a call ended that did not return. The instance is gone; the next call gets a new one.
+/// How a call broke down, so that it returned nothing. The instance is dropped; the next call gets a new one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Breakdown {
-    /// It used up its fuel.
+    /// The call used up its fuel.
     #[error("used up its {0} units of fuel for one call ([limits] fuel-per-call)")]
     OutOfFuel(u64),
-    /// It took too long.
+    /// The call took too long.
     #[error("did not answer within {} ms ({setting})", .limit.as_millis())]
     Timeout {
         /// How long it may take.
         limit: Duration,
-        /// The setting that says so.
+        /// The setting of this limit.
         setting: &'static str,
     },
-    /// It wanted more memory than it may have.
+    /// The instance wanted more memory than it may have.
     #[error("wanted more than its {} MiB of memory ([limits] memory-mib)", .0 >> 20)]
     OutOfMemory(usize),
-    /// It handed the host more than it may.
+    /// The plugin handed more bytes to the host than it may.
     #[error("handed more than {} KiB to the host at once", .0 >> 10)]
     TooMuchData(usize),
-    /// There are as many instances as this process can have.
+    /// The process has as many instances as it can have.
     #[error("found no room: {0}; run fewer strategies and symbols in one process")]
     NoRoom(String),
-    /// Anything else: unreachable code, a bad access, a broken promise of the component model.
+    /// Any other trap: unreachable code, an access outside of the memory, a broken rule of the component model.
     #[error("trapped: {0}")]
     Trap(String),
 }

@@ -1,20 +1,21 @@
-//! How large an instance may grow.
+//! The limit on how far an instance may grow.
 
 use wasmtime::ResourceLimiter;
 
 use crate::limits::{MEMORIES_AND_TABLES, TABLE_ELEMENTS};
 
-/// Core modules in one instance. A compiled language has three, a linked component some ten.
+/// Core modules in one instance. A component from a compiled language has three, a linked component about ten.
 const CORE_INSTANCES: usize = 1000;
 
-/// The limits of one instance's store, and whether they were what stopped the guest.
+/// The limits of one instance's store. It records whether memory was refused, which tells why the guest stopped.
 pub(super) struct GrowthLimit {
     bytes: usize,
-    /// Bytes of all linear memories together: one component can have many, and each on its own may be small.
+    /// Bytes of all linear memories together. A limit for each memory would not do: one component can have many, each
+    /// of them small.
     used: usize,
-    /// Bytes granted last, to be given back if the operating system has none.
+    /// Bytes of the last growth. They are given back if the operating system has no memory left.
     granted: usize,
-    /// Whether memory was refused.
+    /// Whether memory was refused since this was last reset.
     pub(super) refused: bool,
 }
 

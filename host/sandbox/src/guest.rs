@@ -1,4 +1,5 @@
-//! What an instance is and has whatever its role: a name, settings, the engine's time, and allowances.
+//! The part of an instance that is the same in every role: its name, its settings, the engine's time and its
+//! allowances.
 
 use std::{
     collections::BTreeMap,
@@ -18,16 +19,16 @@ use crate::{
     text::printable,
 };
 
-/// What tells an instance from others.
+/// The names that tell one instance from every other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identity {
     /// Name of the plugin in log lines: that of the strategy or the store in the configuration.
     pub(crate) plugin: String,
-    /// What tells this instance from others of the plugin, such as the symbol.
+    /// What tells this instance from others of the same plugin, such as the symbol.
     pub(crate) instance: String,
 }
 
-/// The engine's time, shared with the clocks WASI shows.
+/// The engine's time. In a backtest, the clocks of WASI show it too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Now(Arc<AtomicI64>);
 
@@ -40,7 +41,7 @@ impl Now {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The same for guests, who know no time before 1970.
+    /// The engine's time for guests, which know no time before 1970: an earlier time becomes 0.
     pub(crate) fn unsigned_ms(&self) -> u64 {
         u64::try_from(self.get()).unwrap_or(0)
     }
@@ -51,7 +52,7 @@ pub(crate) struct Guest {
     identity: Identity,
     /// Settings, for `sigbox:host/config`.
     config: BTreeMap<String, String>,
-    /// What must not be in its log lines.
+    /// Texts that must not be in its log lines.
     secrets: Arc<Secrets>,
     /// The engine's time.
     now: Now,
@@ -122,8 +123,9 @@ impl Guest {
         &mut self.growth
     }
 
-    /// Counts work the host does for the guest, about one unit a byte it reads. Ends the call when that alone is more
-    /// than the call may use: the guest's own fuel is hardly used while the host works.
+    /// Counts work that the host does for the guest: about one unit for each byte that the host reads. Ends the call
+    /// when this work alone is more than the call may use. Otherwise a guest could have the host work without end,
+    /// because the guest hardly uses its own fuel while the host works.
     pub(crate) fn spend(&mut self, units: usize) -> wasmtime::Result<()> {
         self.work_left = self.work_left.checked_sub(units as u64).ok_or(wasmtime::Trap::OutOfFuel)?;
         Ok(())
@@ -131,7 +133,7 @@ impl Guest {
 }
 
 impl Drop for Guest {
-    /// An instance that broke down has no next call to tell of the lines it lost.
+    /// An instance that broke down has no next call, so its dropped lines are reported when it is dropped.
     fn drop(&mut self) {
         self.report_dropped_lines();
     }

@@ -1,4 +1,4 @@
-//! Plugins: WebAssembly components in a sandbox. Nothing else in the workspace knows wasmtime.
+//! Plugins: WebAssembly components in a sandbox. No other crate of the workspace uses wasmtime.
 //!
 //! ```text
 //! Sandbox<Deterministic | Live>      an engine, limits, compiled code on disk
@@ -7,13 +7,13 @@
 //!        backend    PluginStore, one long-lived supervised instance
 //! ```
 //!
-//! A role is a set of capabilities. Each has its own WIT world, its own context (what one instance is and has) and its own
-//! `link`, and what its world does not import does not link. Whatever a guest does, its breakdown is an error on that
-//! guest: the instance is dropped, and the next call gets a fresh one. Everything guests return is validated by whoever
-//! asked.
+//! A role is a set of capabilities. Each role has its own WIT world, its own context (what one instance is and what it
+//! has) and its own `link`. An import that the role's world does not have does not link. A breakdown of a guest is an
+//! error of that guest only: the host drops the instance, and the next call gets a fresh one. The caller of a guest
+//! validates everything that the guest returns.
 //!
-//! The mode of a sandbox is a type. A [`Deterministic`] strategy answers without waiting and can be backtested; a [`Live`]
-//! one is waited for.
+//! The mode of a sandbox is a type. A [`Deterministic`] strategy answers a synchronous call and can be backtested; the
+//! calls of a [`Live`] strategy are asynchronous.
 
 #![warn(missing_docs)]
 

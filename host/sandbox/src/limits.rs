@@ -1,51 +1,55 @@
-//! What a plugin may use. Every limit is a setting; the constants are the defaults, each with its reason.
+//! The limits of plugins: what a plugin may use. Those in [`Limits`] are settings, and the constants are their
+//! defaults; the other constants are fixed. Each constant says why it has its value.
 
 use std::time::Duration;
 
-/// Linear memory of one instance, all its memories together. A Rust strategy needs about 1.2 MiB; interpreters of scripting languages carry
-/// 10 to 40 MiB of their own.
+/// Bytes of linear memory of one instance, all its memories together. A Rust strategy needs about 1.2 MiB; interpreters
+/// of scripting languages carry 10 to 40 MiB of their own.
 pub const MEMORY_BYTES: usize = 64 << 20;
 
-/// Fuel of one call in a backtest, about one unit an instruction. An answer of a compiled strategy costs some thousand;
-/// this is around a second of work, and the same on every machine.
+/// Fuel of one call in a backtest, about one unit for each instruction. One answer of a compiled strategy costs some
+/// thousand units. This limit is about a second of work, and it is the same on every machine.
 pub const FUEL_PER_CALL: u64 = 1_000_000_000;
 
-/// Time for one call of a persistence plugin: longer than a busy database takes, shorter than the minute it has.
+/// Time for one call of a persistence plugin: longer than a busy database takes, and shorter than the minute between
+/// two boundaries.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for one answer of a live strategy; the reference's `CC_MAX_SIGNAL_GENERATION_SECONDS`.
 pub const STRATEGY_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Log lines of one call; the rest is dropped and counted. A strategy that logs each decision needs one.
+/// Log lines of one call; further lines are dropped and counted. A strategy that logs each decision needs one line.
 pub const LOG_LINES_PER_CALL: u32 = 64;
 
-/// Bytes of one log line, longer ones are cut. Long enough for a sentence with its numbers.
+/// Bytes of one log line; longer lines are cut. This is enough for a sentence with its numbers.
 pub const LOG_LINE_BYTES: usize = 4096;
 
-/// Bytes of the name of the part of a plugin that logs, longer ones are cut.
+/// Bytes of the name of the part of a plugin that logs; longer names are cut.
 pub const LOG_PART_BYTES: usize = 64;
 
-/// Candles one call of `market.candles` may ask for: a week of minutes, half a megabyte across the boundary.
+/// Candles one call of `market.candles` may ask for: a week of minutes, half a megabyte that is copied to the guest.
 pub const CANDLES_PER_CALL: u32 = 10_080;
 
 /// Bytes a strategy may hand to the host at once: as the arguments of one of the host's functions, or as its answer. A
-/// signal has some hundred, and log lines are cut long before.
+/// signal has some hundred bytes, and log lines are cut at far fewer.
 pub const STRATEGY_HOSTCALL_BYTES: usize = 1 << 20;
 
-/// Bytes a persistence plugin may hand to the host at once. A page of a thousand ids has some ten thousand, a document
-/// some thousand.
+/// Bytes a persistence plugin may hand to the host at once. A page of a thousand ids has some ten thousand bytes, a
+/// document some thousand.
 pub const STORE_HOSTCALL_BYTES: usize = 8 << 20;
 
-/// Bytes of a message from a plugin, longer ones are cut: a paragraph, or a backtrace.
+/// Bytes of a message from a plugin; longer messages are cut. This is enough for a paragraph or a backtrace.
 pub const TEXT_BYTES: usize = 2048;
 
-/// Bytes of a signal's id or symbol, longer ones are refused. They are in every row and event of the signal.
+/// Bytes of a signal's id or symbol; longer ones are refused, because they are in every row and event of the signal.
 pub const ID_BYTES: usize = 256;
 
-/// Bytes of a signal's note, longer ones are refused. It is kept verbatim, in every row and event of the signal.
+/// Bytes of a signal's note; longer notes are refused, because the note is kept verbatim in every row and event of the
+/// signal.
 pub const NOTE_BYTES: usize = 4096;
 
-/// Pages one listing of a persistence plugin may have; with [`LISTING_PAGE`] ids each, far more symbols than there are.
+/// Pages one listing of a persistence plugin may have. With [`LISTING_PAGE`] ids each, they hold far more symbols than
+/// exist.
 pub const LISTING_PAGES: usize = 1000;
 
 /// Ids asked for per page of a listing.
@@ -54,17 +58,18 @@ pub const LISTING_PAGE: u32 = 1000;
 /// Host resources (files, sockets, streams) one instance may hold.
 pub const RESOURCES: usize = 1000;
 
-/// Linear memories and tables of one instance, each. A compiled language needs one, a linked component a few. All the
-/// memories together have [`Limits::memory_bytes`].
+/// How many linear memories, and how many tables, one instance may have. A compiled language needs one of each, a
+/// linked component a few. [`Limits::memory_bytes`] bounds all the memories together.
 pub const MEMORIES_AND_TABLES: u32 = 20;
 
 /// Elements of one table. Interpreters have some ten thousand functions.
 pub const TABLE_ELEMENTS: usize = 60_000;
 
-/// Random bytes one call of WASI may ask for. A key has 32.
+/// Random bytes one call of WASI may ask for. A key has 32 bytes.
 pub const RANDOM_BYTES: u64 = 64 << 10;
 
-/// Fuel for each candle that the host copies for a guest in a backtest: about what it would cost the guest.
+/// Fuel for each candle that the host copies for a guest in a backtest: about what the copy would cost the guest
+/// itself.
 pub const FUEL_PER_CANDLE: usize = 32;
 
 /// What the plugins of a run may use.

@@ -1,4 +1,4 @@
-//! The two engines plugins run in.
+//! The two modes of a sandbox, and the wasmtime engine of each.
 
 use std::{thread, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     sandbox::set_up,
 };
 
-/// What plugins are run for: [`Deterministic`] or [`Live`].
+/// The mode of a sandbox: [`Deterministic`] or [`Live`].
 pub trait Mode: sealed::Sealed + Clone + Send + Sync + 'static {
     /// Whether the same input gives the same output.
     #[doc(hidden)]
@@ -23,18 +23,18 @@ pub trait Mode: sealed::Sealed + Clone + Send + Sync + 'static {
     #[doc(hidden)]
     fn engine() -> Result<Engine, PluginError>;
 
-    /// Gives an instance's store what it may use up before the first call.
+    /// Prepares an instance's store for what runs before the first call: gives it fuel, or makes it give way to others.
     #[doc(hidden)]
     fn prepare<T>(store: &mut wasmtime::Store<T>, fuel_per_call: u64) -> Result<(), PluginError>;
 }
 
-/// Backtests: the same input gives the same output, byte for byte, on every machine. Fuel bounds a call, never time;
-/// clocks show the engine's time; random numbers are the same each run. Calls are synchronous, and must not be made
-/// inside an async runtime.
+/// Backtests: the same input gives the same output, byte for byte, on every machine. Fuel bounds a call, not time.
+/// Clocks show the engine's time, and random numbers are the same in each run. Calls are synchronous, and must not be
+/// made inside an async runtime.
 #[derive(Clone, Copy, Debug)]
 pub enum Deterministic {}
 
-/// Live trading: time bounds a call, and calls are waited for.
+/// Live trading: time bounds a call, and calls are asynchronous.
 #[derive(Clone, Copy, Debug)]
 pub enum Live {}
 
@@ -49,8 +49,8 @@ impl Mode for Deterministic {
 
     fn engine() -> Result<Engine, PluginError> {
         let mut config = common_config();
-        // Instances are made on demand: a pool makes one in half the time, which is 40 µs of a run of milliseconds, but
-        // it costs each start 4 ms and bounds how many there can be.
+        // Instances are made on demand. A pool would make one in half the time, which is 40 µs of a run of
+        // milliseconds, but it would cost each start 4 ms and bound the number of instances.
         config.consume_fuel(true).cranelift_nan_canonicalization(true).wasm_relaxed_simd(false);
         Engine::new(&config).map_err(set_up)
     }
@@ -64,7 +64,7 @@ impl Mode for Live {
     const DETERMINISTIC: bool = false;
 
     fn engine() -> Result<Engine, PluginError> {
-        // The pool reserves terabytes of addresses; where a container forbids that, allocate on demand.
+        // The pool reserves terabytes of addresses. Where a container forbids that, instances are made on demand.
         let engine = Engine::new(&live_config(true)).or_else(|_| Engine::new(&live_config(false))).map_err(set_up)?;
         keep_yielding(&engine)?;
         Ok(engine)
@@ -76,12 +76,12 @@ impl Mode for Live {
     }
 }
 
-/// How often a live guest that computes without end gives way to others. Short against the minute everything has to
-/// be done in, long against the cost of a switch.
+/// How often a live guest that computes gives way to others. This is short compared with the minute in which all work
+/// of a boundary must be done, and long compared with the cost of a switch.
 const YIELD_EVERY: Duration = Duration::from_millis(10);
 
-/// Instances the pool of the live engine has room for; beyond, an instance cannot be made. Each is one strategy on one
-/// symbol. Twice as many would need more addresses than there are.
+/// How many instances fit into the pool of the live engine; one more cannot be made. Each is one strategy on one
+/// symbol. A pool for twice as many would need more addresses than there are.
 const POOLED_INSTANCES: u32 = 4000;
 
 /// Core modules of an average instance.
@@ -109,12 +109,12 @@ fn live_config(pooling: bool) -> Config {
 
 fn common_config() -> Config {
     let mut config = Config::new();
-    // Guests export plain functions, and the machinery for concurrent ones costs each call more than the call itself.
+    // Guests export plain functions. Support for concurrent ones would cost each call more than the call itself.
     config.concurrency_support(false);
     config
 }
 
-/// Ticks the epoch for as long as the engine lives.
+/// Advances the epoch again and again until the engine is dropped, so that live guests give way to others.
 fn keep_yielding(engine: &Engine) -> Result<(), PluginError> {
     let engine = engine.weak();
     let tick = move || {

@@ -27,8 +27,8 @@ pub struct Sandbox<M> {
 }
 
 impl<M: Mode> Sandbox<M> {
-    /// A sandbox. `cache_dir`: where compiled code is kept between runs, a folder only the operator can write to;
-    /// `None`: compile every time.
+    /// Makes a sandbox. `cache_dir` is the folder that keeps compiled code between runs; only the operator may be able
+    /// to write to it. With `None`, plugins are compiled every time.
     ///
     /// # Errors
     /// When this machine cannot run WebAssembly as asked.
@@ -46,12 +46,12 @@ impl<M: Mode> Sandbox<M> {
         &self.engine
     }
 
-    /// Compiles the component at `path`, or finds its compiled code. The text is the SHA-256 of the file.
+    /// Compiles the component at `path`, or loads its compiled code. The text is the SHA-256 of the file.
     pub(crate) fn component(&self, path: &Path) -> Result<(Component, String), PluginError> {
         self.cache.component(&self.engine, path)
     }
 
-    /// A store for one instance, with its limits set. `hostcall_bytes`: what it may hand to the host at once.
+    /// A store for one instance, with its limits set. The instance may hand `hostcall_bytes` to the host at once.
     pub(crate) fn store<T: Context>(
         &self,
         context: T,
@@ -64,14 +64,15 @@ impl<M: Mode> Sandbox<M> {
         Ok(store)
     }
 
-    /// Says how a call ended that returned `error`.
+    /// How the call that returned `error` broke down.
     pub(crate) fn breakdown<T: Context>(&self, store: &wasmtime::Store<T>, error: &wasmtime::Error) -> Breakdown {
         if matches!(error.downcast_ref(), Some(wasmtime::Trap::OutOfFuel)) {
             Breakdown::OutOfFuel(self.limits.fuel_per_call)
         } else if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
             Breakdown::NoRoom(full.to_string())
         } else if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
-            // wasmtime keeps the error's type to itself; a test reads the message.
+            // wasmtime does not export the type of this error, so its message is compared; a test fails if the message
+            // changes.
             Breakdown::TooMuchData(store.hostcall_fuel())
         } else if store.data().guest().memory_was_refused() {
             Breakdown::OutOfMemory(self.limits.memory_bytes)
@@ -81,16 +82,16 @@ impl<M: Mode> Sandbox<M> {
     }
 }
 
-/// The data of an instance's wasmtime store: what the instance is and has in its role.
+/// The data of an instance's wasmtime store: what the instance is and what it has in its role.
 pub(crate) trait Context: Send + 'static {
-    /// What instances have in every role.
+    /// The part that is the same in every role.
     fn guest(&self) -> &Guest;
 
-    /// The same, to change it.
+    /// The same part, to change it.
     fn guest_mut(&mut self) -> &mut Guest;
 }
 
-/// How long a live call may take, and which setting says so.
+/// How long a live call may take, and the setting of this limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeLimit {
     pub(crate) limit: Duration,
@@ -103,12 +104,12 @@ impl TimeLimit {
     }
 }
 
-// Calls are made in two ways and mean the same. After a breakdown the store must be dropped: a guest that trapped cannot be
-// entered again, and one that timed out is still in the middle of its work. `take` takes what is wanted out of an answer
-// where that is: answers are large, and would be copied at every step of the way up.
+// A call has the same meaning in both modes. After a breakdown the store must be dropped: a guest that trapped cannot
+// be entered again, and a guest that timed out is still in the middle of its work. `take` takes the wanted part out of
+// an answer at once, because answers are large and would otherwise be copied at every step of the way up.
 
 impl Sandbox<Deterministic> {
-    /// Makes an instance. Components may run code then, so this is bounded like a call.
+    /// Makes an instance. Components may run code while they are instantiated, so this is bounded like a call.
     pub(crate) fn instantiate<T: Context>(
         &self,
         store: &mut wasmtime::Store<T>,
@@ -138,7 +139,7 @@ impl Sandbox<Deterministic> {
 }
 
 impl Sandbox<Live> {
-    /// Makes an instance. Components may run code then, so this is bounded like a call.
+    /// Makes an instance. Components may run code while they are instantiated, so this is bounded like a call.
     pub(crate) async fn instantiate<T: Context>(
         &self,
         store: &mut wasmtime::Store<T>,
@@ -164,7 +165,8 @@ impl Sandbox<Live> {
         Return: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         store.data_mut().guest_mut().begin_call(now_ms);
-        // From now on, or every call would give way at once: ticks have passed since the last one.
+        // The deadline counts from now. With the old deadline every call would give way at once, because the epoch has
+        // advanced since the last call.
         store.set_epoch_deadline(1);
         let taken = tokio::time::timeout(time.limit, function.call_async(&mut *store, params)).await;
         taken.map_err(|_| time.exceeded())?.map(take).map_err(|error| self.breakdown(store, &error))

@@ -1,14 +1,14 @@
-//! Texts that must not be seen.
+//! Secrets: texts that no message and no log line may show.
 
 use std::{collections::BTreeMap, fmt};
 
-/// What stands for a secret in a text.
+/// The text that replaces a secret.
 const HIDDEN: &str = "(secret)";
 
-/// Shorter secrets are left where they are: they would be found in words that have nothing to do with them.
+/// Bytes of the shortest secret that is hidden. Shorter secrets also stand in words that have nothing to do with them.
 const FOUND_FROM_BYTES: usize = 4;
 
-/// A password or a key. It shows itself only to the plugin it was granted to.
+/// A password or a key. Its debug form hides it; only the plugin it was granted to gets the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -35,12 +35,13 @@ impl fmt::Debug for Secret {
 /// The secrets of one plugin, by name.
 pub(crate) type Secrets = BTreeMap<String, Secret>;
 
-/// `text` without those of `secrets` a plugin put into it, as a whole or one of their lines. A plugin should not; this
-/// is for the one that quotes its connection string in an error.
+/// `text`, in which [`HIDDEN`] replaces every secret, and every line of a secret. A plugin should not put a secret into
+/// a text; this is for the plugin that quotes its connection string in an error.
 pub(super) fn hide(text: String, secrets: &Secrets) -> String {
     let lines = secrets.values().flat_map(|secret| secret.reveal().lines());
     let mut found: Vec<&str> = lines.map(str::trim).filter(|line| line.len() >= FOUND_FROM_BYTES).collect();
-    // So that of two secrets, one of which begins with the other, the longer goes as a whole.
+    // Longer ones come first. If a shorter secret that begins a longer one came first, the rest of the longer one would
+    // stay in the text.
     found.sort_by_key(|line| std::cmp::Reverse(line.len()));
     found.into_iter().fold(text, |text, line| if text.contains(line) { text.replace(line, HIDDEN) } else { text })
 }

@@ -1,10 +1,10 @@
-//! Text that comes from a guest, made fit for people.
+//! Texts of guests, made safe to show to people.
 
 use crate::limits::TEXT_BYTES;
 
-/// A guest's text as one printable line of at most about `most_bytes`, so that it cannot forge lines, colour a
-/// terminal, turn its direction or fill a disk. Characters that would are escaped; what is beyond is cut, which `…`
-/// tells.
+/// A guest's text as one printable line of at most about `most_bytes` bytes. Characters that could forge lines, colour
+/// a terminal or turn the direction of text are escaped. A longer text is cut, so that it cannot fill a disk, and ends
+/// with `…`.
 pub(super) fn printable(text: &str, most_bytes: usize) -> String {
     let mut line = String::new();
     for character in text.chars() {
@@ -26,7 +26,8 @@ pub(super) fn message(text: &str) -> String {
     printable(text, TEXT_BYTES)
 }
 
-/// An error with its causes on one line, the cause of it all first: the rest is where it happened, which may be long.
+/// An error with its causes on one line, the root cause first. The other causes only say where it happened, and may be
+/// long.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
     let mut causes: Vec<String> = error.chain().map(|cause| cause.to_string().trim().replace('\n', " | ")).collect();
     let Some(first) = causes.pop() else { return String::new() };
@@ -34,15 +35,16 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
     message(&causes.join(": "))
 }
 
-/// How a guest trapped, and in which of its functions, innermost first.
+/// How a guest trapped, and in which of its functions, the innermost first.
 pub(super) fn trap(error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     let mut line = cause.strip_prefix("wasm trap: ").unwrap_or(&cause).to_owned();
-    // Only as text are the names demangled: a line a frame, `0: 0x28b6a - plugin.wasm!name`.
+    // Only the text of a backtrace has demangled names. It has one line for each frame:
+    // `0: 0x28b6a - plugin.wasm!name`.
     let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     let frames = backtrace.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name);
     let mut names: Vec<&str> = frames.map(without_hash).collect();
-    // A recursion is one function many times.
+    // A recursion is one function many times in a row; it is named once.
     names.dedup();
     for (index, name) in names.into_iter().enumerate() {
         line.push_str(if index == 0 { ", in " } else { " < " });
@@ -51,7 +53,7 @@ pub(super) fn trap(error: &wasmtime::Error) -> String {
     message(&line)
 }
 
-/// A function's name without what Rust's older mangling adds to it.
+/// A function's name without the hash that Rust's older mangling adds.
 fn without_hash(name: &str) -> &str {
     match name.rsplit_once("::h") {
         Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
@@ -59,7 +61,7 @@ fn without_hash(name: &str) -> &str {
     }
 }
 
-/// Whether it moves something else than itself: ends lines, controls terminals or reorders what is around it.
+/// Whether a character changes more than its own place: ends lines, controls terminals or reorders the text around it.
 fn is_treacherous(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -1,5 +1,5 @@
-//! What plugins are for. A role has a world, a context, a `link` and what its callers use; roles share nothing but
-//! [`Guest`](crate::guest::Guest).
+//! The roles of plugins. Each role has a world, a context, a `link` and the types that its callers use. Roles share
+//! only [`Guest`](crate::guest::Guest).
 
 pub(crate) mod backend;
 pub(crate) mod strategy;
