@@ -1,4 +1,4 @@
-//! When a backend is not asked any more, and when it is again.
+//! A circuit: when the host stops asking a backend, and when it asks the backend again.
 //!
 //! ```text
 //!             FAILURES in a row                    the pause is over
@@ -8,56 +8,57 @@
 //!      └───────────────────────── the call succeeded ──────────────────────┘
 //! ```
 //!
-//! A backend that does not answer costs every caller the whole time of a call. Those who wait here are the traders of
-//! all symbols, one after the other, while what is open has to be watched.
+//! A backend that does not answer costs every caller the whole time of a call. The callers are the traders of all
+//! symbols. They wait one after the other, while open positions have to be watched.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls in a row that fail until the circuit opens. Each had its retries already.
+/// How many calls in a row fail before the circuit opens. Each of them has been repeated as often as possible.
 const FAILURES: u32 = 3;
 
-/// The first pause: shorter than the minute until the engine tries again anyway.
+/// The first pause: shorter than the minute after which the engine tries again anyway.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause. The engine tries once a minute, so a backend that is back is found at the next one.
+/// The longest pause. The engine tries once a minute, and this is shorter, so the first try after a backend is back
+/// finds it.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) enum Circuit {
     /// The backend is asked.
     Closed {
-        /// Calls that failed since the last one that did not.
+        /// Calls that failed since the last call that was answered.
         failures: u32,
     },
-    /// It is not asked before `until`.
+    /// The backend is not asked before `until`.
     Open {
         until: Instant,
         pause: Duration,
         /// How the last call failed.
         reason: String,
     },
-    /// The next call decides.
+    /// The pause is over; the next call decides.
     Probing {
-        /// What the last pause was.
+        /// How long the last pause was.
         pause: Duration,
     },
 }
 
-/// What somebody should know.
+/// A change that the operator should know of.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It is not asked for a while.
+    /// The backend is not asked for this long.
     Opened(Duration),
-    /// It answers again.
+    /// The backend answers again.
     Closed,
 }
 
-/// A call that is not made.
+/// Why a call is not made.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotAsked {
-    /// Until it is asked again.
+    /// How long until the backend is asked again.
     pub(super) wait: Duration,
     /// How the last call failed.
     pub(super) reason: String,
@@ -80,14 +81,14 @@ impl Circuit {
         }
     }
 
-    /// A call was answered, be it with a refusal that is final.
+    /// Records that a call was answered. A final refusal is an answer too.
     pub(super) fn answered(&mut self) -> Option<Turn> {
         let was_open = matches!(self, Self::Probing { .. });
         *self = Self::new();
         if was_open { Some(Turn::Closed) } else { None }
     }
 
-    /// A call failed at `now` for `reason`, which may pass.
+    /// Records that a call failed at `now` for `reason`, and that the same call may succeed later.
     pub(super) fn failed(&mut self, now: Instant, reason: &str) -> Option<Turn> {
         let pause = match self {
             Self::Closed { failures } => {

@@ -1,4 +1,4 @@
-//! What an instance of a backend is and has.
+//! The context of a backend: what one instance is and what it has.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -34,13 +34,13 @@ pub(super) struct Shared {
     pub(super) config: BTreeMap<String, String>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) network: Arc<Network>,
-    /// Sends its requests.
+    /// Sends the HTTP requests of the backend.
     pub(super) http: Arc<Http>,
-    /// Folders it may read and write, by the path it finds them at.
+    /// Folders that it may read and write, by the path at which the guest sees them.
     pub(super) directories: BTreeMap<String, PathBuf>,
     /// The store it wraps.
     pub(super) over: Option<Arc<dyn Store>>,
-    /// What looks at it from inside.
+    /// The probe of the conformance kit.
     pub(super) probe: Option<Arc<Probe>>,
 }
 
@@ -78,8 +78,9 @@ impl BackendContext {
     }
 }
 
-/// Links what the world `sigbox:persistence/backend` imports, and WASI with HTTP: there is nothing behind what was not
-/// granted. `wraps`: whether it has a store to wrap, which only the world `wrapper` imports. Nothing else links.
+/// Links the imports of the world `sigbox:persistence/backend`, and WASI with HTTP. What was not granted links too, but
+/// every use of it is denied. `wraps`: whether there is a store to wrap, which only the world `wrapper` imports.
+/// Nothing else links.
 pub(super) fn link(linker: &mut Linker<BackendContext>, wraps: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
@@ -93,11 +94,12 @@ pub(super) fn link(linker: &mut Linker<BackendContext>, wraps: bool) -> wasmtime
     Ok(())
 }
 
-/// A WASI whose clocks show the real time and whose dice are the machine's, with what was granted.
+/// A WASI with the machine's clocks and random numbers, and with the folders and addresses that were granted.
 fn wasi(shared: &Shared) -> Result<WasiCtx, PluginError> {
     let mut builder = WasiCtxBuilder::new();
     builder.max_random_size(RANDOM_BYTES);
-    // Backends have a thread of their own. Handed to another one, an operation would go on when its instance is gone.
+    // A backend has a thread of its own, and its file operations block that thread. On another thread, an operation
+    // would go on after its instance was dropped.
     builder.allow_blocking_current_thread(!shared.directories.is_empty());
     for (guest, directory) in &shared.directories {
         builder.preopened_dir(directory, guest, FsPerms::ReadWrite).map_err(|error| PluginError::Directory {
@@ -106,14 +108,14 @@ fn wasi(shared: &Shared) -> Result<WasiCtx, PluginError> {
             reason: format!("cannot be opened: {error}"),
         })?;
     }
-    // With a check that denies everything, a plugin without a grant is told so, and so is its operator.
+    // The network is allowed and then checked. The check tells the plugin and its operator what was denied.
     let network = Arc::clone(&shared.network);
     builder.allow_tcp(true).allow_ip_name_lookup(true).socket_addr_check(move |address, purpose| {
         let network = Arc::clone(&network);
         Box::pin(async move {
             match purpose {
                 SocketAddrUse::TcpConnect => network.allows(address).await,
-                // Before it connects, a socket is bound to a port of the system's choice.
+                // Before a socket connects, it is bound to a port that the system chooses.
                 SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
                 _ => false,
             }

@@ -1,4 +1,4 @@
-//! One instance of a backend and one attempt at a call on it.
+//! One instance of a backend, and one attempt at a call on it.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     text::one_line,
 };
 
-/// A checked component, the things it was granted and the limits of its instances.
+/// What each instance of a backend is made from: a checked component, its grants and its limits.
 pub(super) struct Blueprint {
     sandbox: Sandbox<Live>,
     shared: Shared,
@@ -38,19 +38,21 @@ pub(super) struct Running {
     backend: Backend,
 }
 
-/// How one attempt at a call failed, and in which function: a fresh instance is started and told of its entities first.
+/// How one attempt at a call failed, and in which function. This may be another function than the one that was called:
+/// a fresh instance is first started and told of its entities.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The backend said no.
+    /// The backend answered with a failure.
     Refused(&'static str, wit::Failure),
-    /// The instance is gone.
+    /// The instance broke down, and must be dropped.
     Broke(&'static str, Breakdown),
 }
 
-/// Domain and entity name. Shared, because a call owns its arguments.
+/// A domain and an entity name. Shared, because a call owns its arguments.
 pub(super) type Entity = Arc<(String, String)>;
 
-/// One call on whichever instance is running. Boxed and owning its arguments, because it may be made more than once.
+/// A call on the instance that is running when the call is made. A call may be made more than once, so it owns its
+/// arguments and returns a boxed future each time.
 pub(super) trait Call<T>:
     for<'a> Fn(
         &'a wit::Guest,
@@ -72,7 +74,7 @@ impl<T, F> Call<T> for F where
 }
 
 impl Blueprint {
-    /// Compiles the component at `path`, or finds its compiled code, and checks that it is a backend.
+    /// Compiles the component at `path`, or loads its compiled code, and checks that it is a backend.
     pub(super) fn new(
         sandbox: &Sandbox<Live>,
         path: &std::path::Path,
@@ -114,7 +116,7 @@ impl Blueprint {
                 CallHook::CallingWasm | CallHook::ReturningFromWasm | CallHook::ReturningFromHost => Ok(()),
             });
         }
-        // Components may run code then.
+        // Components may run code while they are instantiated, so the deadline holds here too.
         let backend = tokio::time::timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
         let backend = backend.map_err(|_| broke(self.time.exceeded()))?;
         let backend = backend.map_err(|error| broke(self.sandbox.breakdown(&store, &error)))?;

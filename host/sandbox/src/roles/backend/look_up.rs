@@ -1,4 +1,5 @@
-//! Host names a guest asks the addresses of: only granted ones, because a plugin could carry out data in the names.
+//! Look-ups of host names by a guest. Only granted names are looked up, because a plugin could carry data out in the
+//! names.
 
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::{
@@ -14,7 +15,7 @@ use wasmtime_wasi::{
 
 use super::context::BackendContext;
 
-/// Puts this look-up in place of that of [`wasmtime_wasi`], which knows no names but all or none.
+/// Replaces the look-up of [`wasmtime_wasi`], which can only allow all names or none.
 pub(super) fn guard(linker: &mut Linker<BackendContext>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     ip_name_lookup::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
@@ -52,7 +53,7 @@ impl HostResolveAddressStream for BackendContext {
     }
 }
 
-/// The look-up refers to it; it has nothing of its own.
+/// The interface of the look-up refers to this one. Every function here does what [`wasmtime_wasi`] does.
 impl network::Host for BackendContext {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()

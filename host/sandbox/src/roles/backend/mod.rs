@@ -1,4 +1,4 @@
-//! Persistence backends as components.
+//! Backends: persistence plugins, each served as a [`Store`].
 
 mod circuit;
 mod context;
@@ -48,10 +48,10 @@ pub use self::{
     probe::{Descriptor, Probe},
 };
 
-/// The setting that says how long a call may take.
+/// The setting of the time of a call.
 const STORE_TIMEOUT: &str = "[limits] store-timeout-ms";
 
-/// What a persistence plugin is granted. What is not here it does not have.
+/// What a persistence plugin is granted. It has nothing else.
 #[derive(Clone, Default)]
 pub struct Grant {
     /// The store's name in the configuration.
@@ -60,35 +60,36 @@ pub struct Grant {
     pub settings: BTreeMap<String, String>,
     /// Secrets granted by name.
     pub secrets: BTreeMap<String, Secret>,
-    /// Where it may connect to.
+    /// Addresses it may connect to.
     pub network: Vec<Endpoint>,
-    /// Folders it may read and write, by the path it finds them at. They are made when missing, and nobody else may
-    /// use them meanwhile.
+    /// Folders that it may read and write, by the path at which the plugin sees them. Missing folders are made. No
+    /// other store may use a folder while this one does.
     pub directories: BTreeMap<String, PathBuf>,
-    /// The store a wrapper wraps. Others may use it too, so it is closed by whoever opened it.
+    /// The store that a wrapper wraps. Others may use it too, so the wrapper does not close it; its owner does.
     pub over: Option<Arc<dyn Store>>,
 }
 
-/// A [`Store`] served by one long-lived instance of a component, on a thread of its own. Calls go through it one at a
-/// time, in the order they were made.
+/// A [`Store`] served by one long-lived instance of a component, on a thread of its own. Calls are made one at a time,
+/// in the order in which they arrive.
 ///
-/// A call the backend refuses for now is repeated after the pause it asks for, or a growing one. An instance that breaks
-/// down is replaced, told which entities are ready, and the call repeated once. All of that happens within the time of
-/// one call. A backend that fails several calls in a row is not asked for a while. See [`Store::incidents`].
+/// If the backend refuses a call but the same call may succeed later, the call is repeated after the pause that the
+/// backend asks for, or after a growing pause. If the instance breaks down, a fresh one takes its place and is told
+/// which entities are ready, and the call is repeated once, unless its time is up. All of this happens within the time
+/// of one call. A backend that fails several calls in a row is not asked for a while. See [`Store::incidents`].
 pub struct PluginStore {
     thread: Thread,
     summary: String,
-    /// What the plugin says it takes in one document.
+    /// The largest document that the plugin says it takes, in bytes.
     most_bytes: u64,
     time: TimeLimit,
     incidents: Arc<Incidents>,
     over: Option<Arc<dyn Store>>,
-    /// Shared with the call under way, which may go on when nobody waits for it any more.
+    /// Shared with the call under way, which may go on after its caller stopped waiting.
     directories: Arc<[DirectoryLock]>,
 }
 
 impl PluginStore {
-    /// Compiles the component at `path`, or finds its compiled code, checks that it is a backend and starts it.
+    /// Compiles the component at `path`, or loads its compiled code, checks that it is a backend and starts it.
     ///
     /// # Errors
     /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start, or when a
@@ -97,16 +98,16 @@ impl PluginStore {
         Self::start_with(sandbox, path, grant, Supervision::On, None).await
     }
 
-    /// Checks that the component at `path` is a backend, and a wrapper if there is something to wrap.
+    /// Checks that the component at `path` is a backend, and that it is a wrapper if and only if `over` is given.
     ///
     /// # Errors
-    /// When it is not.
+    /// When one of these is not so, or the component cannot be loaded.
     pub fn check(sandbox: &Sandbox<Live>, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
         let time = TimeLimit { limit: sandbox.limits().store_timeout, setting: STORE_TIMEOUT };
         Blueprint::new(sandbox, path, Shared::of(Grant { over, ..Grant::default() }, None), time).map(drop)
     }
 
-    /// Starts one instance with a probe in it, which nobody restarts and whose calls nobody repeats.
+    /// Starts one instance with a probe in it. The instance is not restarted, and its calls are not repeated.
     ///
     /// # Errors
     /// As [`PluginStore::start`].
@@ -133,7 +134,7 @@ impl PluginStore {
         let (name, over) = (grant.name.clone(), grant.over.clone());
         let shared = Shared::of(grant, probe);
         let secrets = Arc::clone(&shared.secrets);
-        // A wrapper waits for what it wraps.
+        // A wrapper waits for the store it wraps, so its time includes the time of that store.
         let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
         let time = TimeLimit { limit, setting: STORE_TIMEOUT };
         let blueprint = Blueprint::new(sandbox, path, shared, time)?;
@@ -161,7 +162,7 @@ impl PluginStore {
         Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks.into() })
     }
 
-    /// Makes a call on the backend's thread, which ends it when it has taken as long as it may.
+    /// Makes a call on the backend's thread. The thread ends the call when its time is up.
     async fn call<T: Send + 'static>(
         &self,
         at: &Address,
@@ -179,13 +180,14 @@ impl PluginStore {
                     return Some(Err(problem));
                 }
                 let answered = supervisor.call(deadline, function, &call).await;
-                // Again, because what is missing in a directory that went away meanwhile must not be taken for "empty".
+                // The directories are checked again after the call. If one went away during the call, a document
+                // missing in it must not be taken for "empty".
                 Some(check(&directories).and(answered))
             })
         });
         let answered = match timeout_at(deadline + LAST_WORD, answer).await {
             Ok(Ok(Some(answered))) => answered,
-            // Whoever was before has come to an end too late, or not at all.
+            // An earlier call ended too late, or the thread is stuck.
             Ok(Ok(None)) | Err(_) => Err(unavailable(format!("{function}: {}", self.time.exceeded()))),
             Ok(Err(Gone)) => Err(unavailable(format!("{function}: its thread is gone"))),
         };
@@ -197,7 +199,7 @@ impl PluginStore {
         })
     }
 
-    /// An error that does not pass.
+    /// An error that will not pass by itself.
     fn error(&self, at: Address, message: String) -> StoreError {
         StoreError::new(self.summary.clone(), at, message)
     }
@@ -220,15 +222,16 @@ fn unavailable(message: String) -> Problem {
     Problem { code: UNAVAILABLE.to_owned(), message, retryable: true, retry_after: None }
 }
 
-/// How long a thread is waited for after the time of a call, to hear from it how the call ended. Only one that is stuck,
-/// as in an operation on a file that does not end, has not said it by then.
+/// How long a caller waits for the thread after the time of a call is up, to hear how the call ended. A thread that has
+/// not said so by then is stuck, for instance in a file operation that does not end.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
-/// How often a lock of our own is looked at that is about to be let go.
+/// How often a lock that this process is about to release is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Makes a granted directory and keeps others out of it: guests cannot. A call of a store that was just dropped may still
-/// be under way and keeps the lock until it is over; that is waited for, others are not.
+/// Makes a granted directory and locks it, because guests cannot lock it. If this process has just dropped a store, a
+/// call of that store may still be under way and keeps its lock until it ends. Such a lock is waited for; a lock of
+/// another process is not.
 async fn lock(store: &str, directory: &Path, patience: Duration) -> Result<DirectoryLock, PluginError> {
     let unusable =
         |reason: String| PluginError::Directory { plugin: store.to_owned(), directory: directory.to_owned(), reason };
@@ -260,7 +263,7 @@ fn lower(at: &Address) -> Arc<wit::Address> {
     Arc::new(wit::Address { domain, entity_name, entity_id })
 }
 
-/// The address in errors about a whole entity name.
+/// The address in errors that concern a whole entity name.
 fn whole(domain: &str, entity_name: &str) -> Address {
     Address { domain: domain.to_owned(), entity_name: entity_name.to_owned(), entity_id: String::new() }
 }
@@ -388,7 +391,8 @@ impl Store for PluginStore {
     async fn close(&self) {
         let deadline = Instant::now() + self.time.limit;
         let closed = self.thread.call(move |supervisor| Box::pin(supervisor.close(deadline)));
-        // A thread that is gone, or stuck, has said why.
+        // The result is not needed: the thread logs a close that failed, and a thread that is gone or stuck has failed
+        // its calls.
         let _ = timeout_at(deadline, closed).await;
     }
 }

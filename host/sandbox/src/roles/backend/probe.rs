@@ -1,4 +1,4 @@
-//! What the conformance kit puts into an instance.
+//! The probe: the conformance kit puts it into an instance to watch the instance and to end it.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -20,12 +20,12 @@ pub struct Descriptor {
     pub max_value_bytes: u64,
 }
 
-/// Counts the calls a guest makes to the host, ends the guest at one of them, and hears what the guest says as it says
-/// it: shortened, and without secrets, is what everybody else hears.
+/// Counts the calls that a guest makes to the host, ends the guest at one of them, and records the texts of the guest
+/// in full. All other readers get these texts shortened and without secrets.
 #[derive(Debug)]
 pub struct Probe {
     calls: AtomicU64,
-    /// The calls that are let through, counted from the first one.
+    /// How many calls are let through, counted from the first one.
     allowed: AtomicU64,
     has_ended: AtomicBool,
     descriptor: Mutex<Option<Descriptor>>,
@@ -51,7 +51,7 @@ impl Probe {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Lets `calls` more calls through and ends the guest at the next one, which does not happen any more.
+    /// Lets `calls` more calls through and ends the guest at the next one. That call is not carried out.
     pub fn end_after(&self, calls: u64) {
         self.allowed.store(self.calls() + calls, Ordering::SeqCst);
     }
@@ -62,22 +62,22 @@ impl Probe {
         self.has_ended.load(Ordering::SeqCst)
     }
 
-    /// What the guest described itself as, if it did.
+    /// How the guest described itself, if it did.
     #[must_use]
     pub fn descriptor(&self) -> Option<Descriptor> {
         whole(&self.descriptor).clone()
     }
 
-    /// What the guest said since this was last asked.
+    /// What the guest said since the last call of this function.
     #[must_use]
     pub fn take_heard(&self) -> Vec<String> {
         std::mem::take(&mut *whole(&self.heard))
     }
 
-    /// The guest calls the host.
+    /// Counts a call of the guest to the host.
     ///
     /// # Errors
-    /// When that is where it ends.
+    /// When the guest is to end at this call.
     pub(super) fn called(&self) -> wasmtime::Result<()> {
         if self.calls.fetch_add(1, Ordering::SeqCst) < self.allowed.load(Ordering::SeqCst) {
             return Ok(());
@@ -95,7 +95,7 @@ impl Probe {
     }
 }
 
-/// Neither a list nor a description is ever left half changed.
+/// A lock that a panic poisoned is used too: neither a list nor a description is ever left half changed.
 fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Keeps a backend going: repeats what may be repeated, replaces instances that broke down, and stops asking a backend
-//! that does not answer.
+//! The supervisor of a backend. It repeats calls that may be repeated, replaces instances that broke down, and stops
+//! asking a backend that does not answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,18 +19,19 @@ use crate::{
 /// The first pause before a refused call is repeated, unless the backend names one.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 
-/// The longest pause: several fit into the time of a call.
+/// The longest pause; several pauses fit into the time of a call.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// Fresh instances one call may use up. One that breaks down twice on the same call does so again.
+/// How many fresh instances one call may use up. If a call breaks down on two instances, it breaks down on a third too.
 const RESTARTS_PER_CALL: u32 = 1;
 
-/// Whether a backend is kept going.
+/// Whether a backend is supervised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Supervision {
     /// Calls are repeated and instances replaced.
     On,
-    /// Each call is made once, and an instance that broke down has no successor: to see what a backend does.
+    /// Each call is made once, and an instance that broke down is not replaced. So a caller sees what the backend
+    /// itself does.
     Off,
 }
 
@@ -44,12 +45,13 @@ pub(super) struct Problem {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// One backend and whatever instance of it is running.
+/// One backend, and its running instance if there is one.
 pub(super) struct Supervisor {
     blueprint: Blueprint,
     supervision: Supervision,
     instance: Option<Running>,
-    /// Entities the current instance was told of, by domain and entity name; a fresh one is told again.
+    /// Entities, by domain and entity name, that the current instance was told of. A fresh instance is told of them
+    /// again.
     ready: Vec<Entity>,
     circuit: Circuit,
     incidents: Arc<Incidents>,
@@ -80,7 +82,7 @@ impl Supervisor {
         }
     }
 
-    /// Makes a call, as often as it takes and `deadline` allows.
+    /// Makes a call, and repeats it while that may help and `deadline` allows it.
     pub(super) async fn call<T>(
         &mut self,
         deadline: Instant,
@@ -113,14 +115,14 @@ impl Supervisor {
         result
     }
 
-    /// Says that the current instance was told of an entity.
+    /// Records that the current instance was told of an entity.
     pub(super) fn made_ready(&mut self, entity: Entity) {
         if !self.ready.contains(&entity) {
             self.ready.push(entity);
         }
     }
 
-    /// Lets the instance close and drops it.
+    /// Lets the instance close, and drops it.
     pub(super) async fn close(&mut self, deadline: Instant) {
         let Some(mut running) = self.instance.take() else { return };
         let close =
@@ -173,7 +175,7 @@ impl Supervisor {
 
     /// One attempt, on a fresh instance if there is none.
     async fn attempt<T>(&mut self, deadline: Instant, function: &'static str, call: &dyn Call<T>) -> Result<T, Failed> {
-        // Taken out, so that nothing is left of an instance in the middle of its work.
+        // The instance is taken out, so that an instance that stops in the middle of its work is never used again.
         let mut running = match self.instance.take() {
             Some(running) => running,
             None => self.successor(deadline).await?,
@@ -197,8 +199,9 @@ impl Supervisor {
         Ok(running)
     }
 
-    /// Waits before a refused call, which `took` that long, is repeated. False when it must not be, or there is no time
-    /// left: one that is cut off costs the instance, and the next may take longer than this one did.
+    /// Waits before a refused call is repeated. The call `took` that long. Returns false when the call must not be
+    /// repeated, or when too little time is left: a call that is cut off costs the instance, and the next attempt may
+    /// take longer than this one did.
     async fn pause(
         &self,
         failure: &wit::Failure,

@@ -1,8 +1,9 @@
-//! The thread a backend lives on.
+//! The thread of a backend.
 //!
-//! A backend waits for disks and networks, and its file operations block. On a thread of its own it holds up nobody,
-//! and nothing of an instance that was dropped is still under way when its successor begins: an operation on a file
-//! cannot be called off, so whoever gave up waiting for it must not let a later one overtake it.
+//! A backend waits for disks and networks, and its file operations block. On a thread of its own it delays no other
+//! work. Also, the work of a dropped instance has ended before the next instance begins. A file operation cannot be
+//! cancelled. If the next instance did not wait for it, an old write could end after a newer write and replace its
+//! document.
 
 use std::{future::Future, io, pin::Pin, thread};
 
@@ -10,19 +11,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::supervisor::Supervisor;
 
-/// Calls that may wait for their turn; whoever comes later waits outside. Each trader has one call under way.
+/// How many calls can wait in the queue; further callers wait until there is room. Each trader has one call under way.
 const QUEUE: usize = 1024;
 
 type Work<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// A call with its reply.
+/// A call that sends its own reply.
 type Job = Box<dyn for<'a> FnOnce(&'a mut Supervisor) -> Work<'a> + Send>;
 
-/// Sends calls to a backend's thread, which make them one at a time, in the order they came.
+/// Sends calls to a backend's thread. The thread makes them one at a time, in the order in which they arrive.
 #[derive(Clone)]
 pub(super) struct Thread(mpsc::Sender<Job>);
 
-/// The thread is gone, with what it was doing.
+/// The thread has ended, and the calls it had.
 #[derive(Debug)]
 pub(super) struct Gone;
 
@@ -31,7 +32,7 @@ impl Thread {
     pub(super) fn spawn(name: &str, mut supervisor: Supervisor) -> io::Result<Self> {
         let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // What it logs goes where its owner's lines go.
+        // The thread logs to the subscriber of the code that opens the store.
         let subscriber = tracing::dispatcher::get_default(Clone::clone);
         thread::Builder::new().name(format!("store {name}")).spawn(move || {
             let _subscribed = tracing::dispatcher::set_default(&subscriber);
@@ -44,7 +45,7 @@ impl Thread {
         Ok(Self(sender))
     }
 
-    /// Makes a call when its turn comes. A caller that does not wait any longer before that has not called.
+    /// Makes a call when its turn comes. If the caller stops waiting before that, the call is not made.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Supervisor) -> Pin<Box<dyn Future<Output = T> + 'a>> + Send + 'static,
@@ -53,7 +54,7 @@ impl Thread {
         let job: Job = Box::new(move |supervisor| {
             Box::pin(async move {
                 if !reply.is_closed() {
-                    // Whoever stopped waiting meanwhile does not want to know.
+                    // This fails only if the caller has stopped waiting, and then the result is not needed.
                     let _ = reply.send(work(supervisor).await);
                 }
             })

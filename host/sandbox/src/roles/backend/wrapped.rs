@@ -11,7 +11,7 @@ type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
 
 impl BackendContext {
     fn wrapped(&self) -> wasmtime::Result<Arc<dyn Store>> {
-        // Components that import it are not loaded without one.
+        // A component that imports this store is loaded only if there is one.
         self.shared.over.clone().ok_or_else(|| wasmtime::Error::msg("there is no store to wrap"))
     }
 }
