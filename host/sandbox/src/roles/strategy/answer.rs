@@ -1,4 +1,4 @@
-//! From what a guest answered to what the engine is told.
+//! The answer of a guest, translated for the engine.
 
 use sigbox_engine::{Proposal, Side, trader::Answer};
 
@@ -9,11 +9,11 @@ use crate::{
     text::{message, printable},
 };
 
-/// What a guest returns. A signal is large, and in a box the answer that says "no" is not.
+/// What a guest returns. A signal is large; in a box it does not make the answer without a signal large too.
 pub(super) type Returned = Result<Option<Box<guest::Signal>>, guest::Failure>;
 
-/// The answer of `strategy`, and whether it asked to be retired for the rest of the run. Whatever the guest did, there is
-/// an answer.
+/// The answer of `strategy`, and whether the strategy asked to be retired for the rest of the run. There is always an
+/// answer: whatever goes wrong becomes [`Answer::Failed`].
 pub(super) fn understand(strategy: &str, asked: Result<Returned, PluginError>) -> (Answer, bool) {
     match asked {
         Ok(Ok(None)) => (Answer::Nothing, false),
@@ -30,7 +30,7 @@ pub(super) fn understand(strategy: &str, asked: Result<Returned, PluginError>) -
     }
 }
 
-/// What is wrong with the texts of a signal, if anything is; its numbers are judged by the engine.
+/// What is wrong with the texts of a signal; `None` if nothing is. The engine judges the numbers of the signal.
 fn excess(signal: &guest::Signal) -> Option<String> {
     let bounded =
         [("id", &signal.id, ID_BYTES), ("symbol", &signal.symbol, ID_BYTES), ("note", &signal.note, NOTE_BYTES)];
@@ -39,7 +39,7 @@ fn excess(signal: &guest::Signal) -> Option<String> {
             return Some(format!("answered with {bytes} bytes of {field}; at most {most} are accepted"));
         }
     }
-    // A note is kept verbatim; the other two name things, in lines of logs and on terminals too.
+    // A note is kept verbatim. The id and the symbol are names, which also stand in log lines and on terminals.
     for (field, text) in [("id", &signal.id), ("symbol", &signal.symbol)] {
         if let Some(text) = text.as_ref().filter(|text| printable(text, ID_BYTES) != **text) {
             return Some(format!("answered with control characters in {field} \"{}\"", printable(text, ID_BYTES)));
@@ -48,7 +48,7 @@ fn excess(signal: &guest::Signal) -> Option<String> {
     None
 }
 
-/// The guest's signal in the engine's words. `extra` has no fields the engine knows yet.
+/// The guest's signal as the engine's type. The engine does not know any field of `extra` yet.
 fn proposal(signal: guest::Signal) -> Proposal {
     let guest::Signal {
         id,

@@ -1,4 +1,4 @@
-//! What an instance of a strategy is and has.
+//! The context of a strategy: what one instance is and what it has.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,11 +20,11 @@ use crate::{
 pub(crate) struct StrategyContext {
     pub(super) guest: Guest,
     pub(super) market: Market,
-    /// The candles of its own symbol, which `next-candle` walks.
+    /// The candles of its own symbol, which `next-candle` and `next-candles` read.
     pub(super) own_series: Option<SharedSeries>,
-    /// Candles in the average price.
+    /// How many candles the average price covers.
     pub(super) average_of: usize,
-    /// What a deterministic guest rolls.
+    /// The random numbers of a deterministic guest.
     pub(super) dice: Dice,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -41,8 +41,9 @@ impl Context for StrategyContext {
 }
 
 impl StrategyContext {
-    /// In a deterministic mode clocks show the engine's time, dice are the same each run, and what the host does for a guest
-    /// counts like the guest's own work. In a live one clocks show the real time, and dice are the machine's.
+    /// In a deterministic mode clocks show the engine's time, random numbers are the same in each run, and work that
+    /// the host does for a guest counts like the guest's own work. In a live mode clocks show the real time, and random
+    /// numbers come from the machine.
     pub(super) fn new<M: Mode>(assignment: &Assignment, limits: Limits) -> Self {
         let pair = assignment.pair();
         let identity = Identity { plugin: pair.strategy.clone(), instance: pair.symbol.clone() };
@@ -68,8 +69,8 @@ fn live_wasi() -> WasiCtx {
     WasiCtxBuilder::new().max_random_size(RANDOM_BYTES).build()
 }
 
-/// Links what the world `sigbox:strategy/strategy` imports, and a WASI with nothing behind it, which Rust's standard library
-/// and the runtimes of other languages import. Nothing else links.
+/// Links the imports of the world `sigbox:strategy/strategy`, and a WASI with nothing behind it. Rust's standard
+/// library and the runtimes of other languages import WASI. Nothing else links.
 pub(super) fn link<M: Mode>(linker: &mut Linker<StrategyContext>) -> wasmtime::Result<()> {
     if M::DETERMINISTIC {
         wasmtime_wasi::p2::add_to_linker_sync(linker)?;

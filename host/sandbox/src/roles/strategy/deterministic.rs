@@ -1,4 +1,5 @@
-//! What makes backtests repeatable: a WASI whose clocks show the engine's time and whose dice are the same each run.
+//! What makes backtests repeatable: a WASI whose clocks show the engine's time and whose random numbers are the same in
+//! each run.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::{
     limits::RANDOM_BYTES,
 };
 
-/// A WASI whose clocks show `now`. Its dice are replaced by [`Dice`].
+/// A WASI whose clocks show `now`. [`Dice`] replaces its random numbers.
 pub(super) fn wasi(now: &Now, dice: &Dice) -> WasiCtx {
     WasiCtxBuilder::new()
         .insecure_random_seed(dice.hash_seed)
@@ -35,7 +36,7 @@ pub(super) fn wasi(now: &Now, dice: &Dice) -> WasiCtx {
         .build()
 }
 
-/// Puts the clock and the dice of backtests in place of those of [`wasmtime_wasi`].
+/// Replaces the clock and the random numbers of [`wasmtime_wasi`] by those of backtests.
 pub(super) fn replace_chance(linker: &mut Linker<StrategyContext>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     monotonic_clock::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
@@ -45,12 +46,12 @@ pub(super) fn replace_chance(linker: &mut Linker<StrategyContext>) -> wasmtime::
     Ok(())
 }
 
-/// Dice that are the same each run. They are seeded with who rolls them, so that no two instances roll the same, and one
-/// more instance changes nothing for the others.
+/// Random numbers that are the same in each run. Their seed is the identity of the instance, so two instances never get
+/// the same numbers, and an additional instance changes nothing for the others.
 pub(super) struct Dice {
     secure: ChaCha8Rng,
     insecure: ChaCha8Rng,
-    /// What guests seed their hash tables with.
+    /// The seed that guests use for their hash tables.
     hash_seed: u128,
 }
 
@@ -74,7 +75,7 @@ impl Dice {
     }
 }
 
-/// Random bytes in a backtest cost the guest what they cost the host.
+/// Makes `bytes` random bytes. The caller counts them as work of the guest.
 fn roll(dice: &mut ChaCha8Rng, bytes: u64) -> wasmtime::Result<Vec<u8>> {
     if bytes > RANDOM_BYTES {
         wasmtime::bail!("{bytes} random bytes asked for; one call may ask for {RANDOM_BYTES}");
@@ -126,10 +127,10 @@ impl HostMonotonicClock for Now {
     }
 }
 
-/// The monotonic clock of backtests, in place of the one of [`wasmtime_wasi`], whose timers wait for real time to
-/// pass: a guest that sleeps would make a run as slow as it likes, and never use fuel.
+/// The monotonic clock of backtests. It replaces the clock of [`wasmtime_wasi`], whose timers wait for real time to
+/// pass. With that clock, a guest that sleeps could slow a run down without limit and without using fuel.
 ///
-/// Here the engine's time does not move during a call, so there is nothing to wait for: every timer is due at once.
+/// The engine's time does not move during a call, so there is nothing to wait for: every timer is due at once.
 impl monotonic_clock::Host for StrategyContext {
     fn now(&mut self) -> wasmtime::Result<u64> {
         Ok(HostMonotonicClock::now(self.guest.now()))

@@ -1,5 +1,5 @@
-//! Candles for a strategy: the host's side of `sigbox:host/market`. Nothing here shows a candle that closes later than the
-//! engine's time.
+//! Candles for a strategy: the host's side of `sigbox:host/market`. Nothing here shows a candle that closes later than
+//! the engine's time.
 
 use sigbox_engine::{Candle, Interval, MINUTE_MS};
 use sigbox_market::SharedSeries;
@@ -68,7 +68,7 @@ impl market::Host for StrategyContext {
     }
 }
 
-/// The market's answers, borrowed from what all strategies of the run share.
+/// The answers of the market. They are read from the candles that all strategies of the run share.
 impl StrategyContext {
     fn series(&self, symbol: &str) -> Result<&SharedSeries, market::Unavailable> {
         self.market.series(symbol).ok_or_else(|| {
@@ -87,8 +87,8 @@ impl StrategyContext {
         Ok(limit as usize)
     }
 
-    /// The minutes of its own symbol that follow the one opened at `after_ms`, at most `limit`; none when the first of
-    /// them is not there.
+    /// Calls `take` with at most `limit` minutes of its own symbol. The first of them is the minute after the one that
+    /// opened at `after_ms`; if that minute is not there, the result is the default.
     #[inline]
     fn following<T: Default>(&self, after_ms: u64, limit: usize, take: impl FnOnce(&[Candle]) -> T) -> T {
         let (Ok(after_ms), Some(series)) = (i64::try_from(after_ms), &self.own_series) else { return T::default() };
@@ -159,7 +159,7 @@ mod tests {
 
     const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-    /// A strategy that knows a day of candles from 00:30 on, at 10:30.
+    /// A strategy at 10:30 that knows a day of candles from 00:30 on.
     fn context() -> (StrategyContext, i64) {
         let midnight_ms = 1_704_067_200_000;
         let start_ms = midnight_ms + 30 * MINUTE_MS;
@@ -180,7 +180,7 @@ mod tests {
             let candles = context.newer_candles("BTCUSDT", "1h", after_ms.unsigned_abs(), limit).unwrap();
             candles.iter().map(|candle| (candle.open_time_ms.cast_signed() - midnight_ms) / HOUR_MS).collect()
         };
-        // The hour from 00:00 is not known from its start, and the one from 10:00 has not closed.
+        // The hour from 00:00 is not known from its start, and the hour from 10:00 has not closed.
         assert_eq!(hours(0, 100), (1..10).collect::<Vec<_>>());
         assert_eq!(hours(0, 2), [1, 2]);
         assert_eq!(hours(midnight_ms + 4 * HOUR_MS, 2), [5, 6]);

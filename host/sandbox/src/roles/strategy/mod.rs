@@ -1,4 +1,4 @@
-//! Strategies: asked when to trade, and nothing else.
+//! Strategies: plugins that are asked when to trade, and for nothing else.
 
 mod answer;
 mod context;
@@ -44,8 +44,8 @@ struct Exports {
     get_signal: ComponentExportIndex,
 }
 
-/// One strategy on one symbol. A breakdown costs it its memory, not its life: the next question goes to a fresh
-/// instance.
+/// One strategy on one symbol. After a breakdown the next question goes to a fresh instance, so a breakdown costs the
+/// strategy only its memory.
 pub struct StrategyInstance<M> {
     plugin: StrategyPlugin<M>,
     assignment: Assignment,
@@ -75,7 +75,7 @@ struct Functions {
 type GetSignal = TypedFunc<(u64, f64), (Result<Option<guest::Signal>, guest::Failure>,)>;
 
 impl<M: Mode> StrategyPlugin<M> {
-    /// Compiles the component at `path`, or finds its compiled code, and checks that it is a strategy.
+    /// Compiles the component at `path`, or loads its compiled code, and checks that it is a strategy.
     ///
     /// # Errors
     /// When the file cannot be read, is not a component or does not fit `sigbox:strategy`.
@@ -133,7 +133,7 @@ impl<M> StrategyPlugin<M> {
     }
 }
 
-/// What comes of an instance that could be started.
+/// An instance that was started, and how it described itself.
 struct Started {
     descriptor: guest::Descriptor,
     running: Running,
@@ -209,7 +209,8 @@ impl<M> StrategyInstance<M> {
         self.plugin.sha256()
     }
 
-    /// Its seat in the setup that assigned it: asked as often as it wants, under no risk profile.
+    /// Its seat in the setup that assigned it. The seat is asked at the strategy's own interval and has no risk
+    /// profile.
     #[must_use]
     pub fn seat(self) -> SeatSetup<Self> {
         SeatSetup::new(self.assignment.clone(), self.interval, self)
@@ -240,7 +241,8 @@ impl StrategyInstance<Deterministic> {
 impl StrategyInstance<Live> {
     async fn ask(&mut self, now_ms: i64, price: f64) -> Result<Returned, PluginError> {
         let Self { plugin, assignment, settings, running, .. } = self;
-        // Taken out, so that a caller who gives up in the middle leaves no instance in the middle of its work.
+        // The instance is taken out. If the caller stops waiting in the middle of the call, the instance in the middle
+        // of its work is dropped.
         let mut asked = match running.take() {
             Some(running) => running,
             None => plugin.begin(assignment, settings).await?.running,
@@ -302,7 +304,7 @@ fn refused(assignment: &Assignment, failure: &guest::Failure) -> PluginError {
     }
 }
 
-/// How often a strategy wants to be asked, if it can be.
+/// How often a strategy wants to be asked. An error if a strategy cannot be asked that often.
 fn interval(descriptor: &guest::Descriptor, assignment: &Assignment) -> Result<Interval, PluginError> {
     let interval = descriptor.interval.parse().ok().filter(|interval: &Interval| interval.is_signal_interval());
     interval.ok_or_else(|| PluginError::Refused {
