@@ -1,7 +1,7 @@
 //! Instances that die in the middle of their work.
 //!
-//! A probe in the instance ends it at its n-th call to the host: what it did before has happened, nothing after. That is
-//! done for n = 1, 2, 3 … until the work comes to its end unharmed.
+//! A probe in the instance ends it at its n-th call to the host. What the instance did before that call has happened,
+//! and nothing happens after it. This is done for n = 1, 2, 3 … until the work comes to its end without a kill.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,7 +42,8 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// Calls of one piece of work that are each tried; of more, as many are spread over them all.
+/// If the work has more calls than this, only some of them are tried: evenly spread for a write or a removal, and fewer
+/// and fewer for a start.
 const MOST_KILLS: u64 = 500;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Work {
     }
 }
 
-/// The document that is worked on, and those that must not be touched.
+/// The document that is worked on, and the documents that must not be touched.
 struct Documents {
     at: Address,
     old: Vec<u8>,
@@ -80,7 +81,7 @@ impl Documents {
         let other = |(number, at): (usize, Address)| (at, document(&format!("other {number}"), 300));
         Self {
             at,
-            // The new one is shorter, so that what is left of the old one would be seen.
+            // The new document is shorter, so that a rest of the old one would be seen.
             old: document("old", 12_000),
             new: document("new", 9_000),
             others: others.into_iter().enumerate().map(other).collect(),
@@ -94,7 +95,7 @@ impl Documents {
         Ok(store.write(&self.at, &self.old).await?)
     }
 
-    /// Fails the case unless the others are as they were, and the listing has what is there and nothing else.
+    /// Fails the case unless the other documents are unchanged, and the listing has exactly the ids that are there.
     async fn check_others(&self, store: &Handle, when: &str) -> Done {
         for (at, value) in &self.others {
             store.expect(at, Some(value), when).await?;
@@ -157,7 +158,7 @@ async fn killed(scene: &Scene<'_>, work: Work) -> Done {
         documents.check_others(&store, &when).await?;
         store.close().await;
         if !was_killed {
-            // Nothing was done to it, so it has no excuse.
+            // The instance was not killed, so the work must have succeeded.
             outcome?;
             break;
         }

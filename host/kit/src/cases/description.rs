@@ -43,5 +43,5 @@ fn start(scene: &Scene<'_>) -> Done {
     scene.run.start.as_ref().copied().map_err(|trouble| Stop::Failed(trouble.message.clone()))
 }
 
-/// A line.
+/// What fits on one line.
 const MOST_CHARACTERS: usize = 200;

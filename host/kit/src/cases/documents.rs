@@ -1,4 +1,4 @@
-//! One document.
+//! One document: written, read, replaced and removed.
 
 use futures_util::future::join_all;
 use sigbox_trading::store::Address;
@@ -191,7 +191,8 @@ async fn unknown_schema(scene: &Scene<'_>) -> Done {
     Ok(())
 }
 
-/// Writes `value` over `old`, which the store may refuse in words: then `old` is still there. Whether it took it.
+/// Writes `value` over `old`. The store may refuse it with an error, and then `old` must still be there. Returns
+/// whether the store took it.
 async fn kept_or_refused(store: &Handle, at: &Address, old: &[u8], value: &[u8]) -> Result<bool, Stop> {
     let refused = match store.write(at, value).await {
         Ok(()) => None,
@@ -237,10 +238,10 @@ async fn large(scene: &Scene<'_>) -> Done {
     Ok(())
 }
 
-/// Less would not do for the rows of a trader.
+/// A smaller limit would not be enough for the rows of a trader.
 const SMALLEST_LIMIT: usize = 16 << 10;
 
-/// More is not tried.
+/// Bytes of the largest document that is tried.
 const LARGEST_TRIED: u64 = 32 << 20;
 
 async fn too_large(scene: &Scene<'_>) -> Done {

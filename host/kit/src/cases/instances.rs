@@ -1,4 +1,4 @@
-//! More than one instance, one after the other and at once.
+//! More than one instance, one after the other or at once.
 
 use futures_util::future::join_all;
 use sigbox_trading::store::Address;
@@ -108,7 +108,7 @@ async fn two_writers(scene: &Scene<'_>) -> Done {
         let mut refused = 0;
         for written in join_all(writes).await {
             match written {
-                // A backend that compares before it writes notices the other one, and rightly says so.
+                // A backend that compares before it writes notices the other writer, and is right to refuse.
                 Err(failure) if !failure.retryable && !failure.broke => refused += 1,
                 written => written?,
             }

@@ -49,13 +49,14 @@ async fn order(scene: &Scene<'_>) -> Done {
     Ok(())
 }
 
-/// Eleven pages as the host asks for them.
+/// Enough ids for eleven pages of a listing, as the host asks for them.
 const MANY: usize = 10_050;
 
 async fn many(scene: &Scene<'_>) -> Done {
     let store = scene.open().await?;
     let entity = scene.at("signal", "many", "");
-    // Neither written in order, nor of one length, nor in the order of their numbers.
+    // The ids have different lengths. They are written in another order than that of their numbers, and sort in yet
+    // another.
     let id = |number: usize| match number % 4 {
         0 => number.to_string(),
         1 => format!("é{number}"),

@@ -1,4 +1,4 @@
-//! The cases, each file a subject.
+//! The cases, one file for each group.
 
 mod crashes;
 mod description;
@@ -12,7 +12,8 @@ mod servers;
 
 use super::case::Case;
 
-/// Every case, in the order they are run: what is simple first, so that the first failure is the one to look at.
+/// Every case, in the order in which they run. Simple cases come first, so that the first failure is the one to look
+/// at.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     [
         description::CASES,
@@ -23,7 +24,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         crashes::CASES,
         servers::CASES,
         permissions::CASES,
-        // Last, because it looks at everything that was said before.
+        // Last, because these search everything that was said in the cases before.
         secrets::CASES,
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! Domains, entity names and ids, however strange.
+//! Domains, entity names and ids, also strange ones.
 
 use sigbox_trading::store::Address;
 
@@ -66,7 +66,8 @@ async fn domains_apart(scene: &Scene<'_>) -> Done {
 
 async fn look_alikes(scene: &Scene<'_>) -> Done {
     let store = scene.open().await?;
-    // Not in the middle, so that the parts that look alike stay beside each other.
+    // The unique text comes first. Between the parts that look alike, it would make them different when they are
+    // joined.
     let domain = scene.unique("d");
     let unique = scene.unique("e");
     let prefixed = |entity_name: &str| format!("{unique}{entity_name}");
@@ -124,7 +125,7 @@ async fn look_alikes(scene: &Scene<'_>) -> Done {
     Ok(())
 }
 
-/// What means something to shells, file systems, databases and terminals.
+/// Names that mean something to shells, file systems, databases or terminals.
 const HOSTILE: [&str; 40] = [
     "../x",
     "..",
@@ -202,7 +203,7 @@ async fn hostile(scene: &Scene<'_>) -> Done {
     store.expect(&address, None, "after its removal").await
 }
 
-/// Around the limits of what backends put names into: file names, keys of objects, indexes of databases.
+/// Lengths around the limits of the places where backends put names: file names, keys of objects, indexes of databases.
 const LENGTHS: [usize; 8] = [100, 250, 300, 1_000, 1_100, 3_000, 10_000, 100_000];
 
 async fn long(scene: &Scene<'_>) -> Done {
@@ -219,13 +220,14 @@ async fn long(scene: &Scene<'_>) -> Done {
             };
             let whole = address(&name);
             let value = format!("[{length}]");
-            // Ready or not: an entity name that cannot be kept may be refused by wait-for-init already.
+            // The refusal may already come from wait-for-init, which is called before the write.
             match store.write(&whole, &value).await {
                 Ok(()) => kept[part] = kept[part].max(length),
                 Err(failure) if failure.broke || failure.retryable => return Err(failure.into()),
                 Err(_) => {
                     refused.push(format!("{what} of {length} bytes"));
-                    // An address that cannot exist may be an error or empty, but not somebody else's.
+                    // For an address that cannot exist, an error or no document is right, but never the document of
+                    // another address.
                     if let Ok(found) = store.read(&whole).await {
                         check(found.is_none(), || format!("{} was refused and is there", shown_address(&whole)))?;
                     }
@@ -233,7 +235,7 @@ async fn long(scene: &Scene<'_>) -> Done {
                 }
             }
             store.expect(&whole, Some(value.as_bytes()), "after it was written").await?;
-            // Where a cut name would be the same.
+            // Names that would be the same as this one if the store cut them.
             for other in [&name[..length - 1], &format!("{}-", &name[..length - 1]), &format!("-{}", &name[1..])] {
                 if let Ok(found) = store.read(&address(other)).await {
                     let what = format!("{} is taken by a name of {length} bytes", shown_address(&address(other)));

@@ -1,4 +1,4 @@
-//! Instances that may not what they want.
+//! Instances without the grants that they need.
 
 use crate::{
     case::{Case, Done, Group, Need, check, fail},

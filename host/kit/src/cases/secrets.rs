@@ -1,4 +1,4 @@
-//! What nobody may see.
+//! Secrets that a backend must not say.
 
 use crate::{
     case::{Case, Done, Group, Need, Stop, check},
@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[Case {
     run: |scene| Box::pin(secrets(scene)),
 }];
 
-/// Shorter ones would be found in words that have nothing to do with them.
+/// Bytes of the shortest secret that is searched for. Shorter ones stand in words that have nothing to do with them.
 const FOUND_FROM_BYTES: usize = 6;
 
 async fn secrets(scene: &Scene<'_>) -> Done {
@@ -25,7 +25,7 @@ async fn secrets(scene: &Scene<'_>) -> Done {
     let provoked = scene.open().await?;
     let at = scene.at("signal", "BTCUSDT", "BTCUSDT");
     provoked.write(&at, "1").await?;
-    // Whatever comes of these is heard; other cases judge it.
+    // The scene records what the store says here. Whether its answers are right is the question of other cases.
     let _ = provoked.write(&scene.at(&"x".repeat(100_000), "e", "i"), "1").await;
     provoked.close().await;
     if let Ok(denied) = scene.watch(component.open_denied().await) {
@@ -46,7 +46,7 @@ async fn secrets(scene: &Scene<'_>) -> Done {
     }
     let mut looked_for = 0;
     for (name, secret) in component.secrets() {
-        // A key is many lines, of which the first and the last are no secret.
+        // A key has many lines, and its first and last lines are not secret.
         let lines =
             secret.lines().map(str::trim).filter(|line| line.len() >= FOUND_FROM_BYTES && !line.starts_with("-----"));
         for line in lines {

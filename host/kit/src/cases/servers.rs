@@ -1,4 +1,4 @@
-//! Servers that go away, are slow or say nothing, by a proxy in front of them.
+//! Servers that go away, are slow or say nothing. A proxy in front of each server plays these roles.
 
 use sigbox_trading::store::Address;
 use tokio::time::{Duration, Instant, sleep};
@@ -65,13 +65,14 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// How long calls may fail after the server is well again.
+/// How long calls may still fail after the server works again.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// Between two tries at that.
+/// The pause between two attempts within [`RECOVERY`].
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A slow answer takes this part of the time of a call; to connect, shake hands and log in are several answers.
+/// A slow answer takes one part in this many of the time of a call. To connect, shake hands and log in takes several
+/// answers.
 const SLOWNESS: u32 = 20;
 
 /// The calls of the contract that ask the server something.
@@ -84,10 +85,10 @@ enum Asked {
     Remove,
 }
 
-/// The calls, those that change nothing first.
+/// All these calls. Those that change nothing come first.
 const ALL: [Asked; 5] = [Asked::Read, Asked::Has, Asked::Keys, Asked::Write, Asked::Remove];
 
-/// A store with proxies before its servers, and a document in it.
+/// A store with proxies in front of its servers, and one document in it.
 struct Place<'s> {
     scene: &'s Scene<'s>,
     component: &'s ComponentSubject,
@@ -107,7 +108,8 @@ impl<'s> Place<'s> {
             at: scene.at("signal", "BTCUSDT", "BTCUSDT"),
             value: document("old", 9_000),
         };
-        // It may be the proxy's name that does not fit, so without one first.
+        // First without a proxy. If the store then fails only through the proxy, it may be the proxy's name that does
+        // not fit.
         let direct = scene.open().await?;
         direct.write(&place.at, &place.value).await?;
         direct.close().await;
@@ -123,14 +125,15 @@ impl<'s> Place<'s> {
         self.scene.watch(self.component.open_behind(&self.proxies).await)
     }
 
-    /// An instance that is connected.
+    /// Opens an instance that is connected.
     async fn connected(&self) -> Result<Handle, Stop> {
         let handle = self.again(None, "the case began").await?;
         handle.expect_keys(&self.at, &["BTCUSDT"], "before anything was done to the server").await?;
         Ok(handle)
     }
 
-    /// The instance, or a fresh one if it broke down, once it returns the document again. It may say "later" for a while.
+    /// Reads the document until the store returns it again, for a while also after errors that may pass. Opens a fresh
+    /// instance if there is none or it broke down, and returns the instance.
     async fn again(&self, mut handle: Option<Handle>, after: &str) -> Result<Handle, Stop> {
         let until = Instant::now() + RECOVERY;
         loop {
@@ -169,8 +172,8 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// Makes a call that cannot succeed, and fails the case unless it is an error. A right answer to a question is one
-    /// the backend remembered.
+    /// Makes a call that cannot succeed, and fails the case unless the call is an error. A right answer is wrong here:
+    /// the backend can only have remembered it, without asking the server.
     async fn error(&self, handle: &Handle, asked: Asked, when: &str) -> Result<Failure, Stop> {
         let at = &self.at;
         let wrong = |answer: String| fail(format!("{}: {when}, {answer}", shown_address(at)));
@@ -230,10 +233,10 @@ async fn restart(scene: &Scene<'_>) -> Done {
     Ok(())
 }
 
-/// Times the server is restarted.
+/// How many times the server is restarted.
 const ROUNDS: u32 = 5;
 
-/// Bytes after which connections are cut: all small numbers, then fewer and fewer.
+/// The numbers of bytes after which connections are cut: all small numbers, then with growing gaps.
 fn cuts() -> impl Iterator<Item = usize> {
     (0..16).chain(std::iter::successors(Some(16_usize), |bytes| Some(bytes + bytes / 3)))
 }
@@ -241,7 +244,7 @@ fn cuts() -> impl Iterator<Item = usize> {
 async fn cut_while_writing(scene: &Scene<'_>) -> Done {
     let place = Place::new(scene).await?;
     let (mut olds, mut news) = (0, 0);
-    // The same each time: a server may carry a write out long after its client has gone.
+    // The new document is the same each time, because a server may carry out a write long after its client has gone.
     let new = document("new", 7_000);
     for way in [Way::ToServer, Way::ToClient] {
         for bytes in cuts() {
@@ -344,7 +347,8 @@ async fn silent(scene: &Scene<'_>) -> Done {
         check(failure.retryable || failure.broke, || {
             format!("a silent server is no lasting error: {}", failure.message)
         })?;
-        // A server that is well again has not kept what its clients had given up.
+        // The connections are cut first. Otherwise the proxy would now pass on requests that the client has given up,
+        // and a server that works again has none of those.
         place.proxies.cut();
         place.proxies.order(Traffic::Pass).await;
         handle = place.again((!failure.broke).then_some(handle), "the server was silent").await?;
