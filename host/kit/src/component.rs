@@ -1,4 +1,4 @@
-//! A component as a subject: one instance at a time, or as many as there may be, which nobody restarts.
+//! A component as a subject. Its instances are not restarted.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -13,7 +13,8 @@ use super::{
 
 /// A persistence component and what it is granted.
 ///
-/// Its instances are not supervised: a call is made once, and what broke down stays broken, so that the kit sees it.
+/// Its instances are not supervised: each call is made once, and an instance that broke down is not replaced. Otherwise
+/// the kit would not see a breakdown.
 pub struct ComponentSubject {
     sandbox: Sandbox<Live>,
     path: PathBuf,
@@ -21,7 +22,7 @@ pub struct ComponentSubject {
 }
 
 impl ComponentSubject {
-    /// The component at `path`. The limits of `sandbox` hold for every call.
+    /// A subject from the component at `path`. The limits of `sandbox` hold for every call.
     #[must_use]
     pub const fn new(sandbox: Sandbox<Live>, path: PathBuf, grant: Grant) -> Self {
         Self { sandbox, path, grant }
@@ -39,21 +40,21 @@ impl ComponentSubject {
         self.grant.secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal()))
     }
 
-    /// An instance with a probe in it.
+    /// Opens an instance with a probe in it.
     pub(super) async fn open_probed(&self, probe: Arc<Probe>) -> Result<Opened, Trouble> {
         self.start(self.grant.clone(), probe).await
     }
 
-    /// An instance without network and directories.
+    /// Opens an instance without network and directories.
     pub(super) async fn open_denied(&self) -> Result<Opened, Trouble> {
         let denied = Grant { network: Vec::new(), directories: BTreeMap::new(), ..self.grant.clone() };
         self.start(denied, Arc::default()).await
     }
 
-    /// The addresses it was granted, each of which its settings or secrets name.
+    /// The addresses that it was granted. Its settings or secrets name each of them.
     ///
     /// # Errors
-    /// Why a proxy cannot be put in front of them.
+    /// A sentence that says why a proxy cannot stand in front of them.
     pub(super) fn proxied_addresses(&self) -> Result<Vec<String>, String> {
         let Grant { network, settings, secrets, .. } = &self.grant;
         if network.is_empty() {
@@ -67,7 +68,7 @@ impl ComponentSubject {
         }
     }
 
-    /// A proxy in front of each of its addresses.
+    /// Starts a proxy in front of each of its addresses.
     pub(super) fn proxies(&self) -> Result<Proxies, Stop> {
         let mut proxies = Vec::new();
         for server in self.proxied_addresses().map_err(Stop::NotRun)? {
@@ -78,7 +79,7 @@ impl ComponentSubject {
         Ok(Proxies(proxies))
     }
 
-    /// An instance that reaches its servers through `proxies` only.
+    /// Opens an instance that reaches its servers only through `proxies`.
     pub(super) async fn open_behind(&self, proxies: &Proxies) -> Result<Opened, Trouble> {
         let mut grant = self.grant.clone();
         grant.network.clear();
@@ -138,7 +139,7 @@ impl Subject for ComponentSubject {
     }
 }
 
-/// The proxies in front of a component's servers, which all do the same.
+/// The proxies in front of a component's servers. All of them follow the same orders.
 pub(super) struct Proxies(Vec<(String, Proxy)>);
 
 impl Proxies {
@@ -157,16 +158,16 @@ impl Proxies {
     }
 }
 
-/// Where a proxy is reached that stands in front of `server`. A name of this machine stays, so that what a certificate is
-/// compared with stays too.
+/// The address of a proxy that stands in front of `server`. If the host of `server` is this machine, the proxy keeps
+/// the name of that host, because a certificate is compared with that name. Otherwise the name is `localhost`.
 fn front(server: &str, port: u16) -> String {
     let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
     let host = if ["localhost", "127.0.0.1", "[::1]"].contains(&host) { host } else { "localhost" };
     format!("{host}:{port}")
 }
 
-/// `text` with `to` in place of the address `from`; `None` when that is not in it. `host:80` is not in `host:8080`, nor
-/// in `other-host:80`.
+/// `text` with `to` in place of the address `from`; `None` when `text` does not name that address. Neither `host:8080`
+/// nor `other-host:80` names `host:80`.
 fn reroute(text: &str, from: &str, to: &str) -> Option<String> {
     let mut rerouted = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback, which stands in front of a server and does what servers and networks do on bad days.
+//! A TCP proxy on loopback. It stands in front of a server and behaves like servers and networks that fail.
 
 use std::{
     io,
@@ -18,37 +18,38 @@ use tokio::{
     time::sleep,
 };
 
-/// What becomes of the bytes that go through a proxy.
+/// What a proxy does with the bytes that arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
-    /// They go through.
+    /// The bytes go through.
     Pass,
-    /// What the server sends arrives so much later.
+    /// Each chunk from the server arrives later by this time.
     Late(Duration),
-    /// Connections can be made, and nothing goes through until something else is ordered.
+    /// Connections can be made, but nothing goes through until the next order.
     Stalled,
-    /// So many more bytes go through in one direction; then every connection ends, and so do new ones.
+    /// This many more bytes go through in one direction. Then every connection ends, and new ones end as soon as they
+    /// are made.
     CutAfter(Way, usize),
     /// Every connection ends, and new ones end as soon as they are made.
     Ended,
-    /// Every connection ends and new ones are refused, as where no server is running.
+    /// Every connection ends and new ones are refused, as if no server were running.
     Refused,
 }
 
-/// A direction.
+/// A direction of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     ToServer,
     ToClient,
 }
 
-/// Waiting connections; more than a backend makes.
+/// Connections that can wait to be accepted; more than a backend makes.
 const BACKLOG: u32 = 64;
 
-/// A chunk that is held up or cut as one.
+/// Bytes that are read, delayed and passed on at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// One proxy; it ends with the value.
+/// One proxy. It ends when this value is dropped.
 pub(super) struct Proxy {
     port: u16,
     state: Arc<watch::Sender<State>>,
@@ -59,13 +60,14 @@ pub(super) struct Proxy {
 #[derive(Clone, Copy, Debug)]
 struct State {
     traffic: Traffic,
-    /// Connections that are older end.
+    /// Every connection ends when this number changes.
     generation: u64,
     was_cut: bool,
 }
 
 impl Proxy {
-    /// In front of `server`, a host and a port. It listens where that host is found if it is this machine, else on IPv4.
+    /// Starts a proxy in front of `server`, a host and a port. It listens on IPv6 if `server` begins with `[::1]:`,
+    /// else on IPv4.
     pub(super) fn start(server: &str) -> io::Result<Self> {
         let address: IpAddr =
             if server.starts_with("[::1]:") { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
@@ -83,20 +85,20 @@ impl Proxy {
         self.port
     }
 
-    /// Changes what becomes of the bytes. When it returns, that is so.
+    /// Orders what the proxy does with bytes from now on. The order is in force when this returns.
     pub(super) async fn order(&self, traffic: Traffic) {
         let (done, is_done) = oneshot::channel();
-        // Both fail only when the proxy is gone, and then nothing passes.
+        // Both fail only when the proxy has ended, and then nothing goes through.
         let _ = self.orders.send((traffic, done)).await;
         let _ = is_done.await;
     }
 
-    /// Ends every connection; new ones can be made at once.
+    /// Ends every connection. New ones can be made at once.
     pub(super) fn cut(&self) {
         self.state.send_modify(|state| state.generation += 1);
     }
 
-    /// Whether [`Traffic::CutAfter`] has come to its end since it was ordered.
+    /// Whether [`Traffic::CutAfter`] has cut the connections since it was ordered.
     pub(super) fn was_cut(&self) -> bool {
         self.state.borrow().was_cut
     }
@@ -108,7 +110,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A port that stays ours while nobody listens on it.
+/// A port that stays reserved for the proxy while the proxy does not listen on it.
 struct Place {
     address: SocketAddr,
     _taken: TcpSocket,
@@ -125,7 +127,7 @@ impl Place {
     }
 }
 
-/// A socket that is bound and does not listen, beside others that are bound to the same address.
+/// A socket that is bound but does not listen. Other sockets can be bound to the same address.
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -161,7 +163,8 @@ async fn serve(
                 let _ = done.send(());
             }
             client = accept(listener.as_ref()) => {
-                // Now, not when the task first runs: an order that comes in between ends this connection too.
+                // The state is read here, not when the task first runs, so that an order that comes in between ends
+                // this connection too.
                 let State { traffic, generation, .. } = *state.borrow();
                 if traffic != Traffic::Ended {
                     connections.spawn(connect(client, server.clone(), generation, Arc::clone(&state)));
@@ -204,7 +207,7 @@ async fn connect(client: TcpStream, server: String, born: u64, state: Arc<watch:
     }
 }
 
-/// Carries one direction until its source ends. What ends the connection as a whole ends this from outside.
+/// Carries the bytes of one direction until its source ends. When the whole connection ends, the caller drops this.
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, state: &watch::Sender<State>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut current = state.subscribe();
@@ -247,7 +250,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, state: 
     let _ = to.shutdown().await;
 }
 
-/// Takes up to `count` bytes from what may still pass.
+/// How many of `count` bytes may still pass. They are taken off the number that is left.
 fn allowed(state: &watch::Sender<State>, count: usize) -> usize {
     let mut allowed = count;
     state.send_if_modified(|state| {
@@ -264,7 +267,7 @@ fn allowed(state: &watch::Sender<State>, count: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// A server that answers each byte with its successor.
+    /// A server that answers each byte with the next higher one.
     async fn server() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
