@@ -1,4 +1,4 @@
-//! One case of the kit, as data.
+//! A case of the kit, as data.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use super::scene::{Run, Scene};
 
 /// One thing a backend must do.
 pub struct Case {
-    /// In words; unique.
+    /// Its name in words; unique.
     pub name: &'static str,
-    /// One sentence: what a store that passes is known to do.
+    /// One sentence: what a store that passes the case does.
     pub proves: &'static str,
-    /// What it is about.
+    /// What the case is about.
     pub group: Group,
-    /// What the subject must be able to do for the case to say anything.
+    /// What the subject must be able to do. Otherwise the case is not run.
     pub needs: Need,
     pub(super) run: for<'s> fn(&'s Scene<'s>) -> BoxFuture<'s, Done>,
 }
@@ -32,19 +32,19 @@ pub enum Group {
     Description,
     /// One document: written, read, replaced, removed.
     Documents,
-    /// Domains, entity names and ids, however strange.
+    /// Domains, entity names and ids, also strange ones.
     Names,
     /// The ids under an entity name.
     Listings,
-    /// More than one instance, one after the other and at once.
+    /// More than one instance, one after the other or at once.
     Instances,
     /// Instances that die in the middle of their work.
     Crashes,
     /// Servers that go away, are slow or say nothing.
     Servers,
-    /// Instances that may not what they want.
+    /// Instances without the grants that they need.
     Permissions,
-    /// What nobody may see.
+    /// Secrets that a backend must not say.
     Secrets,
 }
 
@@ -77,18 +77,18 @@ pub enum Need {
     Durability,
     /// Two instances at once on the same documents.
     TwoInstances,
-    /// A component, which can be ended at any call it makes to the host, and durability.
+    /// A component that can be ended at any call it makes to the host, and documents that outlive its instances.
     Kill,
     /// A component with a network address that a proxy can stand in front of.
     Proxy,
-    /// A component that was granted addresses or folders, which can be taken from it.
+    /// A component with granted addresses or folders, which the kit can take from it.
     Grants,
     /// A component that was given secrets.
     Secrets,
 }
 
 impl Need {
-    /// In words, for the documentation.
+    /// The need in words, for the documentation.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ impl Need {
         }
     }
 
-    /// Why the subject of `run` does not have it.
+    /// Why the subject of `run` does not have what is needed; `None` if it has.
     pub(super) fn lacking(self, run: &Run<'_>) -> Option<String> {
         if self != Self::Nothing && run.start.is_err() {
             return Some("it does not start".to_owned());
@@ -130,12 +130,12 @@ impl Need {
     }
 }
 
-/// Why a case ended before its end.
+/// Why a case ended early.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The subject did something wrong.
     Failed(String),
-    /// It turned out that the subject cannot be asked.
+    /// The case turned out to be impossible with this subject.
     NotRun(String),
 }
 

@@ -1,14 +1,14 @@
-//! The conformance kit: what every persistence backend must do, as cases that run against any of them.
+//! The conformance kit: cases that check what every persistence backend must do. They run against any backend.
 //!
 //! ```text
 //! Subject ─► one Scene a case ─► Handle: calls, each watched ─► Verdict ─► Report
 //!   a component in the sandbox, or a store in Rust
 //! ```
 //!
-//! A [`Subject`] opens its store again and again: each time a fresh instance on the same documents. What a subject
-//! cannot do, such as serving two instances at once, is asked of it first; a case that needs it is then *not run*, with
-//! the reason, and never counted as passed. Cases use entity names nobody else has and remove what they wrote, so they
-//! can run against a server that holds other documents.
+//! A [`Subject`] opens its store again and again, each time as a fresh instance on the same documents. A subject may
+//! not be able to do everything, such as to serve two instances at once. The kit asks it first. A case that needs what
+//! the subject cannot do is *not run*, with the reason, and never counts as passed. Cases use entity names that nothing
+//! else uses, and remove what they wrote, so they can run against a server that holds other documents.
 
 mod case;
 mod cases;
@@ -40,7 +40,7 @@ pub async fn run(subject: &dyn Subject) -> Report {
     run_cases(subject, cases(), |_| ()).await
 }
 
-/// Runs `cases` in their order. `on_done` hears of each when it is done.
+/// Runs `cases` in their order. `on_done` gets the report of each case when that case is done.
 pub async fn run_cases(
     subject: &dyn Subject,
     cases: impl IntoIterator<Item = &'static Case>,

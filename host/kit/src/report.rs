@@ -1,39 +1,39 @@
-//! What came of a run.
+//! The report of a run of the kit.
 
 use std::{fmt, time::Duration};
 
 use super::case::Case;
 
-/// What came of the cases that were asked for.
+/// The results of the cases that were asked for.
 #[derive(Debug)]
 pub struct Report {
     /// The subject, as it describes itself.
     pub subject: String,
-    /// Each case, in the order they ran in.
+    /// One report for each case, in the order in which the cases ran.
     pub cases: Vec<CaseReport>,
-    /// Documents that could not be removed afterwards, each with the reason.
+    /// Documents that could not be removed after their case, each with the reason.
     pub left_behind: Vec<String>,
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Debug)]
 pub struct CaseReport {
-    /// Which.
+    /// Which case.
     pub case: &'static Case,
-    /// What came of it.
+    /// How it ended.
     pub verdict: Verdict,
     /// How long it took.
     pub took: Duration,
 }
 
-/// What came of a case, with what is to be said about it.
+/// How a case ended, with a text about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The store does what the case asks. What was found on the way, or nothing.
+    /// The store does what the case asks. The text says what was found on the way; it may be empty.
     Passed(String),
-    /// It does not: what it did instead.
+    /// The store does not. The text says what the store did instead.
     Failed(String),
-    /// It could not be asked: why.
+    /// The case could not be run. The text says why.
     NotRun(String),
 }
 
@@ -68,7 +68,7 @@ impl Verdict {
         }
     }
 
-    /// What is to be said about it, which may be nothing.
+    /// The text about it, which may be empty.
     #[must_use]
     pub fn reason(&self) -> &str {
         let (Self::Passed(reason) | Self::Failed(reason) | Self::NotRun(reason)) = self;

@@ -1,4 +1,4 @@
-//! Where a case takes place: names nobody else uses, watched calls, and cleaning up.
+//! The scene of a case: names that nothing else uses, calls that are watched, and the removal of what was written.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,15 @@ use super::{
     subject::{Opened, Subject, Trouble, VOLATILE},
 };
 
-/// Longer than any call of a component may take; for stores in Rust, which nobody else bounds.
+/// The time of a call. It bounds the calls of stores in Rust, which have no other limit. A component has a limit of its
+/// own, by default a shorter one.
 const CALL: Duration = Duration::from_mins(1);
 
-/// How long a store may say "later" after something was done to it: longer than servers take to notice that a client
+/// How long a store may say "later" after a case disturbed it. This is longer than servers take to notice that a client
 /// has died.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// Between two tries at that.
+/// The pause between two attempts within [`RECOVERY`].
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Characters of a name or a value that a reason shows.
@@ -37,7 +38,7 @@ const SHOWN_CHARACTERS: usize = 48;
 pub(super) struct Run<'r> {
     pub(super) subject: &'r dyn Subject,
     pub(super) descriptor: Result<Descriptor, Trouble>,
-    /// Whether it starts at all.
+    /// Whether the subject starts at all.
     pub(super) start: Result<(), Trouble>,
     heard: Arc<Heard>,
 }
@@ -48,7 +49,7 @@ struct Heard(Mutex<Vec<String>>);
 
 impl Heard {
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
-        // A list has no state in between.
+        // A panic cannot leave a list half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +71,7 @@ impl<'r> Run<'r> {
         self.subject.as_component()
     }
 
-    /// Why its documents go with the instance, if they do.
+    /// Why the documents of the subject are lost with the instance, if they are.
     pub(super) fn volatile(&self) -> Option<String> {
         let said = self.descriptor.as_ref().ok()?;
         let is_volatile = said.features.iter().any(|feature| feature == VOLATILE);
@@ -89,7 +90,7 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Where one case takes place.
+/// The scene of one case.
 pub(super) struct Scene<'s> {
     pub(super) run: &'s Run<'s>,
     token: String,
@@ -97,20 +98,20 @@ pub(super) struct Scene<'s> {
     note: Mutex<String>,
 }
 
-/// Addresses a case may have left documents at.
+/// Addresses at which a case may have left documents.
 #[derive(Default)]
 struct Written(Mutex<BTreeSet<Address>>);
 
 impl Written {
     fn addresses(&self) -> MutexGuard<'_, BTreeSet<Address>> {
-        // A set has no state in between.
+        // A panic cannot leave a set half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<'s> Scene<'s> {
     pub(super) fn new(run: &'s Run<'s>) -> Self {
-        // Keys of hash tables are random, and the only chance the standard library has.
+        // The keys of hash tables are random; the standard library has no other random numbers.
         let token = format!("{:012x}", RandomState::new().hash_one(0) >> 16);
         Self { run, token, written: Arc::default(), note: Mutex::default() }
     }
@@ -129,7 +130,7 @@ impl<'s> Scene<'s> {
         self.run.component().map_err(Stop::NotRun)
     }
 
-    /// What was found on the way.
+    /// Notes what was found on the way, for the report.
     pub(super) fn note(&self, note: impl Into<String>) {
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note.into();
     }
@@ -138,12 +139,12 @@ impl<'s> Scene<'s> {
         std::mem::take(&mut *self.note.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A fresh instance.
+    /// Opens a fresh instance.
     pub(super) async fn open(&self) -> Result<Handle, Stop> {
         self.watch(self.run.subject.open().await).map_err(|trouble| does_not_open(&trouble))
     }
 
-    /// A fresh instance, of a store that something was done to: it may say "later" for a while.
+    /// Opens a fresh instance after something was done to the store. The store may say "later" for a while.
     pub(super) async fn recover(&self, after: &str) -> Result<Handle, Stop> {
         let until = Instant::now() + RECOVERY;
         loop {
@@ -174,7 +175,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    /// Removes what the case wrote; what could not be removed, with the reason.
+    /// Removes what the case wrote. Returns what could not be removed, with the reason.
     pub(super) async fn clean_up(&self) -> Vec<String> {
         let addresses = std::mem::take(&mut *self.written.addresses());
         if addresses.is_empty() || self.run.volatile().is_some() {
@@ -200,7 +201,7 @@ impl<'s> Scene<'s> {
     }
 }
 
-/// An address as it is.
+/// The address of exactly these parts.
 pub(super) fn at(domain: &str, entity_name: &str, entity_id: &str) -> Address {
     let [domain, entity_name, entity_id] = [domain, entity_name, entity_id].map(str::to_owned);
     Address { domain, entity_name, entity_id }
@@ -210,7 +211,7 @@ fn does_not_open(trouble: &Trouble) -> Stop {
     Stop::Failed(format!("it does not open: {}", trouble.message))
 }
 
-/// One instance, through which a case makes its calls. Each entity is made ready before it is used.
+/// One instance, through which a case makes its calls. The handle makes an entity ready before its first call.
 pub(super) struct Handle {
     opened: Opened,
     written: Arc<Written>,
@@ -218,7 +219,7 @@ pub(super) struct Handle {
     ready: Mutex<BTreeSet<(String, String)>>,
 }
 
-/// A call that failed, and which.
+/// How a call failed, and at which address.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) message: String,
@@ -258,7 +259,7 @@ impl Handle {
         let is_first = self.written.addresses().insert(at.clone());
         let written = self.watched(at, self.opened.store.write_value(at, value.as_ref(), WHEN_MS)).await;
         if is_first && written.as_ref().is_err_and(|failure| !failure.retryable) {
-            // It was refused, so there is nothing to remove.
+            // The store refused the write, so there is nothing to remove.
             self.written.addresses().remove(at);
         }
         written
@@ -280,12 +281,12 @@ impl Handle {
         self.listen();
     }
 
-    /// The largest document it takes.
+    /// The largest document that the store takes, in bytes.
     pub(super) fn most_bytes(&self) -> u64 {
         self.opened.store.max_value_bytes()
     }
 
-    /// Fails the case unless this is what is there, whichever way one asks.
+    /// Fails the case unless both `read-value` and `has-value` answer that `expected` is there.
     pub(super) async fn expect(&self, at: &Address, expected: Option<&[u8]>, when: &str) -> Done {
         let found = self.read(at).await?;
         check(found.as_deref() == expected, || {
@@ -300,7 +301,7 @@ impl Handle {
         check(has == expected.is_some(), || format!("{}: {when}, has-value gave {has}", shown_address(at)))
     }
 
-    /// Fails the case unless these are all ids under the entity name of `at`.
+    /// Fails the case unless `expected` is the whole list of ids under the entity name of `at`.
     pub(super) async fn expect_keys(&self, at: &Address, expected: &[&str], when: &str) -> Done {
         let found = self.keys(&at.domain, &at.entity_name).await?;
         check(found == expected, || {
@@ -312,7 +313,8 @@ impl Handle {
         if self.ready().contains(&(at.domain.clone(), at.entity_name.clone())) {
             return Ok(());
         }
-        // Only the store itself may know whether it was used before, and must not need to.
+        // False: the entity may have been used before. The handle does not know that, and a store must not depend on
+        // it.
         self.init(&at.domain, &at.entity_name, false).await
     }
 
@@ -338,7 +340,7 @@ impl Handle {
         Err(failure)
     }
 
-    /// Takes down what the instance logged.
+    /// Records what the instance logged.
     fn listen(&self) {
         if let Some(probe) = &self.opened.probe {
             self.heard.lines().extend(probe.take_heard());
@@ -346,13 +348,14 @@ impl Handle {
     }
 }
 
-/// The engine's time of every change.
+/// The engine's time that each write is given.
 const WHEN_MS: i64 = 1_700_000_000_000;
 
-/// Bytes of [`text`] that repeat; more than any index or file name has.
+/// [`text`] repeats itself after this many bytes. This is more than any index or file name has.
 const PERIOD: usize = 128 << 10;
 
-/// Text of hexadecimal digits that hardly compresses, so that what is cut or mixed up is seen.
+/// Text of hexadecimal digits that hardly compresses. Two parts of it differ, so a store that cuts or mixes them up is
+/// noticed.
 pub(super) fn text(seed: &str, characters: usize) -> String {
     let mut text = String::with_capacity(characters + 64);
     for number in 0_u32.. {

@@ -1,4 +1,4 @@
-//! What the kit runs against.
+//! The subjects of the kit: stores that it runs against.
 
 use std::sync::Arc;
 
@@ -14,35 +14,35 @@ pub trait Subject: Send + Sync {
     /// What the backend says of itself, without connecting to anything.
     ///
     /// # Errors
-    /// When it does not even do that.
+    /// When it cannot even do that.
     async fn describe(&self) -> Result<Descriptor, Trouble>;
 
-    /// A fresh instance on the same documents. The one before may have been closed, dropped in the middle of a call, or
-    /// still be there, unless [`Subject::only_one`].
+    /// Opens a fresh instance on the same documents. The instance before may have been closed, or dropped in the middle
+    /// of a call. It may also still be open, unless [`Subject::only_one`] gives a reason.
     ///
     /// # Errors
     /// When it cannot start.
     async fn open(&self) -> Result<Opened, Trouble>;
 
-    /// Why there cannot be two instances at once; `None`: there can.
+    /// Why there cannot be two instances at once; `None` if there can be.
     fn only_one(&self) -> Option<String>;
 
-    /// The subject as a component, which can be killed, cut off and denied; an error says what it is instead.
+    /// The subject as a component, which the kit can kill, cut off from its servers and deny its grants.
     ///
     /// # Errors
-    /// When it is no component.
+    /// When it is not a component, as a sentence.
     fn as_component(&self) -> Result<&ComponentSubject, String> {
         Err("it is no component".to_owned())
     }
 }
 
-/// The feature of backends whose documents go with the instance that wrote them.
+/// The feature of backends whose documents are lost with the instance that wrote them.
 pub(super) const VOLATILE: &str = "volatile";
 
 /// One instance of a store.
 pub struct Opened {
     pub(super) store: Arc<dyn Store>,
-    /// What was put into the component, if it is one.
+    /// The probe in the instance, if the subject is a component.
     pub(super) probe: Option<Arc<Probe>>,
 }
 
@@ -52,29 +52,29 @@ impl<S: Store + 'static> From<S> for Opened {
     }
 }
 
-/// Why a store could not be opened or a call did not do what it should.
+/// Why a store could not be opened, or why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// For people.
     pub message: String,
-    /// Whether the same may succeed later.
+    /// Whether the same attempt may succeed later.
     pub retryable: bool,
     /// Whether the instance broke down: trapped, did not answer in time or handed over too much.
     pub broke: bool,
 }
 
 impl Trouble {
-    /// A refusal that will not pass.
+    /// A refusal that will not pass by itself.
     #[must_use]
     pub fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), retryable: false, broke: false }
     }
 }
 
-/// Opens a store, as often as it is asked to.
+/// Opens a store, each time it is called.
 type Open = dyn Fn() -> Result<Opened, String> + Send + Sync;
 
-/// A store in Rust.
+/// A store in Rust, as a subject.
 pub struct NativeSubject {
     descriptor: Descriptor,
     only_one: Option<String>,
@@ -82,7 +82,8 @@ pub struct NativeSubject {
 }
 
 impl NativeSubject {
-    /// A store whose documents outlive it. `only_one`: why it can be open only once at a time, if so.
+    /// A store whose documents outlive its instances. `only_one`: why only one instance can be open at a time, if that
+    /// is so.
     pub fn durable(
         summary: &str,
         only_one: Option<&str>,
@@ -101,7 +102,7 @@ impl NativeSubject {
         }
     }
 
-    /// A store that takes its documents with it.
+    /// A store whose documents are lost with the instance that wrote them.
     pub fn volatile(summary: &str, open: impl Fn() -> Result<Opened, String> + Send + Sync + 'static) -> Self {
         let mut subject = Self::durable(summary, None, open);
         subject.descriptor.features = vec![VOLATILE.to_owned()];
