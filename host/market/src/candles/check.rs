@@ -1,4 +1,4 @@
-//! Looking through a candle file for everything that is wrong with it.
+//! The check of a candle file: it finds everything that is wrong with the file.
 
 use std::{collections::BTreeMap, fmt, ops::ControlFlow, path::Path};
 
@@ -13,28 +13,28 @@ use super::{
 /// What is in a candle file, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileCheck {
-    /// How it is written; `None` if it cannot even be opened.
+    /// The format of the file; `None` if the format cannot be found out.
     pub format: Option<Format>,
-    /// How many different times it has candles of, those that cannot be used included.
+    /// How many different opening times the file has, those of unusable candles included.
     pub candles: usize,
     /// The first of these times, milliseconds since the Unix epoch.
     pub first_open_ms: Option<i64>,
     /// The last of these times.
     pub last_open_ms: Option<i64>,
-    /// How far apart most of them are; one minute, if that is no interval.
+    /// The usual distance of these times; one minute, if that distance is no interval.
     pub interval: Interval,
     /// How many candles of this interval are missing between the first and the last.
     pub missing: u64,
     /// How many problems there are.
     pub problem_count: usize,
-    /// The first of them, in the order of the file.
+    /// The first problems, in the order of the file.
     pub problems: Vec<FileProblem>,
 }
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileProblem {
-    /// The row that has it; `None` if it is the whole file.
+    /// The row that has the problem; `None` if the whole file has it.
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: String,
@@ -49,11 +49,11 @@ impl fmt::Display for FileProblem {
     }
 }
 
-/// Reads the file at `path` to its end, as [`read_candles`](super::read_candles) would, and goes on after what stops
-/// that: rows that cannot be used, disorder, duplicates and gaps. Also looks for prices far below those round them
-/// (specification 3.4), with the default settings of the engine. The file may have candles of a higher interval.
+/// Reads the file at `path` to its end, as [`read_candles`](super::read_candles) would, but goes on after a row that
+/// cannot be used, disorder, a duplicate or a gap. Also looks for prices far below those around them (specification
+/// 3.4), with the default settings of the engine. The file may have candles of a higher interval.
 ///
-/// Of the problems the first `most` are returned, and counted are all.
+/// Counts all problems, and returns the first `most` of them.
 #[must_use]
 pub fn check_file(path: &Path, most: usize) -> FileCheck {
     let mut problems = Vec::new();
@@ -68,7 +68,8 @@ pub fn check_file(path: &Path, most: usize) -> FileCheck {
         problems.push(of_file(CandleFileError::Empty { path: path.to_owned() }));
     }
 
-    // In the order of time, so that a row out of place is not a gap as well; of equal times the first row counts.
+    // The rows are sorted by time, so that a row out of place is not a gap too. Of rows with the same time the first
+    // counts.
     rows.sort_by_key(|row| (row.open_time_ms, row.place));
     rows.dedup_by(|later, row| {
         let is_twice = later.open_time_ms == row.open_time_ms;
@@ -95,18 +96,18 @@ pub fn check_file(path: &Path, most: usize) -> FileCheck {
     }
 }
 
-/// So many candles an exchange answers with at once, at most: what specification 3.4 compares prices with.
+/// The most candles in one answer of an exchange: specification 3.4 compares the prices of one answer.
 const BATCH: usize = 1000;
 
-/// A row that says when its candle opened.
+/// A row whose opening time is known.
 struct Row {
     open_time_ms: i64,
     place: Place,
-    /// `None` if it cannot be used otherwise.
+    /// `None` if the rest of the row cannot be used.
     candle: Option<Candle>,
 }
 
-/// What is wrong, where. Not text yet: there may be as many as rows.
+/// A problem and its place. The problem is not text yet, because there may be as many problems as rows.
 type Problem = (Option<Place>, Box<dyn fmt::Display>);
 
 fn of_row(place: Place, problem: RowProblem) -> Problem {
@@ -120,7 +121,8 @@ fn of_file(error: CandleFileError) -> Problem {
     }
 }
 
-/// Collects the rows of a file, and what is wrong with each, and with its place after the one before.
+/// Collects the rows of a file. Also collects the problem of each row that cannot be used or is earlier than the row
+/// before.
 fn look(path: &Path, format: Format, rows: &mut Vec<Row>, problems: &mut Vec<Problem>) -> Result<(), CandleFileError> {
     each_row(path, format, |place, row| {
         let (open_time_ms, candle) = match row {
@@ -140,19 +142,19 @@ fn look(path: &Path, format: Format, rows: &mut Vec<Row>, problems: &mut Vec<Pro
     })
 }
 
-/// How far most of `rows`, ascending, are from the one before them.
+/// The distance between most of `rows` and the row before them. The rows are in ascending order.
 fn usual_interval(rows: &[Row]) -> Interval {
     let mut steps: BTreeMap<i64, usize> = BTreeMap::new();
     for pair in rows.windows(2) {
         *steps.entry(pair[1].open_time_ms - pair[0].open_time_ms).or_default() += 1;
     }
-    // Of two that are as common, the shorter: the longer one is gaps.
+    // Of two equally common distances the shorter one is usual: the longer one comes from gaps.
     let usual = steps.into_iter().rev().max_by_key(|(_, count)| *count);
     let known = |(step_ms, _)| Interval::all().find(|interval| interval.ms() == step_ms);
     usual.and_then(known).unwrap_or(Interval::MINUTE)
 }
 
-/// How many candles of `interval` are missing between `rows`, which are ascending.
+/// How many candles of `interval` are missing between `rows`, which are in ascending order.
 fn find_gaps(rows: &[Row], interval: Interval, problems: &mut Vec<Problem>) -> u64 {
     let mut missing = 0;
     for pair in rows.windows(2) {
@@ -197,7 +199,7 @@ mod tests {
         minutes.into_iter().map(row).collect()
     }
 
-    /// What is found in a file without header, whose lines are these rows.
+    /// What the check finds in a file without header whose lines are these rows.
     fn check(rows: &[String]) -> FileCheck {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("candles.csv");
@@ -267,7 +269,7 @@ mod tests {
             ],
             ),
         ];
-        // A row that cannot be used is no gap, as long as it says when it was.
+        // A row that cannot be used is not a gap, as long as it has a time.
         let mut broken = rows(0..6);
         broken[2] = broken[2].replace("102", "1o2");
         broken[4] = broken[4].replace("99", "-99");
@@ -306,7 +308,7 @@ mod tests {
         assert!(found.problems[0].problem.starts_with(
             "10 minutes are missing before this row, from 2023-03-01T00:15:00Z to 2023-03-01T00:20:00Z; "
         ));
-        // Seven minutes are no interval, and of two that are as common the shorter one is it.
+        // Seven minutes are not an interval, and of two equally common distances the shorter one is usual.
         assert_eq!(check(&rows([0, 7, 14])).interval, Interval::MINUTE);
         assert_eq!(check(&rows([0, 1, 6])).interval, Interval::MINUTE);
     }
@@ -316,7 +318,7 @@ mod tests {
         let found = check(&rows((0..100).rev()));
         assert_eq!((found.problem_count, found.problems.len()), (99, 5));
         assert_eq!(found.problems[4].place, Some(Place::Line(6)));
-        // Gaps come after nothing that is earlier in the file, whatever was found first.
+        // Problems are in the order of the file, also when a gap was found later.
         let mut rows = rows((0..100).map(|minute| minute * 2));
         rows[50] = "x".to_owned();
         let lines: Vec<_> = check(&rows).problems.iter().filter_map(|problem| problem.place).collect();

@@ -1,6 +1,6 @@
-//! What the columns of candle files are called.
+//! The columns of candle files, and their names.
 
-/// Where in a row things are.
+/// At which index of a row each column is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns {
     pub(super) time: usize,
@@ -8,19 +8,19 @@ pub(super) struct Columns {
     pub(super) values: [usize; VALUES.len()],
 }
 
-/// The names a time column goes by, the most specific first.
+/// The names that a time column can have, the most specific first.
 const TIME_NAMES: &[&str] = &["open_time", "timestamp", "time", "date", "datetime"];
 
-/// The other columns, as messages call them.
+/// The names of the other columns, as messages write them.
 pub(super) const VALUES: [&str; 5] = ["open", "high", "low", "close", "volume"];
 
 const VALUE_NAMES: [&[&str]; VALUES.len()] = [&["open"], &["high"], &["low"], &["close"], &["volume"]];
 
 impl Columns {
-    /// Binance's order.
+    /// The order of the columns in Binance's files.
     pub(super) const BINANCE: Self = Self { time: 0, values: [1, 2, 3, 4, 5] };
 
-    /// Finds the columns among `names`; or returns the names of one that is not there.
+    /// Finds the columns among `names`. The error is the list of names of which one is needed and none is there.
     pub(super) fn named<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, &'static [&'static str]> {
         let names: Vec<String> = names.into_iter().map(plain_name).collect();
         let place = |wanted: &'static [&'static str]| {
@@ -40,7 +40,7 @@ impl Columns {
     }
 }
 
-/// `Open time` and `open_time` are the same name.
+/// The name in lower case, with `_` for blanks: `Open time` and `open_time` are the same name.
 fn plain_name(name: &[u8]) -> String {
     String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase().replace(' ', "_")
 }

@@ -1,4 +1,4 @@
-//! From one candle file to another: format, part and interval.
+//! The conversion of a candle file to another format, to a part of it, or to a higher interval.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use super::{
     file::{CandleFileError, Existing, Gaps, read_candles, write_candles},
 };
 
-/// What becomes of a file.
+/// How to convert a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conversion {
-    /// What to do about minutes it does not have.
+    /// What to do about missing minutes.
     pub gaps: Gaps,
     /// The first opening time that is kept, milliseconds since the Unix epoch; `None`: from the first candle on.
     pub from_ms: Option<i64>,
-    /// The first opening time that is not kept any more; `None`: to the last candle.
+    /// The first opening time that is no longer kept; `None`: to the last candle.
     pub to_ms: Option<i64>,
-    /// The interval of the candles that are written. Those of a higher one are aligned to the epoch, and made of all of
-    /// their minutes or left out.
+    /// The interval of the candles that are written. Candles of a higher interval are aligned to the epoch. Those of
+    /// which a minute is missing are left out.
     pub interval: Interval,
-    /// What to do about a file that is there.
+    /// What to do if the output file exists.
     pub existing: Existing,
 }
 
-/// Reads the one-minute candles of `input` and writes what `conversion` makes of them to `output`, in the format of its
-/// ending. Returns what was written, at least one.
+/// Reads the one-minute candles of `input`, converts them as `conversion` says, and writes them to `output`, in the
+/// format of its ending. Returns the candles that were written, at least one.
 ///
 /// # Errors
-/// When `input` cannot be read, nothing is left of it, or `output` cannot be written.
+/// When `input` cannot be read, when no candle is left, or when `output` cannot be written.
 pub fn convert(input: &Path, output: &Path, conversion: &Conversion) -> Result<Vec<Candle>, CandleFileError> {
     let Conversion { gaps, from_ms, to_ms, interval, existing } = *conversion;
     let mut candles = read_candles(input, gaps)?;
@@ -87,7 +87,8 @@ mod tests {
         let (input, output) = (directory.path().join("minutes.csv"), directory.path().join("out.parquet"));
         let recipe = Recipe { seed: 1, start_ms: START, minutes: 100, price: 100.0, volatility_percent: 1.0 };
         write_candles(&input, &generate(&recipe).unwrap(), Existing::Keep).unwrap();
-        // Minutes from the start that are kept, the interval, and minutes at which the written candles open.
+        // The first minute that is kept and the first that is not, both counted from the start; the interval; and the
+        // minutes at which the written candles open.
         let cases = [
             ((None, None), "1m", (0..100).collect::<Vec<_>>()),
             ((Some(10), Some(13)), "1m", vec![10, 11, 12]),

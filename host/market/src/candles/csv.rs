@@ -1,4 +1,4 @@
-//! Candles as CSV.
+//! Candle files as CSV.
 
 use std::{
     io::{self, Read, Write},
@@ -24,13 +24,13 @@ pub(super) fn each_row(
     let unreadable = |source| CandleFileError::Unreadable { path: path.to_owned(), source };
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
-        // Rows of different length are for us to report, in our words.
+        // This module reports rows of different length itself, in its own words.
         .flexible(true)
-        // A carriage return before it counts as a blank. The reader's own notion of a line end loses count of the
-        // lines there, and at empty lines.
+        // A carriage return before the line feed counts as a blank. If the reader decided itself what ends a line, it
+        // would count lines wrongly there and at empty lines.
         .terminator(csv::Terminator::Any(b'\n'))
         .buffer_capacity(READ_BUFFER_BYTES)
-        // Now every row ends with one, so the line of a row is the one before the reader's.
+        // With this line feed every row ends with one, so the line of a row is the one before the reader's.
         .from_reader(file.chain(b"\n".as_slice()));
 
     let mut columns = None;
@@ -68,18 +68,18 @@ pub(super) fn write(out: &mut impl Write, candles: &[Candle]) -> io::Result<()> 
 /// The first line of the files that are written.
 pub(super) const HEADER: &str = "open_time,open,high,low,close,volume";
 
-/// The line of a candle, without its end. Numbers and times never need quotes.
+/// The line of a candle, without the line feed. Numbers and times never need quotes.
 pub(super) fn written(candle: &Candle) -> String {
     let Candle { open_time_ms, open, high, low, close, volume } = candle;
     format!("{},{open},{high},{low},{close},{volume}", written_time(*open_time_ms))
 }
 
-/// A price or a volume, rounded to the nearest double like Rust's own parser, in less time.
+/// Parses a price or a volume. The result is the nearest double, as with Rust's own parser, in less time.
 pub(super) fn parse_number(field: &[u8]) -> Option<f64> {
     fast_float2::parse(field.trim_ascii()).ok()
 }
 
-/// Large enough that reading costs little, small enough to stay in the processor's cache.
+/// Large enough to read fast, small enough to stay in the processor's cache.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
 
 fn named_by(header: &ByteRecord) -> Result<Columns, RowProblem> {
@@ -111,8 +111,8 @@ fn is_blank(row: &ByteRecord) -> bool {
     row.len() == 1 && row[0].trim_ascii().is_empty()
 }
 
-/// A row of candles has prices; a header has only names. Looking for names instead would take a misspelt header for a
-/// broken candle.
+/// A row of candles has prices; a header has only names. A search for known names instead would take a misspelt header
+/// for a broken candle.
 fn is_header(row: &ByteRecord) -> bool {
     row.iter().all(|field| parse_number(field).is_none())
 }
@@ -337,7 +337,7 @@ mod tests {
         assert!(unread.starts_with(&format!("cannot read candles from {shown}: ")), "{unread}");
         let unwritten = write_csv(&absent, &[]).unwrap_err().to_string();
         assert!(unwritten.starts_with(&format!("cannot write candles to {shown}: ")), "{unwritten}");
-        // Opens as a file does, and fails at the first read.
+        // A folder opens like a file, and fails at the first read.
         assert!(matches!(read_csv(directory.path(), Gaps::Refuse), Err(CandleFileError::Unreadable { .. })));
     }
 
@@ -365,7 +365,7 @@ mod tests {
         );
     }
 
-    /// The parser is another one than Rust's, so that reading is faster; that must be all that is different.
+    /// The parser is faster than Rust's own. This asserts that nothing else is different.
     fn assert_parsed_as_by_rust(text: &str) {
         let expected = text.parse::<f64>().ok();
         let found = parse_number(text.as_bytes());

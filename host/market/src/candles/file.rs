@@ -1,11 +1,11 @@
-//! Candle files: what they have in common, whatever their format.
+//! Candle files: what is the same in every format.
 //!
 //! ```text
 //! csv | parquet ─► rows, each a candle or a problem ─┬─► Gapless ─► Vec<Candle>, or the first problem
 //!                                                    └─► check ─► every problem
 //! ```
 //!
-//! Reading takes a file whole or not at all, and so does writing: a file that was written is there all at once.
+//! A file is read as a whole or not at all. It is also written as a whole: until all is written, its path is as it was.
 
 use std::{
     ffi::OsString,
@@ -21,18 +21,18 @@ use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
 
 use super::{csv, parquet, time::iso_8601};
 
-/// Reads one-minute candles from the file at `path`, consecutive, each one possible, at least one. A file that begins
-/// like Parquet is Parquet, every other one is CSV.
+/// Reads one-minute candles from the file at `path`. They are consecutive, each one is possible, and there is at least
+/// one. A file that begins like Parquet is read as Parquet, every other file as CSV.
 ///
 /// Columns are found by name, in any order and letter case: `open`, `high`, `low`, `close`, `volume`, and for the time
-/// `open_time`, `timestamp`, `time`, `date` or `datetime`, the first of these that is there. Other columns are ignored.
-/// A CSV file may do without a header; then the first six columns are those of Binance's klines: open time, open, high,
-/// low, close, volume. A first row without any number in it is the header.
+/// the first that is there of `open_time`, `timestamp`, `time`, `date` and `datetime`. Other columns are ignored. A CSV
+/// file needs no header. Without one, its first six columns are those of Binance's klines: open time, open, high, low,
+/// close, volume. A first row without any number is a header.
 ///
-/// Times are those that open the candles: whole seconds, milliseconds or microseconds since 1970, told apart by their
-/// size row by row, or ISO 8601, in UTC unless it names an offset. Parquet may also have its own timestamps; those
-/// without a time zone are taken for UTC. Numbers of Parquet may be floating-point, whole, decimal or texts, and end up
-/// as the double that is nearest.
+/// Times are the opening times of candles. They are whole seconds, milliseconds or microseconds since 1970, and the
+/// size of each number tells which; or they are ISO 8601, in UTC unless they name an offset. Parquet may also have its
+/// own timestamps; those without a time zone are in UTC. Numbers in Parquet may be floating-point, whole, decimal or
+/// texts. Each becomes the nearest double.
 ///
 /// # Errors
 /// At the first row that cannot be used, with its place; when the file cannot be read; when it has no candles.
@@ -40,7 +40,7 @@ pub fn read_candles(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileEr
     read(path, Format::of_content(path)?, gaps)
 }
 
-/// As [`read_candles`], of a file that is CSV.
+/// Reads a CSV file, otherwise as [`read_candles`].
 ///
 /// # Errors
 /// As [`read_candles`].
@@ -48,21 +48,23 @@ pub fn read_csv(path: &Path, gaps: Gaps) -> Result<Vec<Candle>, CandleFileError>
     read(path, Format::Csv, gaps)
 }
 
-/// Writes `candles` to the file at `path`, in the format of its ending, and reads back as the same candles to the last
-/// bit. Until all is written, `path` is as it was.
+/// Writes `candles` to the file at `path`, in the format of its ending. Reading the file gives the same candles, to the
+/// last bit. Until all is written, `path` is as it was.
 ///
 /// CSV has a header and Binance's first six columns, times in milliseconds. Parquet has the same columns, none of them
-/// nullable: `open_time` is a timestamp in milliseconds, UTC, the others are doubles; one row group, compressed with
-/// zstd. The same candles give the same bytes.
+/// nullable: `open_time` is a timestamp in milliseconds, UTC, and the others are doubles. It is compressed with zstd,
+/// and has one row group for two years of minutes. The same candles give the same bytes.
 ///
 /// # Errors
-/// When the ending is neither `.csv` nor `.parquet`, the file is there and is to be kept, or it cannot be written.
+/// When the ending is neither `.csv` nor `.parquet`, when the file exists and is to be kept, or when it cannot be
+/// written.
 pub fn write_candles(path: &Path, candles: &[Candle], existing: Existing) -> Result<(), CandleFileError> {
     let format = Format::of_ending(path).ok_or_else(|| CandleFileError::Ending { path: path.to_owned() })?;
     write(path, format, candles, existing)
 }
 
-/// Writes `candles` as CSV to the file at `path`, replacing it. As [`write_candles`] otherwise, and whatever its ending.
+/// Writes `candles` as CSV to the file at `path`, whatever its ending, and replaces the file. Otherwise as
+/// [`write_candles`].
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -70,32 +72,33 @@ pub fn write_csv(path: &Path, candles: &[Candle]) -> Result<(), CandleFileError>
     write(path, Format::Csv, candles, Existing::Replace)
 }
 
-/// How candles are written down.
+/// The format of a candle file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Text, one candle a line.
+    /// Text, one line for each candle.
     Csv,
     /// Apache Parquet.
     Parquet,
 }
 
-/// What to do about minutes that a file does not have.
+/// What to do about minutes that are missing in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gaps {
     /// A gap is an error.
     #[default]
     Refuse,
-    /// A gap of up to a week is filled with flat candles at the close before it, in which nobody traded.
+    /// A gap of up to a week is filled with flat candles: their price is the close before the gap, and their volume is
+    /// 0.
     Fill,
 }
 
-/// What to do about a file that is where one is to be written.
+/// What to do if the file that is to be written exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it, and write nothing.
+    /// Keep the file that exists, and write nothing.
     Keep,
-    /// Put the new one in its place.
+    /// Replace the file that exists.
     Replace,
 }
 
@@ -119,13 +122,13 @@ pub enum CandleFileError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// There is a file already.
+    /// The file exists already.
     #[error("{} exists already; name another file, or replace it with --force", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// Nobody knows in which format to write.
+    /// The ending of the file does not name a format.
     #[error("{} ends neither in .csv nor in .parquet, which says how to write it", path.display())]
     Ending {
         /// The file.
@@ -137,7 +140,7 @@ pub enum CandleFileError {
         /// The file.
         path: PathBuf,
     },
-    /// Nothing is left of the file.
+    /// The part of the file that was asked for has no candle.
     #[error(
         "{} has candles from {} to {}; that part of it which is asked for has no candle of {interval}",
         path.display(),
@@ -152,7 +155,7 @@ pub enum CandleFileError {
         /// The interval that was asked for.
         interval: Interval,
     },
-    /// The file is called Parquet, or begins like it, and is not or no more.
+    /// The file is called Parquet or begins like Parquet, but cannot be read as Parquet.
     #[error("{} cannot be read as Parquet: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -165,7 +168,7 @@ pub enum CandleFileError {
     Column {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the column.
         problem: ColumnProblem,
     },
     /// A row cannot be used.
@@ -183,9 +186,9 @@ pub enum CandleFileError {
 /// Where in a file a row is, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// On this line of a text, counted as an editor counts them.
+    /// A line of a text, counted as an editor counts lines.
     Line(u64),
-    /// In this row of a table.
+    /// A row of a table.
     Row(u64),
 }
 
@@ -212,25 +215,25 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnProblem {
-    /// It is not there.
+    /// The column is missing.
     #[error("there is no column {}, only `{found}`", wanted.join(" or "))]
     Missing {
-        /// The names that would do, in lower case.
+        /// The names that the column could have, in lower case.
         wanted: &'static [&'static str],
-        /// The columns there are.
+        /// The columns that the file has.
         found: String,
     },
-    /// What it holds is not made into times or numbers.
+    /// The values of the column cannot become times or numbers.
     #[error("the column {column} holds {found}, and not {wanted}")]
     Type {
         /// Its name, as the file has it.
         column: String,
         /// Its type, in Parquet's words.
         found: String,
-        /// What would do.
+        /// The types that can be read.
         wanted: &'static str,
     },
-    /// It is compressed in a way that is not read.
+    /// The column is compressed in a way that cannot be read.
     #[error("the column {column} is compressed with {found}; write it with zstd, snappy or uncompressed")]
     Compression {
         /// Its name, as the file has it.
@@ -240,7 +243,7 @@ pub enum ColumnProblem {
     },
 }
 
-/// Why a row of a candle file cannot be used. Texts of the file are shortened to their beginning.
+/// Why a row of a candle file cannot be used. Texts from the file are cut to their beginning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowProblem {
@@ -262,7 +265,7 @@ pub enum RowProblem {
         /// The row.
         row: String,
     },
-    /// There is nothing in a column.
+    /// A column of the row has no value.
     #[error("{column} is null")]
     Null {
         /// `open time`, `open`, `high`, `low`, `close` or `volume`.
@@ -285,7 +288,7 @@ pub enum RowProblem {
         /// What it holds.
         text: String,
     },
-    /// A bar that cannot have happened.
+    /// The candle cannot have happened.
     #[error("impossible candle: {fault}: `{row}`")]
     Impossible {
         /// Why.
@@ -301,10 +304,10 @@ pub enum RowProblem {
         /// Opening time of the row.
         found_ms: i64,
     },
-    /// The row has the time of one before it.
+    /// The row has the same time as a row before it.
     #[error("{} is there twice; remove one of the rows", iso_8601(*open_time_ms))]
     Duplicate {
-        /// The opening time of both.
+        /// The opening time of both rows.
         open_time_ms: i64,
     },
     /// Minutes are missing before the row.
@@ -317,12 +320,12 @@ pub enum RowProblem {
     Gap {
         /// How many minutes.
         missing: i64,
-        /// When the first one that is missing would have opened.
+        /// When the first missing minute would have opened.
         from_ms: i64,
-        /// When the last one that is missing would have opened.
+        /// When the last missing minute would have opened.
         to_ms: i64,
     },
-    /// Minutes are missing before the row, and too many to fill.
+    /// Minutes are missing before the row, and they are too many to fill.
     #[error(
         "{} missing before this row, from {} to {}; gaps of more than {LONGEST_FILLED_GAP_MINUTES} minutes are not \
          filled",
@@ -333,26 +336,26 @@ pub enum RowProblem {
     GapTooLong {
         /// How many minutes.
         missing: i64,
-        /// When the first one that is missing would have opened.
+        /// When the first missing minute would have opened.
         from_ms: i64,
-        /// When the last one that is missing would have opened.
+        /// When the last missing minute would have opened.
         to_ms: i64,
     },
-    /// A price far below those round it (specification 3.4).
+    /// A price is far below those around it (specification 3.4).
     #[error("a price is more than {factor} times below the usual one: `{row}`")]
     Anomaly {
-        /// How many times.
+        /// The factor from which on a price is an anomaly.
         factor: String,
-        /// The row, as it would be written.
+        /// The row, as CSV.
         row: String,
     },
 }
 
-/// The longest gap that is filled: one week. Exchanges stop for hours, markets for a long weekend; beyond that it is a
-/// wrong file or a wrong time, and flat prices would only hide it.
+/// The longest gap that is filled: one week. Exchanges stop for hours, and markets for a long weekend. A longer gap
+/// comes from a wrong file or a wrong time, and flat prices would only hide that.
 const LONGEST_FILLED_GAP_MINUTES: i64 = 7 * 24 * 60;
 
-/// How much of a row or field a message shows.
+/// How many characters of a row or field a message shows.
 const EXCERPT_CHARS: usize = 120;
 
 /// What every Parquet file begins with.
@@ -372,8 +375,9 @@ impl Format {
         }
     }
 
-    /// The format of the file at `path`, whatever it is called. One that is called Parquet and does not begin like it
-    /// is taken for damaged, not for CSV. What is no file, such as a pipe, can only be read once, so it has to be CSV.
+    /// The format of the file at `path`, whatever its name. A file that is called Parquet but does not begin like
+    /// Parquet is damaged, not CSV. A pipe, or anything else that is not a regular file, can be read only once, so it
+    /// must be CSV.
     pub(super) fn of_content(path: &Path) -> Result<Self, CandleFileError> {
         let begins = || {
             let file = File::open(path)?;
@@ -403,12 +407,12 @@ impl fmt::Display for Format {
     }
 }
 
-/// A row that is no candle.
+/// A row that gives no candle.
 #[derive(Debug)]
 pub(super) struct BadRow {
-    /// When its candle opened, as far as it says that.
+    /// When its candle opened, if the row says that.
     pub(super) open_time_ms: Option<i64>,
-    /// Boxed, because it is rare, and what is not rare is small.
+    /// Boxed, so that the result of a row stays small. Problems are rare.
     pub(super) problem: Box<RowProblem>,
 }
 
@@ -418,10 +422,10 @@ impl From<RowProblem> for BadRow {
     }
 }
 
-/// Reads a file row by row, and tells `on_row` of each until it has heard enough.
+/// Reads a file row by row and calls `on_row` with each row, until `on_row` breaks off.
 ///
 /// # Errors
-/// When the file as a whole cannot be used. What is wrong with one row is told to `on_row`.
+/// When the file as a whole cannot be used. The problem of a single row goes to `on_row`.
 pub(super) fn each_row(
     path: &Path,
     format: Format,
@@ -443,7 +447,7 @@ fn read(path: &Path, format: Format, gaps: Gaps) -> Result<Vec<Candle>, CandleFi
     candles.finish(path)
 }
 
-/// Consecutive candles, from rows in turn up to the first one that cannot be used.
+/// Collects consecutive candles from rows, up to the first row that cannot be used.
 pub(super) struct Gapless {
     candles: Vec<Candle>,
     gaps: Gaps,
@@ -455,8 +459,8 @@ impl Gapless {
         Self { candles: Vec::new(), gaps, unusable: None }
     }
 
-    /// Adds the candle of a row, and before it those that are missing if they are to be filled. Breaks off at a row that
-    /// cannot be used.
+    /// Adds the candle of a row. If minutes before it are missing and are to be filled, adds those first. Breaks off at
+    /// a row that cannot be used.
     #[inline]
     pub(super) fn add(&mut self, place: Place, row: Result<Candle, BadRow>) -> ControlFlow<()> {
         let follows =
@@ -478,7 +482,7 @@ impl Gapless {
         }
     }
 
-    /// What does not follow the candle before it at once.
+    /// Adds a candle that does not directly follow the one before it.
     #[cold]
     fn add_out_of_turn(&mut self, candle: Candle) -> Result<(), RowProblem> {
         let previous = *self.candles.last().expect("the first candle is in turn");
@@ -502,7 +506,7 @@ impl Gapless {
         Ok(())
     }
 
-    /// The candles of the file at `path`, of which there must be at least one.
+    /// The candles that were read from the file at `path`; there must be at least one.
     pub(super) fn finish(self, path: &Path) -> Result<Vec<Candle>, CandleFileError> {
         match self.unusable {
             Some((place, problem)) => Err(CandleFileError::Row { path: path.to_owned(), place, problem }),
@@ -512,7 +516,7 @@ impl Gapless {
     }
 }
 
-/// The candle `minutes` after `previous` if nobody trades.
+/// The candle that is `minutes` after `previous`, if there is no trade in between.
 pub(super) fn flat_after(previous: &Candle, minutes: i64) -> Candle {
     let price = previous.close;
     Candle {
@@ -525,10 +529,10 @@ pub(super) fn flat_after(previous: &Candle, minutes: i64) -> Candle {
     }
 }
 
-/// Puts a whole file at `path`, or leaves what is there.
+/// Writes a whole file to `path`, or leaves what is there.
 fn write(path: &Path, format: Format, candles: &[Candle], existing: Existing) -> Result<(), CandleFileError> {
     let written = || {
-        // With the permissions of any new file, unlike those of temporary ones.
+        // The file gets the permissions of any new file; those of a temporary file are narrower.
         let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
         let suffix = temporary_suffix(path);
         let mut temporary = tempfile::Builder::new();
@@ -553,10 +557,11 @@ fn write(path: &Path, format: Format, candles: &[Candle], existing: Existing) ->
     })
 }
 
-/// Removes what a process left that was killed while it wrote the file at `path`. Nobody may be writing it.
+/// Removes the temporary files of a process that was killed while it wrote the file at `path`. No process may be
+/// writing that file meanwhile.
 ///
 /// # Errors
-/// When one cannot be removed.
+/// When one of them cannot be removed.
 pub fn remove_left_behind(path: &Path) -> Result<(), CandleFileError> {
     let suffix = temporary_suffix(path);
     let removed = || {
@@ -572,7 +577,7 @@ pub fn remove_left_behind(path: &Path) -> Result<(), CandleFileError> {
     removed().map_err(|source| CandleFileError::Unwritable { path: path.to_owned(), source })
 }
 
-/// The name of a file that is being written is this, something random, and the name it is to have.
+/// While a file is written, its name is this prefix, something random, and the name that it will have.
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
 fn temporary_suffix(path: &Path) -> OsString {
@@ -585,7 +590,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The beginning of a text of a file, fit to be shown.
+/// The beginning of a text from a file, as a message shows it.
 pub(super) fn excerpt(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     match text.char_indices().nth(EXCERPT_CHARS) {

@@ -1,4 +1,4 @@
-//! A candle file that grows at its end, and may be cut off at any moment.
+//! A candle file that grows at its end. Its last line may be cut off at any moment.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -13,20 +13,20 @@ use super::{
     file::{CandleFileError, Gapless, Gaps, flat_after},
 };
 
-/// A CSV file as [`write_candles`](super::write_candles) makes it, to which candles are added as they come. Nobody else
-/// can grow it meanwhile.
+/// A CSV file in the form that [`write_candles`](super::write_candles) gives it. Candles are added as they come. No
+/// other process can add to the file meanwhile.
 ///
-/// What was added and is whole is found again after the process was killed; a line that was cut off is not. Minutes at
-/// the end in which nobody traded may have been put there to fill a gap that was about to end, so they do not count:
-/// the next candle takes their place.
+/// If the process is killed, the whole lines that were added are found again; a line that was cut off is not. Minutes
+/// without trades at the end do not count: they may be the beginning of a filled gap whose end was never written. The
+/// next candles take their place.
 pub struct GrowingFile {
     path: PathBuf,
-    /// Locked; `None` until there is a candle.
+    /// The open file, locked; `None` until the first candle is written.
     file: Option<File>,
     candles: Vec<Candle>,
     /// How many of `candles` count.
     kept: usize,
-    /// How much of the file those are that count.
+    /// How many bytes of the file hold the header and the candles that count.
     bytes: u64,
 }
 
@@ -37,13 +37,13 @@ pub enum GrowingFileError {
     /// It cannot be read or written, or a row of it cannot be used.
     #[error(transparent)]
     File(#[from] CandleFileError),
-    /// Another process adds to it.
+    /// Another process is adding to it.
     #[error("{} is being written by another process; wait for it, or name another file", path.display())]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// It is CSV of another form.
+    /// The file is CSV of another form.
     #[error(
         "{} was not written by sigbox, and is left as it is; name another file, or make one from it with `sigbox candles \
          convert`",
@@ -55,14 +55,14 @@ pub enum GrowingFileError {
     },
 }
 
-/// Longer than any line that is written.
+/// Bytes, more than any line that is written.
 const LONGEST_LINE: u64 = 512;
 
 impl GrowingFile {
-    /// Opens the file at `path`, if it is there, and looks whether it is whole up to its end. Does not change it.
+    /// Opens the file at `path`, if it exists, and finds out up to where it is whole. Does not change the file.
     ///
     /// # Errors
-    /// When it cannot be opened or read, is in use, or holds something else.
+    /// When it cannot be opened or read, is in use, or has another form.
     pub fn open(path: &Path) -> Result<Self, GrowingFileError> {
         let path = path.to_owned();
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
@@ -88,13 +88,13 @@ impl GrowingFile {
         Ok(growing)
     }
 
-    /// What counts of it: all but the minutes without trades at its end.
+    /// The candles that count: all but the minutes without trades at the end.
     #[must_use]
     pub fn candles(&self) -> &[Candle] {
         &self.candles[..self.kept]
     }
 
-    /// All it has.
+    /// All candles of the file.
     #[must_use]
     pub fn all_candles(&self) -> &[Candle] {
         &self.candles
@@ -106,10 +106,11 @@ impl GrowingFile {
         self.candles.last().map(Candle::close_time_ms)
     }
 
-    /// Adds `candles`, which follow those that count. They survive the process on return, and a loss of power too.
+    /// Adds `candles`. They must follow the candles that count; this is not checked. After success, neither a kill of
+    /// the process nor a loss of power loses them.
     ///
     /// # Errors
-    /// When they do not follow, or are not known to be on disk.
+    /// When they cannot be written, or it is not certain that they are on disk.
     pub fn append(&mut self, candles: &[Candle]) -> Result<(), GrowingFileError> {
         if candles.is_empty() {
             return Ok(());
@@ -123,7 +124,7 @@ impl GrowingFile {
         Ok(())
     }
 
-    /// Removes the file. What it had is elsewhere now.
+    /// Removes the file. Its candles must have been written elsewhere.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -136,7 +137,7 @@ impl GrowingFile {
             Some(file) => file,
             None => {
                 let folder = self.path.parent().unwrap_or(Path::new(""));
-                // If somebody else has made it meanwhile, it is theirs.
+                // This fails if another process has made the file meanwhile. The file then belongs to that process.
                 let made = fs::create_dir_all(folder)
                     .and_then(|()| OpenOptions::new().read(true).append(true).create_new(true).open(&self.path))
                     .map_err(|source| CandleFileError::Unwritable { path: self.path.clone(), source })?;
@@ -155,8 +156,9 @@ impl GrowingFile {
         Ok(())
     }
 
-    /// Does not count the minutes at the end in which nobody traded. Looks whether they and the one before were written as
-    /// lines are written here: where those end that count follows from that.
+    /// Excludes the minutes without trades at the end from the candles that count. Checks that these minutes and the
+    /// candle before them were written in the form of this module, because their number of bytes is computed from that
+    /// form.
     fn discount_untraded_end(&mut self) -> Result<(), GrowingFileError> {
         let untraded = self.candles.windows(2).rev().take_while(|pair| pair[1] == flat_after(&pair[0], 1)).count();
         self.kept = self.candles.len() - untraded;
@@ -192,8 +194,8 @@ fn lock(file: &File, path: &Path) -> Result<(), GrowingFileError> {
     }
 }
 
-/// How many bytes of `file` are whole lines, beginning with the header; `None`: it has another one. Leaves it at its
-/// beginning.
+/// How many bytes of `file` are whole lines, the header included; `None` if the file has another form. The next read
+/// begins at the beginning of the file.
 fn whole_lines(mut file: &File) -> io::Result<Option<u64>> {
     let header = format!("{HEADER}\n");
     let length = file.metadata()?.len();
@@ -207,7 +209,7 @@ fn whole_lines(mut file: &File) -> io::Result<Option<u64>> {
         let last = end.iter().rposition(|byte| *byte == b'\n');
         last.map(|last| end_starts + last as u64 + 1)
     } else {
-        // Not even the header was written to its end.
+        // If the file is shorter than the header, it can still be a header that was cut off.
         header.as_bytes().starts_with(&beginning).then_some(0)
     };
     file.rewind()?;
@@ -220,7 +222,7 @@ mod tests {
     use crate::candles::{Existing, Recipe, generate, write_candles};
     use tempfile::TempDir;
 
-    /// Candles among which some are without trades, also the last three.
+    /// Candles of which some have no trades, among them the last three.
     fn candles() -> Vec<Candle> {
         let recipe =
             Recipe { seed: 3, start_ms: 1_704_067_200_000, minutes: 40, price: 100.0, volatility_percent: 1.0 };
@@ -244,7 +246,7 @@ mod tests {
             for chunk in candles().chunks(pieces) {
                 let mut growing = open(&path);
                 let next = growing.candles().last().map_or(i64::MIN, Candle::close_time_ms);
-                // Those at the end that nobody traded are given again.
+                // The minutes without trades at the end are added again.
                 let again: Vec<Candle> = candles()
                     .into_iter()
                     .filter(|candle| {
@@ -277,7 +279,7 @@ mod tests {
             drop(growing);
             assert!(fs::read(&path).unwrap() == whole, "{length}");
         }
-        // After a loss of power there may be zeros where a line was to be.
+        // After a loss of power, zeros may stand where a line should be.
         fs::write(&path, [&whole[..whole.len() / 2], &[0; 100]].concat()).unwrap();
         let mut growing = open(&path);
         let kept = growing.candles().len();

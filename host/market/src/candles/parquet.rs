@@ -1,6 +1,6 @@
-//! Candles as Parquet.
+//! Candle files as Parquet.
 //!
-//! Read and written column by column, without Arrow: six columns of a few types do not need it.
+//! They are read and written column by column, without Arrow: six columns of a few types do not need it.
 
 use std::{
     collections::BTreeMap,
@@ -71,10 +71,10 @@ pub(super) fn each_row(
     Ok(())
 }
 
-/// Whether the Parquet file at `path` has nothing but what [`write`] has written.
+/// Whether the Parquet file at `path` says that sigbox wrote it.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be opened.
 pub fn is_written_here(path: &Path) -> Result<bool, CandleFileError> {
     let file = File::open(path).map_err(|source| CandleFileError::Unreadable { path: path.to_owned(), source })?;
     let reader = guarded(|| SerializedFileReader::new(file));
@@ -86,10 +86,10 @@ pub(super) fn write(out: &mut (impl Write + Send), candles: &[Candle]) -> io::Re
     write_groups(out, candles).map_err(io::Error::other)
 }
 
-/// Who says that he wrote a file.
+/// The name of the writer in a file that sigbox wrote.
 const WRITER: &str = "sigbox";
 
-/// What is written. Readers of any make have timestamps and doubles.
+/// The columns that are written. Every Parquet reader knows timestamps and doubles.
 const SCHEMA: &str = "message candles {
     REQUIRED INT64 open_time (TIMESTAMP(MILLIS, true));
     REQUIRED DOUBLE open;
@@ -99,26 +99,26 @@ const SCHEMA: &str = "message candles {
     REQUIRED DOUBLE volume;
 }";
 
-/// How many rows are written as one group, two years. A reader may want to have a group in memory.
+/// How many rows are written as one group: two years of minutes. A reader may need a whole group in memory.
 const ROWS_A_GROUP: usize = 1 << 20;
 
-/// How many rows are read at a time: six columns of them stay in the processor's cache. What a file says of its length
-/// is not believed in advance.
+/// How many rows are read at a time: six columns of them stay in the processor's cache. The length that a file claims
+/// to have is not used to reserve memory.
 const ROWS_A_BATCH: usize = 8192;
 
-/// The widest decimal that is read, bytes: 38 digits.
+/// Bytes of the widest decimal that is read: it has 38 digits.
 const DECIMAL_BYTES: usize = 16;
 
 fn write_groups(out: &mut (impl Write + Send), candles: &[Candle]) -> Result<(), ParquetError> {
     let time = ColumnPath::from("open_time");
     let properties = WriterProperties::builder()
         .set_created_by(WRITER.to_owned())
-        // Level 1 is as small as the others here, and faster.
+        // The other levels give no smaller files here, and are slower.
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        // Hardly a price comes twice.
+        // Prices hardly repeat, so a dictionary would save nothing.
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::PLAIN)
-        // Times are a minute apart: next to nothing is left of them.
+        // Times are a minute apart, so their differences need hardly any space.
         .set_column_encoding(time, Encoding::DELTA_BINARY_PACKED)
         .build();
     let mut file = SerializedFileWriter::new(out, Arc::new(parse_message_type(SCHEMA)?), Arc::new(properties))?;
@@ -151,40 +151,40 @@ fn write_groups(out: &mut (impl Write + Send), candles: &[Candle]) -> Result<(),
     Ok(())
 }
 
-/// Where a file has what, and in which form.
+/// Where each column of a file is, and in which form.
 struct Table {
     columns: Columns,
     time: TimeForm,
     values: [NumberForm; VALUES.len()],
 }
 
-/// How a column writes times.
+/// The form of the times in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimeForm {
-    /// So many units since 1970, each a millisecond or the given part of one.
+    /// Units since 1970. This is how many of them make a millisecond.
     PartsOfMs(i64),
-    /// Whole numbers, whose size says what they count.
+    /// Whole numbers whose size tells their unit.
     Number,
-    /// A day and nanoseconds: what Parquet had before it had timestamps.
+    /// A day and nanoseconds: the form from before Parquet had timestamps.
     DayAndNanoseconds,
-    /// As in CSV.
+    /// Texts, as in CSV.
     Text,
 }
 
-/// How a column writes prices.
+/// The form of the numbers in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NumberForm {
     Float,
-    /// Whole numbers, in which the last so many digits are behind the point.
+    /// Whole numbers. This many of their last digits stand behind the decimal point.
     Decimal(u32),
-    /// As in CSV.
+    /// Texts, as in CSV.
     Text,
 }
 
 impl Table {
     fn of(metadata: &ParquetMetaData) -> Result<Self, ColumnProblem> {
         let leaves = metadata.file_metadata().schema_descr().columns();
-        // What is in a list or a structure has no place in a row, and no name here.
+        // A column inside a list or a structure has not one value for each row, so it gets no name here.
         let name = |leaf: &ColumnDescriptor| match leaf.path().parts() {
             [name] if leaf.max_rep_level() == 0 => name.clone(),
             _ => String::new(),
@@ -235,7 +235,7 @@ impl Table {
     }
 }
 
-/// Some rows of a file.
+/// A batch of rows of a file.
 struct Rows {
     time: Cells<i64>,
     values: [Cells<f64>; VALUES.len()],
@@ -265,15 +265,15 @@ impl Rows {
     }
 }
 
-/// Some rows of a column.
+/// A batch of rows of one column.
 struct Cells<V> {
     values: Vec<V>,
-    /// What is wrong with those rows whose value means nothing.
+    /// The problems of those rows whose value cannot be used.
     faults: BTreeMap<usize, RowProblem>,
 }
 
 impl<V: Copy + Default> Cells<V> {
-    /// Reads the next `count` rows, which must be there.
+    /// Reads the next `count` rows. It is an error if there are fewer.
     fn read<T: DataType>(
         reader: &mut ColumnReaderImpl<T>,
         column: &'static str,
@@ -292,7 +292,7 @@ impl<V: Copy + Default> Cells<V> {
                 V::default()
             })
         };
-        // Columns that cannot be null have no levels.
+        // A column that cannot be null has no levels.
         let values = if levels.is_empty() {
             stored.iter().map(value).enumerate().map(or_fault).collect()
         } else {
@@ -306,7 +306,7 @@ impl<V: Copy + Default> Cells<V> {
 
     #[inline]
     fn look_for_fault(&mut self, row: usize) -> Result<(), Box<RowProblem>> {
-        // Looking for one where there are none would take longer than all the rest of a row.
+        // A lookup in an empty map would take longer than the rest of a row.
         match if self.faults.is_empty() { None } else { self.faults.remove(&row) } {
             None => Ok(()),
             Some(problem) => Err(Box::new(problem)),
@@ -403,7 +403,7 @@ impl NumberForm {
         number.ok_or_else(|| RowProblem::NotANumber { column, text: excerpt(bytes) })
     }
 
-    /// The double that is nearest.
+    /// The nearest double.
     fn number_of_digits(self, digits: i128) -> f64 {
         match self {
             // A parser rounds once; a division would round a second time.
@@ -440,7 +440,7 @@ fn decimal_scale(column: &ColumnDescriptor) -> Option<u32> {
     u32::try_from(scale).ok()
 }
 
-/// The number that `bytes` are, highest first, in two's complement; `None` if they are too many.
+/// The number that `bytes` hold in two's complement, the highest byte first; `None` if there are none or too many.
 fn digits(bytes: &[u8]) -> Option<i128> {
     let sign = if *bytes.first()? >= 0x80 { 0xff } else { 0 };
     let mut whole = [sign; DECIMAL_BYTES];
@@ -459,21 +459,22 @@ fn ms_of_day_and_nanoseconds(at: &Int96) -> Result<i64, RowProblem> {
     at_ms.ok_or_else(|| RowProblem::NotATime { text: format!("day {day} and {nanoseconds} ns") })
 }
 
-/// `number` as milliseconds, of which each is so many `parts`; `None`: between two, or beyond the calendar.
+/// `number` in milliseconds, if `parts` of its units make a millisecond. `None` between two milliseconds, or beyond the
+/// calendar.
 fn whole_ms(number: i64, parts: i64) -> Option<i64> {
-    // Most files count milliseconds, and a division takes longer than all the rest of this.
+    // Most files count milliseconds, and a division takes longer than the rest of this function.
     let at_ms = if parts == 1 { number } else { (number % parts == 0).then_some(number / parts)? };
     Timestamp::from_millisecond(at_ms).is_ok().then_some(at_ms)
 }
 
-/// What the library reads, or why it cannot. Of some damages it thinks that they cannot be, and panics; that has to end
-/// here. It is not asked anything more afterwards.
+/// What the library reads, or why it cannot. The library takes some kinds of damage for impossible and panics. Here a
+/// panic becomes an error. After it, the library is not called again.
 fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ParquetError::General("what it says does not fit together".to_owned())))
 }
 
-/// What the library says, without its own headline.
+/// What the library says, without its own heading.
 fn reason(error: ParquetError) -> String {
     match error {
         ParquetError::General(message) | ParquetError::NYI(message) | ParquetError::EOF(message) => message,
@@ -653,7 +654,7 @@ mod tests {
         assert!(complaint(&torn, Gaps::Refuse).starts_with("candles.parquet cannot be read as Parquet: "));
     }
 
-    /// Of several groups, more rows than are read at a time, and odd numbers.
+    /// More rows than are read at a time, and odd numbers.
     #[test]
     fn written_candles_read_back_to_the_last_bit_and_are_the_same_bytes_each_time() {
         let directory = TempDir::new().unwrap();
@@ -696,7 +697,7 @@ mod tests {
         );
     }
 
-    /// Whatever happens to a file, reading it ends, and without a panic.
+    /// Whatever is damaged in a file, reading it ends, and without a panic.
     #[test]
     fn a_damaged_file_is_read_or_refused() {
         let directory = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Times as candle files write them, and as messages show them.
+//! Times, as candle files write them and as messages show them.
 
 use std::ops::Range;
 
@@ -14,28 +14,28 @@ const MICROSECONDS: Range<i64> = 100_000_000_000_000..100_000_000_000_000_000;
 
 const ISO_8601: DateTimeParser = DateTimeParser::new();
 
-/// Length of `2023-03-01`. An offset can only come after it.
+/// Length of `2023-03-01`. An offset can stand only after it.
 const DATE_LENGTH: usize = 10;
 
 /// Length of `2023-03-01 00:01:00`.
 const PLAIN_LENGTH: usize = 19;
 
-/// 9999-01-01T00:00:00Z, so that later times can be computed without leaving the calendar.
+/// 9999-01-01T00:00:00Z. The limit leaves room to compute later times within the calendar.
 const TOO_LATE_MS: i64 = 253_370_764_800_000;
 
-/// The minute that `text` names, milliseconds since the Unix epoch: a time as candle files have them, from 1970 to 9998,
-/// at which a candle can open. `None` when it names none.
+/// The minute that `text` names, milliseconds since the Unix epoch. `text` has one of the forms of candle files. `None`
+/// when it names no time from 1970 to 9998, or none at which a candle can open.
 #[must_use]
 pub fn parse_minute(text: &str) -> Option<i64> {
     parse_time(text.as_bytes()).filter(|at_ms| at_ms % MINUTE_MS == 0 && (0..TOO_LATE_MS).contains(at_ms))
 }
 
-/// The time that `text` names, milliseconds since the Unix epoch; `None` when it names none, or none in whole
+/// The time that `text` names, milliseconds since the Unix epoch. `None` when it names no time, or a time between two
 /// milliseconds.
 ///
-/// Integers are seconds, milliseconds or microseconds. Which one is told by their size, each on its own: the ranges do
-/// not overlap, so files of different years may be joined into one. All else is ISO 8601, with a blank or a `T`
-/// between date and time, and in UTC unless it names an offset.
+/// Integers are seconds, milliseconds or microseconds. The size of each integer tells which. The ranges do not overlap,
+/// so files of different years may be joined into one. All other texts are read as ISO 8601, with a blank or a `T`
+/// between date and time, and in UTC unless they name an offset.
 pub(super) fn parse_time(text: &[u8]) -> Option<i64> {
     if let Some(at_ms) = parse_plain(text) {
         return Some(at_ms);
@@ -47,7 +47,7 @@ pub(super) fn parse_time(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// The time that seconds, milliseconds or microseconds since the Unix epoch name, in milliseconds.
+/// The time, in milliseconds since the Unix epoch, that `number` names in seconds, milliseconds or microseconds.
 pub(super) fn time_of_number(number: i64) -> Option<i64> {
     if MILLISECONDS.contains(&number) {
         Some(number)
@@ -71,8 +71,8 @@ pub fn iso_8601(at_ms: i64) -> String {
     Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |at| at.to_string())
 }
 
-/// The forms of ISO 8601 that most files have, without the work of a parser for all of them: `2023-03-01 00:01:00` with
-/// nothing, `Z` or `+00:00` behind it. `None`: it may still be another one.
+/// Parses the forms of ISO 8601 that most files have, faster than a parser for all forms: `2023-03-01 00:01:00`,
+/// followed by nothing, `Z` or `+00:00`. With `None`, the text may still have another form.
 fn parse_plain(text: &[u8]) -> Option<i64> {
     let (plain, offset) = text.split_first_chunk::<PLAIN_LENGTH>()?;
     let [y0, y1, y2, y3, b'-', o0, o1, b'-', d0, d1, b' ' | b'T', h0, h1, b':', m0, m1, b':', s0, s1] = *plain else {
@@ -92,7 +92,7 @@ fn parse_plain(text: &[u8]) -> Option<i64> {
 }
 
 fn parse_iso_8601(text: &str) -> Option<i64> {
-    // A bracketed time zone would be passed over by the parser of times without an offset.
+    // The parser of times without an offset would ignore a time zone in brackets.
     if text.contains('[') {
         return None;
     }
