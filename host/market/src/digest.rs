@@ -1,4 +1,4 @@
-//! SHA-256, as people compare it.
+//! SHA-256 digests as hexadecimal text, the form in which people compare them.
 
 use sha2::{Digest as _, Sha256, digest::Output};
 

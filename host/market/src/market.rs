@@ -1,4 +1,4 @@
-//! The candles a run has seen so far, shared by everything that looks at them.
+//! A market: the candles that a run has seen so far, shared by all code that reads them.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,11 @@ use sigbox_engine::{
 
 use crate::candles::{Series, SeriesError};
 
-/// Candles by symbol. Cheap to clone: clones look at the same candles.
+/// Candles by symbol. Cheap to clone: clones share the same candles.
 ///
-/// Those of a backtest are all there from the beginning; a live run adds each as it closes. What may be *seen* at a given
-/// time is decided by [`Series::closed_before`] alone, so that neither can show a candle too early (hazard H-01).
+/// A backtest has all its candles from the beginning; a live run adds each candle when it closes. In both,
+/// [`Series::closed_before`] alone decides what may be *seen* at a given time, so neither can show a candle too early
+/// (hazard H-01).
 #[derive(Clone, Debug, Default)]
 pub struct Market {
     series: Arc<BTreeMap<String, SharedSeries>>,
@@ -28,7 +29,7 @@ pub struct SharedSeries(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// They do not change, so nobody takes a lock to look at them, on however many cores.
+    /// Recorded candles do not change, so reading them takes no lock, on however many cores.
     Recorded(Arc<Recorded>),
     Growing(Arc<RwLock<Series>>),
 }
@@ -36,18 +37,18 @@ enum Kind {
 #[derive(Debug)]
 struct Recorded {
     series: Series,
-    /// The average price that ends with each candle, made when somebody first asks.
+    /// The average price of each window of candles, computed when one is first asked for.
     averages: OnceLock<Averages>,
 }
 
-/// Average prices of so many candles each, oldest first.
+/// The average prices of all windows of `of` candles, the oldest window first.
 #[derive(Debug)]
 struct Averages {
     of: usize,
     prices: Vec<f64>,
 }
 
-/// Candles being looked at. Do not hold on to it: a live run has to add to them.
+/// Read access to the candles of one symbol. Do not keep it: a live run cannot add candles meanwhile.
 pub struct Look<'a>(Looking<'a>);
 
 enum Looking<'a> {
@@ -68,7 +69,8 @@ impl Deref for Look<'_> {
 }
 
 impl Look<'_> {
-    /// The last candle closed at `now_ms`, and the average price of the last `count` ones; `None` when there are fewer.
+    /// The last candle that has closed at `now_ms`, and the average price of the last `count` candles. `None` when
+    /// there are fewer than `count`, or when the minute that closed last is not here.
     #[inline]
     #[must_use]
     pub fn bar(&self, now_ms: i64, count: usize) -> Option<(&Candle, f64)> {
@@ -83,13 +85,13 @@ impl Look<'_> {
 }
 
 impl SharedSeries {
-    /// Looks at the candles.
+    /// Gives read access to the candles.
     #[must_use]
     #[inline]
     pub fn read(&self) -> Look<'_> {
         Look(match &self.0 {
             Kind::Recorded(recorded) => Looking::Recorded(recorded),
-            // A reader cannot leave a series half changed, and `push` changes it in one step.
+            // A poisoned lock is used too: readers change nothing, and writers do not panic between two changes.
             Kind::Growing(series) => Looking::Growing(series.read().unwrap_or_else(PoisonError::into_inner)),
         })
     }
@@ -97,7 +99,7 @@ impl SharedSeries {
     /// Adds the next candle.
     ///
     /// # Errors
-    /// When it is not the next one, or the candles are recorded ones.
+    /// When it is not the next minute, when it is impossible, or when the candles are recorded.
     pub fn push(&self, candle: Candle) -> Result<(), SeriesError> {
         match &self.0 {
             Kind::Recorded(_) => Err(SeriesError::Recorded),
@@ -105,15 +107,15 @@ impl SharedSeries {
         }
     }
 
-    /// Lets go of old candles, but for the last `count` of each interval and those that opened from `from_ms` on. Recorded
-    /// ones stay.
+    /// Lets go of old candles. The last `count` candles of each interval and the minutes that opened at `from_ms` or
+    /// later stay. Recorded candles all stay.
     pub fn let_go(&self, count: usize, from_ms: i64) {
         if let Kind::Growing(series) = &self.0 {
             series.write().unwrap_or_else(PoisonError::into_inner).let_go(count, from_ms);
         }
     }
 
-    /// Average price of the last `count` candles closed at `now_ms`; `None` when there are fewer.
+    /// The average price of the last `count` candles that have closed at `now_ms`; `None` as in [`Look::bar`].
     #[must_use]
     #[inline]
     pub fn average_price(&self, now_ms: i64, count: usize) -> Option<f64> {
@@ -122,8 +124,8 @@ impl SharedSeries {
 }
 
 impl Recorded {
-    /// The average of the `count` candles from the `first` on; `None` where it was not made in advance, because others are
-    /// in use that are made of so many.
+    /// The average price of the `count` candles that begin at index `first`. `None` if the averages that are kept are
+    /// those of another count.
     #[inline]
     fn average(&self, first: usize, count: usize) -> Option<f64> {
         let make = || Averages { of: count, prices: average_prices(self.series.closed_before(i64::MAX), count) };
@@ -143,7 +145,7 @@ impl Market {
         )
     }
 
-    /// A market without candles yet, for a feed to add them to.
+    /// A market that has no candles yet. A feed adds them.
     #[must_use]
     pub fn growing(symbols: impl IntoIterator<Item = String>) -> Self {
         Self::of(symbols.into_iter().map(|symbol| (symbol, Kind::Growing(Arc::default()))))
@@ -153,19 +155,19 @@ impl Market {
         Self { series: Arc::new(series.map(|(symbol, kind)| (symbol, SharedSeries(kind))).collect()) }
     }
 
-    /// Whether `other` is this market: the same candles, not equal ones.
+    /// Whether `other` is this market. It must share the same candles; equal candles are not enough.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.series, &other.series)
     }
 
-    /// The candles of `symbol`, if it is traded here.
+    /// The candles of `symbol`; `None` if the market does not have that symbol.
     #[must_use]
     pub fn series(&self, symbol: &str) -> Option<&SharedSeries> {
         self.series.get(symbol)
     }
 
-    /// Every symbol, ascending.
+    /// All symbols, in ascending order.
     pub fn symbols(&self) -> impl Iterator<Item = &str> {
         self.series.keys().map(String::as_str)
     }
@@ -185,7 +187,7 @@ mod tests {
         for candle in candles {
             growing.series("S").unwrap().push(candle).unwrap();
         }
-        // The first number asked for is made in advance, the others are not.
+        // The averages of the first count that is asked for are kept, those of the others are not.
         for count in [5, 1, 7, 300, 301] {
             for now_ms in (0..=310).map(|minute| minute * 60_000 + 1) {
                 let bar = |market: &Market| {

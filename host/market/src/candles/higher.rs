@@ -1,18 +1,19 @@
-//! The candles of higher intervals, made from minutes once and grown with them.
+//! The candles of higher intervals. They are made from the minutes once, and grow with them.
 
 use std::sync::OnceLock;
 
 use sigbox_engine::{Candle, Interval};
 
-/// The candles of every interval that somebody has asked a series for. They are a function of its minutes: to make them
-/// again would give the same bits.
+/// The candles of each interval that a series was asked for. They follow from the minutes: if they were made again,
+/// they would have the same bits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HigherIntervals {
     /// By [`Interval::index`].
     made: [OnceLock<Higher>; Interval::COUNT],
 }
 
-/// The candles of one interval: every slot whose minutes are all there, oldest first, none missing between them.
+/// The candles of one interval: one for each slot of which every minute is there. Oldest first, none missing between
+/// them.
 #[derive(Clone, Debug)]
 struct Higher {
     interval: Interval,
@@ -20,7 +21,7 @@ struct Higher {
 }
 
 impl HigherIntervals {
-    /// The candles of `interval` that `minutes` make, all minutes of the series.
+    /// The candles of `interval`. `minutes` must be all minutes of the series.
     pub(super) fn get(&self, interval: Interval, minutes: &[Candle]) -> &[Candle] {
         let make = || {
             let mut higher = Higher { interval, candles: Vec::new() };
@@ -30,12 +31,12 @@ impl HigherIntervals {
         &self.made[interval.index()].get_or_init(make).candles
     }
 
-    /// Takes the minutes into account that were added.
+    /// Adds the candles that new minutes complete. `minutes` must be all minutes of the series.
     pub(super) fn grow(&mut self, minutes: &[Candle]) {
         self.made.iter_mut().filter_map(OnceLock::get_mut).for_each(|higher| higher.grow(minutes));
     }
 
-    /// Lets go of old candles, but for the last `count` of each interval.
+    /// Lets go of old candles. The last `count` of each interval stay.
     pub(super) fn let_go(&mut self, count: usize) {
         for Higher { candles, .. } in self.made.iter_mut().filter_map(OnceLock::get_mut) {
             candles.drain(..candles.len().saturating_sub(count));
@@ -44,13 +45,13 @@ impl HigherIntervals {
 }
 
 impl Higher {
-    /// Adds the candles that `minutes` make by now, all minutes of the series.
+    /// Adds the candles that new minutes complete. `minutes` must be all minutes of the series.
     fn grow(&mut self, minutes: &[Candle]) {
         let Some(first) = minutes.first() else { return };
         let step_ms = self.interval.ms();
         let next_ms = match self.candles.last() {
             Some(last) => last.open_time_ms + step_ms,
-            // A slot whose first minutes are not known is never made.
+            // A slot whose first minutes are not known never gets a candle.
             None => self.interval.slot(first.open_time_ms.saturating_add(step_ms - 1)),
         };
         let place = usize::try_from((next_ms - first.open_time_ms) / Interval::MINUTE.ms()).unwrap_or(usize::MAX);
@@ -59,7 +60,7 @@ impl Higher {
     }
 }
 
-/// One candle that covers all of `minutes`, of which there is at least one. The volume is summed left to right.
+/// One candle that covers all of `minutes`, of which there is at least one. The volumes are added from left to right.
 fn merge(minutes: &[Candle]) -> Candle {
     let mut whole = minutes[0];
     for minute in &minutes[1..] {

@@ -1,16 +1,16 @@
-//! Candles: where they come from and how they are kept.
+//! Candles: how they are read, checked, converted, generated and kept.
 //!
 //! ```text
 //! a file | generate | an exchange ─► Series, one a symbol ─► Market ─► windows of closed candles
 //! ```
 //!
-//! Everything is one-minute candles; higher intervals are made from them, once a series. What holds:
+//! All candles are one-minute candles. Higher intervals are made from them, once for each series. These rules hold:
 //!
 //! 1. A [`Series`] has no gap, no duplicate, no disorder and no impossible bar, because it cannot be built with one.
-//!    Sources report these faults where they stand in the file; nothing repairs them unasked.
-//! 2. What is visible at a time is decided by [`Series::closed_before`] and nowhere else. No function hands out a
-//!    candle that is still forming.
-//! 3. A window of exact length is all there or not there: nobody gets an older one in its place (specification 3.2).
+//!    Sources report these faults at their place in the file, and repair nothing unless they are asked to.
+//! 2. [`Series::closed_before`] alone decides what is visible at a given time. No window has a candle that is still
+//!    forming.
+//! 3. A window of exact length is given whole or not at all: an older window never takes its place (specification 3.2).
 
 mod series;
 

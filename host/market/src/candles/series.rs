@@ -1,4 +1,4 @@
-//! The gapless one-minute candles of one symbol.
+//! A series: the one-minute candles of one symbol, without gaps.
 
 use sha2::{Digest as _, Sha256};
 use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
@@ -6,20 +6,21 @@ use sigbox_engine::{Candle, Interval, MINUTE_MS, candle::CandleFault};
 use super::{higher::HigherIntervals, time::iso_8601};
 use crate::digest::hex;
 
-/// The one-minute candles of one symbol, in memory: consecutive, and each one possible. Beside them, made when somebody
-/// first asks, those of higher intervals, for all who look at the series.
+/// The one-minute candles of one symbol, in memory. They are consecutive, and each one is possible. The series also has
+/// the candles of higher intervals. They are made when they are first asked for, and shared by all readers of the
+/// series.
 ///
-/// Because nothing is missing, the place of a candle follows from its time: every lookup is arithmetic, none searches.
-/// Times are milliseconds since the Unix epoch; slices are oldest first.
+/// Because no minute is missing, the index of a candle follows from its time: no lookup has to search. Times are
+/// milliseconds since the Unix epoch; slices are oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     candles: Vec<Candle>,
     higher: HigherIntervals,
-    /// Whether older candles were let go.
+    /// Whether old candles were let go.
     is_cut: bool,
 }
 
-/// What was made from equal minutes is equal.
+/// Series with equal minutes are equal, because everything else is made from the minutes.
 impl PartialEq for Series {
     fn eq(&self, other: &Self) -> bool {
         self.candles == other.candles
@@ -30,10 +31,10 @@ impl PartialEq for Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeriesError {
-    /// A bar that cannot have happened.
+    /// A candle that cannot have happened.
     #[error("the candle of {} is impossible: {fault}", iso_8601(*open_time_ms))]
     Impossible {
-        /// When the bar says it opened.
+        /// When the candle says it opened.
         open_time_ms: i64,
         /// What is wrong with it.
         fault: CandleFault,
@@ -46,13 +47,13 @@ pub enum SeriesError {
         /// Opening time of the candle that came.
         found_ms: i64,
     },
-    /// Candles of a backtest are all there from the beginning.
+    /// The candles are recorded: all of them are there from the beginning.
     #[error("recorded candles do not grow")]
     Recorded,
 }
 
 impl Series {
-    /// A series without candles. The first one pushed decides where it begins.
+    /// A series without candles. It begins at the first candle that is pushed.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
@@ -82,9 +83,9 @@ impl Series {
         Ok(())
     }
 
-    /// Lets go of old candles, but for the last `count` of each interval and the minutes that opened from `from_ms` on. A
-    /// day of minutes stays at least: what the next candle of the longest interval is made of. Candles of an interval
-    /// that nobody has asked for yet are made of the minutes that are left.
+    /// Lets go of old candles. The last `count` candles of each interval and the minutes that opened at `from_ms` or
+    /// later stay. A day of minutes always stays, because the next candle of the longest interval is made from it. An
+    /// interval that is first asked for later is made from the minutes that are left.
     pub fn let_go(&mut self, count: usize, from_ms: i64) {
         let spare = self.candles.len().saturating_sub(count.max(LONGEST));
         let old = self.minutes_until(from_ms).min(spare);
@@ -96,7 +97,7 @@ impl Series {
         }
     }
 
-    /// Whether [`let_go`](Self::let_go) took any.
+    /// Whether [`let_go`](Self::let_go) has taken any candle.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.is_cut
@@ -104,7 +105,7 @@ impl Series {
 
     /// All candles that have closed at `now_ms`: those whose closing time is not after it.
     ///
-    /// This is the one place that decides what is visible; every other function that takes `now_ms` asks here.
+    /// This is the one rule for what is visible; every other function that takes `now_ms` follows it.
     #[must_use]
     #[inline]
     pub fn closed_before(&self, now_ms: i64) -> &[Candle] {
@@ -113,8 +114,8 @@ impl Series {
 
     /// The `limit` minutes that end with the last one closed at `now_ms`.
     ///
-    /// `None` when not all of them are here. That includes a series that ends before `now_ms`: an older window would
-    /// pass for the newest one, and a live run would differ from its replay.
+    /// `None` when not all of them are here. That includes a series that ends before `now_ms`. Otherwise an older
+    /// window would be taken for the newest one, and a live run would differ from its replay.
     #[must_use]
     #[inline]
     pub fn last_closed(&self, now_ms: i64, limit: usize) -> Option<&[Candle]> {
@@ -129,9 +130,9 @@ impl Series {
         (minutes.last()?.close_time_ms() + MINUTE_MS > now_ms).then_some(minutes)
     }
 
-    /// The last `limit` candles of `interval` that have closed at `now_ms`, aligned to the Unix epoch, each made of all
-    /// of its minutes. `open_time_ms` is where the interval's slot begins; the slot, not the minute, is what the candle
-    /// covers.
+    /// The last `limit` candles of `interval` that have closed at `now_ms`, aligned to the Unix epoch. Each is made
+    /// from all of its minutes. A candle covers a slot of the interval, and its `open_time_ms` is where the slot
+    /// begins.
     ///
     /// `None` when not all of their minutes are here, as in [`last_closed`](Self::last_closed).
     #[must_use]
@@ -148,14 +149,14 @@ impl Series {
     }
 
     /// Candles that opened later than `open_ms` and have closed at `now_ms`: the oldest `limit` of them, or as many as
-    /// there are. Who asks again with the last one's opening time gets what follows.
+    /// there are. To get what follows, ask again with the opening time of the last one.
     #[must_use]
     #[inline]
     pub fn after(&self, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
         self.after_of(Interval::MINUTE, open_ms, now_ms, limit)
     }
 
-    /// As [`after`](Self::after), of a higher `interval`. Slots whose minutes are not all here are passed over.
+    /// As [`after`](Self::after), of a higher `interval`. Slots of which a minute is missing are skipped.
     #[must_use]
     pub fn after_of(&self, interval: Interval, open_ms: i64, now_ms: i64, limit: usize) -> &[Candle] {
         let closed = self.closed_of(interval, now_ms);
@@ -201,7 +202,7 @@ impl Series {
         self.candles.is_empty()
     }
 
-    /// SHA-256 over the candles, in hexadecimal: the same for the same candles, wherever they came from.
+    /// SHA-256 over the candles, in hexadecimal. The same candles give the same digest, wherever they came from.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
@@ -215,7 +216,8 @@ impl Series {
         hex(&digest.finalize())
     }
 
-    /// How many of the candles have closed at `at_ms`, which is also the place of the candle that is forming then.
+    /// How many of the candles have closed at `at_ms`. This is also the index of the candle that is forming at that
+    /// time.
     #[inline]
     fn minutes_until(&self, at_ms: i64) -> usize {
         slots_until(&self.candles, Interval::MINUTE, at_ms)
@@ -234,17 +236,17 @@ impl Series {
 /// Minutes of the longest interval.
 const LONGEST: usize = 24 * 60;
 
-/// How many of `candles`, consecutive ones of `interval`, have closed at `at_ms`.
+/// How many of `candles` have closed at `at_ms`. They are consecutive candles of `interval`.
 #[inline]
 fn slots_until(candles: &[Candle], interval: Interval, at_ms: i64) -> usize {
     let Some(first) = candles.first() else { return 0 };
-    // By the minute first: see `Interval::slot`.
+    // Divides by the minute first: `Interval::slot` says why.
     let minutes = at_ms.saturating_sub(first.open_time_ms).div_euclid(MINUTE_MS);
     let slots = minutes.div_euclid(i64::from(interval.minutes()));
     usize::try_from(slots.max(0)).map_or(candles.len(), |slots| slots.min(candles.len()))
 }
 
-/// Whether `candle` can come where the minute `expected_ms` belongs; `None` is the start of a series.
+/// Checks that `candle` is possible and is the minute `expected_ms`. With `None` a series begins, at any minute.
 fn check(expected_ms: Option<i64>, candle: &Candle) -> Result<(), SeriesError> {
     let found_ms = candle.open_time_ms;
     if let Some(fault) = candle.fault() {
@@ -264,7 +266,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    /// A candle whose numbers say which minute it is.
+    /// A candle whose numbers tell which minute it is.
     fn minute(index: i64) -> Candle {
         #[expect(clippy::cast_precision_loss, reason = "test minutes are small")]
         let open = 1000.0 + index as f64;
@@ -278,7 +280,7 @@ mod tests {
         }
     }
 
-    /// Minutes `from` to `until`, the latter not included.
+    /// The minutes from `from` on, before `until`.
     fn series(from: i64, until: i64) -> Series {
         Series::new((from..until).map(minute).collect()).unwrap()
     }
@@ -324,7 +326,7 @@ mod tests {
             (9 * MINUTE_MS, 1, None),
             (20 * MINUTE_MS, 1, Some(vec![19])),
             (21 * MINUTE_MS - 1, 1, Some(vec![19])),
-            // Minute 20 has closed and is not here.
+            // Minute 20 has closed but is not here.
             (21 * MINUTE_MS, 1, None),
             (i64::MAX, 1, None),
             (i64::MIN, 1, None),
@@ -397,7 +399,7 @@ mod tests {
             ((1, 12), 12 * MINUTE_MS, 1, Some(vec![5])),
             ((1, 12), 12 * MINUTE_MS, 2, None),
             ((1, 4), 4 * MINUTE_MS, 1, None),
-            // The series may end inside the slot that is forming, but not before it.
+            // The series may end inside the slot that is forming, but not before that slot.
             ((0, 12), 15 * MINUTE_MS - 1, 1, Some(vec![5])),
             ((0, 12), 15 * MINUTE_MS, 1, None),
             ((0, 10), 15 * MINUTE_MS - 1, 1, Some(vec![5])),
@@ -499,7 +501,7 @@ mod tests {
         ));
     }
 
-    /// What `last_closed_of` answers, made anew from the minutes each time.
+    /// The candles that `last_closed_of` must answer with, made anew from the minutes.
     fn made_anew(minutes: &[Candle], interval: Interval, now_ms: i64) -> Vec<Candle> {
         let closed: Vec<&Candle> = minutes.iter().filter(|candle| candle.close_time_ms() <= now_ms).collect();
         let of_slot = |slot_ms: i64| -> Vec<&Candle> {
