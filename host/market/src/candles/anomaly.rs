@@ -1,4 +1,5 @@
-//! Prices that are out of this world: what an exchange sends for a candle it has not finished writing.
+//! Anomalies: prices absurdly far below the usual one. An exchange sends them for a candle that it has not finished
+//! writing.
 
 use std::fmt;
 
@@ -6,19 +7,19 @@ use sigbox_engine::{Candle, Settings};
 
 use super::time::iso_8601;
 
-/// The first of `candles` with a price below the usual price divided by `factor` (specification 3.4).
+/// The index of the first of `candles` with a price below the usual price divided by `factor` (specification 3.4).
 ///
 /// The usual price is the upper median of all positive opens, highs, lows and closes of the batch, or their mean when
 /// it has fewer than `min_for_median` candles. A batch without a positive price is anomalous from its first candle; an
 /// empty one is not. There is no bound above.
 ///
-/// `candles` is meant to be one answer of an exchange, minutes to hours: over months a price may well fall so far.
+/// `candles` should be one answer of an exchange, minutes to hours long. Over months a price may well fall that far.
 #[must_use]
 pub fn anomaly(candles: &[Candle], factor: f64, min_for_median: usize) -> Option<usize> {
     anomalies(candles, factor, min_for_median).next()
 }
 
-/// All of them, as [`anomaly`] finds the first.
+/// The indices of all anomalous candles; [`anomaly`] returns the first of them.
 pub(super) fn anomalies(candles: &[Candle], factor: f64, min_for_median: usize) -> impl Iterator<Item = usize> {
     let threshold = usual(candles, min_for_median).map(|usual| usual / factor);
     let is_anomalous =
@@ -46,12 +47,12 @@ const fn prices(candle: &Candle) -> [f64; 4] {
     [candle.open, candle.high, candle.low, candle.close]
 }
 
-/// A recorded candle that no average price may be made of.
+/// A recorded candle that no average price may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnomalousCandle {
     /// When it opens.
     pub open_ms: i64,
-    /// The first boundary whose average price it is in.
+    /// The first boundary whose average price contains it.
     pub reached_ms: i64,
 }
 
@@ -67,14 +68,14 @@ impl fmt::Display for AnomalousCandle {
 }
 
 impl AnomalousCandle {
-    /// The first [`anomaly`] among the candles it is averaged with. `candles` are possible ones. As fast as looking at
-    /// each once, unless prices really lie so far apart.
+    /// The first candle that is an [`anomaly`] among the candles it is averaged with. All of `candles` must be
+    /// possible. This looks at each candle once, unless the lowest and the highest price really are so far apart.
     pub fn first(candles: &[Candle], settings: &Settings) -> Option<Self> {
         let window = settings.avg_price_candles_count as usize;
         let factor = settings.get_candles_price_anomaly_threshold_factor;
         let lowest = candles.iter().map(|candle| candle.low).fold(f64::INFINITY, f64::min);
         let highest = candles.iter().map(|candle| candle.high).fold(0.0, f64::max);
-        // The usual price of no window is above the highest of all.
+        // The usual price of a window is never above the highest price of all candles.
         if window == 0 || lowest >= highest / factor {
             return None;
         }
@@ -92,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// One candle for each price, flat.
+    /// One flat candle for each price.
     fn flat(prices: &[f64]) -> Vec<Candle> {
         prices
             .iter()
@@ -113,7 +114,7 @@ mod tests {
             (&[100.0, 100.0, 100.0, 100.0, -1.0], 1000.0, 5, Some(4)),
             // No bound above.
             (&[100.0, 100.0, 100.0, 100.0, 1e9], 1000.0, 5, None),
-            // Few candles: the mean, 25025, where the median would be 50.
+            // Few candles: the usual price is the mean, 25025; the median would be 50.
             (&[50.0, 50.0, 50.0, 99_950.0], 10.0, 5, Some(0)),
             (&[50.0, 50.0, 50.0, 99_950.0], 10.0, 4, None),
             // Upper median of an even count: 200, not 100 or 150.
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_anomaly_is_found_with_the_first_window_it_is_in() {
-        // The minutes of its opening and of the boundary that it is in first.
+        // The minute at which the anomaly opens, and the minute of the first boundary whose average price contains it.
         let found = |prices: &[f64], avg_price_candles_count| {
             let mut candles = flat(prices);
             for (minute, candle) in (0..).zip(&mut candles) {
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(found(&[100.0, 100.0, 0.01, 100.0], 3), Some((2, 3)));
         assert_eq!(found(&[0.01, 100.0, 100.0, 100.0], 3), Some((0, 3)));
         assert_eq!(found(&[100.0, 100.0, 100.0, 0.01], 3), Some((3, 4)));
-        // Far apart, but never in one window.
+        // The prices are far apart, but not those of one window.
         assert_eq!(found(&[10_000.0, 5000.0, 100.0, 50.0, 9.0, 3.0, 1.0], 2), None);
         assert_eq!(found(&[100.0, 0.01], 0), None);
     }

@@ -1,4 +1,4 @@
-//! Made-up candles, so that nobody needs market data to try something.
+//! Generated candles, so that sigbox can be tried without market data.
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -6,11 +6,11 @@ use rand_chacha::{
 };
 use sigbox_engine::{Candle, MINUTE_MS};
 
-/// What to make candles from. The same recipe gives the same candles on every platform and in every version that does
-/// not say otherwise in its change log.
+/// What candles are generated from. The same recipe gives the same candles on every platform, and in every version
+/// whose change log does not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recipe {
-    /// Picks one of the possible markets.
+    /// Selects one of the possible markets.
     pub seed: u64,
     /// When the first candle opens, milliseconds since the Unix epoch, on a whole minute, from 1970 to 9998.
     pub start_ms: i64,
@@ -28,28 +28,28 @@ pub struct Recipe {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
-    /// The start is between two minutes, or beyond the calendar.
+    /// The start is not on a whole minute, or is outside of the calendar.
     #[error("start_ms must be a whole minute from 1970 to 9998, not {0}")]
     Start(i64),
     /// There are too many minutes.
     #[error("minutes must be at most {most}, not {0}", most = Recipe::MOST_MINUTES)]
     Minutes(usize),
-    /// The price has no room for two decimals, or is no price.
+    /// The price leaves no room for two decimals, or is no price.
     #[error("price must be from {low} to {high}, not {0}", low = Recipe::LOWEST_PRICE, high = Recipe::HIGHEST_PRICE)]
     Price(f64),
-    /// The volatility is negative or beyond reason.
+    /// The volatility is negative or too high.
     #[error("volatility_percent must be from 0 to {most}, not {0}", most = Recipe::MOST_VOLATILE_PERCENT)]
     Volatility(f64),
 }
 
 impl Recipe {
-    /// Twenty years. It is in memory at once, half a gigabyte.
+    /// Twenty years. All these candles are in memory at once, half a gigabyte.
     pub const MOST_MINUTES: usize = 20 * 366 * 24 * 60;
     /// Below it, two decimals would be too coarse.
     pub const LOWEST_PRICE: f64 = 1.0;
-    /// Above it, two decimals would come close to what a double can tell apart.
+    /// Above it, two decimals would come close to the precision of a double.
     pub const HIGHEST_PRICE: f64 = 1e9;
-    /// Above it, a minute could halve the price.
+    /// With it, a minute changes the price by at most 16 %.
     pub const MOST_VOLATILE_PERCENT: f64 = 5.0;
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -67,11 +67,11 @@ impl Recipe {
     }
 }
 
-/// Consecutive candles, each one possible. The price wanders, and on top of that follows a trend that changes every
-/// few hours, so a strategy that follows trends both wins and loses.
+/// Generates consecutive candles, each one possible. The price moves at random and also follows a trend that changes
+/// every few hours. So a strategy that follows trends both wins and loses.
 ///
-/// Only `+ - * /`, comparisons and conversions are used: they are exact everywhere, while the logarithms and cosines of
-/// the usual bell curve differ in the last bit from one platform to the next.
+/// Only `+ - * /`, comparisons and conversions are used, because their results are the same everywhere. The logarithms
+/// and cosines of the usual bell curve differ in the last bit from one platform to another.
 ///
 /// # Errors
 /// When a field of the recipe is outside of the range its documentation gives.
@@ -97,7 +97,7 @@ pub fn generate(recipe: &Recipe) -> Result<Vec<Candle>, RecipeError> {
         let (lower, upper) = if open < close { (open, close) } else { (close, open) };
         let high = to_cents(upper * (1.0 + dice.one_way() * LONGEST_WICK * volatility));
         let low = to_cents(lower * (1.0 - dice.one_way() * LONGEST_WICK * volatility));
-        // Busy minutes are those in which something happens.
+        // The volume is higher in minutes in which the price changes more.
         let volume = to_thousandths(dice.one_way() * 10.0 + surprise * surprise * 5.0);
 
         candles.push(Candle { open_time_ms, open, high, low, close, volume });
@@ -107,13 +107,13 @@ pub fn generate(recipe: &Recipe) -> Result<Vec<Candle>, RecipeError> {
     Ok(candles)
 }
 
-/// Strongest drift of a trend, in standard deviations a minute. Over the hours of a trend the drift grows with their
-/// number and the noise with its square root: this makes some trends clear and leaves others in the noise.
+/// The strongest drift of a trend, in standard deviations a minute. Over the hours of a trend the drift grows with the
+/// number of minutes, and the noise with its square root. So some trends are clear, and others stay in the noise.
 const STRONGEST_TREND: f64 = 0.2;
 const SHORTEST_TREND_MINUTES: u64 = 2 * 60;
 const LONGEST_TREND_MINUTES: u64 = 8 * 60;
 
-/// How far the extremes reach beyond open and close at most, in standard deviations.
+/// How far the high and the low reach beyond open and close at most, in standard deviations.
 const LONGEST_WICK: f64 = 1.0;
 
 /// 9999-01-01T00:00:00Z.
@@ -129,7 +129,7 @@ fn to_thousandths(amount: f64) -> f64 {
     rounded(amount * 1000.0) / 1000.0
 }
 
-/// The nearest whole number to one that is not negative and below 2^52.
+/// The whole number that is nearest to `number`, which must be at least 0 and below 2^52.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -139,20 +139,20 @@ fn rounded(number: f64) -> f64 {
     (number + 0.5) as i64 as f64
 }
 
-/// Random numbers that depend on the seed only.
+/// Random numbers that depend only on the seed.
 struct Dice {
     stream: ChaCha8Rng,
 }
 
 impl Dice {
     fn new(seed: u64) -> Self {
-        // Not `seed_from_u64`: how that stretches the number is the business of another crate.
+        // Not `seed_from_u64`: another crate decides how that function makes a key from the number.
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         Self { stream: ChaCha8Rng::from_seed(key) }
     }
 
-    /// From 0 to 1, the latter not included, in steps of 2^-53.
+    /// From 0 to 1, without 1 itself, in steps of 2^-53.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are what a double holds exactly")]
     fn one_way(&mut self) -> f64 {
         const STEPS: f64 = (1_u64 << 53) as f64;
@@ -164,12 +164,14 @@ impl Dice {
         self.one_way() * 2.0 - 1.0
     }
 
-    /// Roughly a bell curve: the sum of three variances of one third each is a variance of one. Never beyond 3.
+    /// Roughly a bell curve, never beyond 3. Each of the three numbers has a variance of one third, so their sum has
+    /// one of 1.
     fn bell(&mut self) -> f64 {
         self.either_way() + self.either_way() + self.either_way()
     }
 
-    /// A whole number from `least` to `most`. The tiny bias of the remainder does not matter here.
+    /// A whole number from `least` to `most`, both included. The remainder prefers some numbers, too slightly to matter
+    /// here.
     fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.stream.next_u64() % (most - least + 1)
     }
