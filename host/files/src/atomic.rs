@@ -1,4 +1,4 @@
-//! Replacing a file all or nothing.
+//! Replacement of a file, all or nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::error::FileError;
 use super::layer::FileLayer;
 use super::name::{TEMP_DIGITS, TEMP_PREFIX};
 
-/// Puts `bytes` at `directory/file_name`. Whatever happens, a reader finds the old content or the new one. The content
-/// is durable on return; the name becomes durable with the next fsync of `directory`, which is left to the caller.
+/// Writes `bytes` to `directory/file_name`. Even after a failure, a reader finds the whole old content or the whole new
+/// content. The content is durable on return. The name is not: the caller must fsync `directory`.
 ///
-/// A failed fsync of the temp file does not taint a later attempt: that writes the content again, to another file,
-/// and never trusts pages which the kernel may have marked clean without having written them.
+/// A later attempt is safe after a failed fsync of the temp file. It writes the content again, to another file, because
+/// the kernel may have marked the pages of the failed file clean without writing them.
 pub(crate) fn replace<L: FileLayer>(
     layer: &L,
     directory: &Path,
@@ -23,7 +23,7 @@ pub(crate) fn replace<L: FileLayer>(
     let replaced = write_durably(layer, &temp, bytes)
         .and_then(|()| layer.rename(&temp, &target).map_err(FileError::io("replace", &target)));
     if replaced.is_err() {
-        // Best effort: what stays behind is swept when the entity is next made ready.
+        // If this fails too, the temp file is removed when the entity is next made ready.
         let _ = layer.remove_file(&temp);
     }
     replaced

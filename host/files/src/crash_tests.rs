@@ -1,6 +1,6 @@
-//! Counts the file operations of every change, then goes wrong at each: the process is killed, the power fails, the
-//! operation fails, or it fails although it was done. Whatever was acknowledged is there afterwards, and the document is
-//! always the old one or the new one.
+//! Crash tests of the documents: each test makes the file operations of a change go wrong, one after the other. The
+//! process is killed, the power fails, the operation fails, or the operation is done but reports an error. Afterwards
+//! every acknowledged change is there, and the document is the whole old one or the whole new one.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ const NEW: &str = r#"{"id":"new, and longer"}"#;
 const DOMAIN: &str = "signal";
 const ENTITY_NAME: &str = "BTCUSDT_a";
 
-/// More operations than any change takes, so that a loop which never ends fails instead.
+/// More operations than any change takes: at this number, a test that would never end fails instead.
 const OPERATIONS_MAX: usize = 100;
 
-/// A change that things go wrong in.
+/// A change during which a fault happens.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     FirstWriteEver,
@@ -32,7 +32,7 @@ enum Change {
 const CHANGES: [Change; 5] =
     [Change::FirstWriteEver, Change::Overwrite, Change::Remove, Change::Quarantine, Change::InitAfterKilledWrite];
 
-/// What somebody finds who opens the directory afterwards.
+/// The content of the directory, as the next process finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     document: Option<String>,
@@ -40,7 +40,7 @@ struct Found {
 }
 
 impl Change {
-    /// What happens before anything goes wrong.
+    /// Makes the documents that are there before the fault.
     fn before<L: FileLayer>(self, documents: &Documents<FaultyLayer<L>>) {
         if !matches!(self, Self::FirstWriteEver) {
             documents.write(at(), OLD.as_bytes()).unwrap();
@@ -56,7 +56,7 @@ impl Change {
         }
     }
 
-    /// Whether this may be found when the change was acknowledged, or was not.
+    /// Whether `found` is correct after the change, which was `acknowledged` or not.
     fn allows(self, found: &Found, acknowledged: bool) -> bool {
         let document = found.document.as_deref();
         let quarantined: Vec<_> = found.quarantined.iter().map(String::as_str).collect();
@@ -65,7 +65,7 @@ impl Change {
             Self::Overwrite => document == Some(NEW) || (!acknowledged && document == Some(OLD)),
             Self::Remove => document.is_none() || (!acknowledged && document == Some(OLD)),
             Self::Quarantine if acknowledged => document.is_none() && quarantined == [OLD],
-            // A copy may be begun and never ended, but the document is never gone.
+            // The quarantine may hold an incomplete copy, but the whole document is always at one of the two places.
             Self::Quarantine => document == Some(OLD) || (document.is_none() && quarantined.contains(&OLD)),
             Self::InitAfterKilledWrite => document == Some(OLD),
         }
@@ -80,7 +80,7 @@ fn entity_dir(root: &Path) -> PathBuf {
     root.join(DOMAIN).join(ENTITY_NAME)
 }
 
-/// A store on `layer`, ready for `change` to go wrong at operation `number`.
+/// Documents on `layer`, ready for `change`, in which operation `number` goes wrong.
 fn store_about_to_go_wrong<L: FileLayer>(
     layer: L,
     root: &Path,
@@ -100,7 +100,7 @@ fn store_about_to_go_wrong<L: FileLayer>(
     documents
 }
 
-/// What a new process finds, which begins with making the entity ready.
+/// The content of the directory, as a new process finds it. The process first makes the entity ready.
 fn found_on<L: FileLayer>(layer: L, root: &Path) -> Found {
     let documents = Documents::open(layer, root.to_owned()).unwrap();
     documents.prepare(DOMAIN, ENTITY_NAME).unwrap();
@@ -124,7 +124,8 @@ fn assert_no_temp_files<L: FileLayer>(layer: &L, root: &Path) {
     assert!(!names.iter().any(|name| name.to_str().unwrap().starts_with(".tmp-")), "left: {names:?}");
 }
 
-/// Runs `check` for every operation in turn, until it says that there was none of that number. Says how many there are.
+/// Calls `check` with 0, 1, 2 and so on, until it returns false because the change has no operation of that number.
+/// Returns the number of operations.
 fn at_every_operation(mut check: impl FnMut(usize) -> bool) -> usize {
     (0..OPERATIONS_MAX).find(|number| !check(*number)).expect("a change takes few operations")
 }
@@ -303,10 +304,10 @@ fn a_root_in_a_directory_that_may_not_be_opened_is_usable_only_if_it_was_there()
     with_root.create_dir(root).unwrap();
     let both = vec!["create_dir", "sync_dir"];
     assert_eq!(make(with_root, 1, Fault::Denied), (Ok(()), both.clone()));
-    // The name of one that was just made would not be durable.
+    // The name of a root that was just made would not be durable, so this is an error.
     let error = "cannot open directory /: permission denied".to_owned();
     assert_eq!(make(ModelDisk::new(), 1, Fault::Denied), (Err(error), both));
-    // One that cannot be made, for another reason than that its parent is missing, is not tried again.
+    // Only a missing parent is made first. After any other error, the root is not tried again.
     let error = "cannot create directory /data: injected at create_dir".to_owned();
     assert_eq!(make(ModelDisk::new(), 0, Fault::Fails), (Err(error), vec!["create_dir"]));
 }

@@ -14,12 +14,12 @@ use super::quarantine;
 
 /// Documents below one directory. Every call blocks until the disk has answered.
 ///
-/// The caller sees to it that no other process changes the directory, and that changes to one entity come one at a
-/// time; reads may come whenever they like.
+/// The caller ensures that no other process changes the directory, and that changes to one entity come one at a time.
+/// Reads are allowed at any time.
 ///
-/// After a failed fsync of a directory nothing is changed any more until the directory is opened again: the kernel
-/// may have dropped the change and call the next fsync a success (Rebello et al., "Can Applications Recover from
-/// fsync Failures?", USENIX ATC 2020). Reads go on.
+/// After a failed fsync of a directory, every change is refused until the directory is opened again: the kernel may
+/// have dropped the earlier change, and may still report success for the next fsync (Rebello et al., "Can Applications
+/// Recover from fsync Failures?", USENIX ATC 2020). Reads still work.
 #[derive(Debug)]
 pub struct Documents<L> {
     layer: L,
@@ -29,35 +29,36 @@ pub struct Documents<L> {
     prepared: Mutex<BTreeSet<PathBuf>>,
     /// The first failed fsync of a directory.
     failed_sync: OnceLock<String>,
-    /// Who is told of an unfinished write that could not be removed.
+    /// Called for each unfinished write that could not be removed.
     told: fn(&Path, &io::Error),
 }
 
 impl<L: FileLayer> Documents<L> {
-    /// Makes `root`, which is absolute, and everything above it that is missing.
+    /// Documents below `root`, an absolute path. Makes `root` and every missing directory above it.
     ///
     /// # Errors
-    /// When a directory cannot be made, or not be made durable.
+    /// When a directory cannot be made, or cannot be made durable.
     pub fn open(layer: L, root: PathBuf) -> Result<Self, FileError> {
         make_dir(&layer, &root)?;
         Ok(Self::not_made(layer, root))
     }
 
-    /// Documents below `root`, whether it is there or not.
+    /// Documents below `root`, which is not made here and may be missing.
     #[must_use]
     pub fn not_made(layer: L, root: PathBuf) -> Self {
         Self { layer, root, prepared: Mutex::default(), failed_sync: OnceLock::new(), told: |_, _| {} }
     }
 
-    /// Tells of every unfinished write that could not be removed. It harms nothing, so nobody is told otherwise.
+    /// Calls `told` for each unfinished write that could not be removed. Such a file harms nothing, so by default it is
+    /// ignored.
     #[must_use]
     pub fn telling(self, told: fn(&Path, &io::Error)) -> Self {
         Self { told, ..self }
     }
 
-    /// Makes the directory of an entity ready and durable, and sweeps the temp files in it: they are writes that
-    /// were never acknowledged, and nobody else can be at work on them. After this, what is read is durable, also
-    /// when an earlier process died between a rename and the fsync of the directory.
+    /// Makes the directory of an entity, durably, and removes the temp files in it. A temp file is a write that was
+    /// never acknowledged, and no other process can be working on it. After this call, every document that is read is
+    /// durable, even if an earlier process died between a rename and the fsync of the directory.
     ///
     /// # Errors
     /// When a name is too long, the directory cannot be made or listed, or a directory cannot be made durable.
@@ -68,7 +69,7 @@ impl<L: FileLayer> Documents<L> {
     /// The document's bytes; `None` when there is no such file.
     ///
     /// # Errors
-    /// When a name is too long, or there is something that cannot be read.
+    /// When a name is too long, or the file exists but cannot be read.
     pub fn read(&self, at: At<'_>) -> Result<Option<Vec<u8>>, FileError> {
         let path = self.path(at)?;
         match self.layer.read(&path) {
@@ -81,7 +82,8 @@ impl<L: FileLayer> Documents<L> {
     /// Replaces the document. Durable on return.
     ///
     /// # Errors
-    /// When a name is too long, or the document is not known to be durable. The old one or the new one is there, whole.
+    /// When a name is too long, or the new document may not be durable. The whole old document or the whole new one is
+    /// there.
     pub fn write(&self, at: At<'_>, value: &[u8]) -> Result<(), FileError> {
         self.refuse_after_failed_sync()?;
         let file_name = name::file_name(at)?;
@@ -93,17 +95,17 @@ impl<L: FileLayer> Documents<L> {
         if let Err(FileError::Io { source, .. }) = &replaced
             && source.kind() == ErrorKind::NotFound
         {
-            // Somebody removed the directory; the next write makes it again.
+            // Another program removed the directory; the next write makes it again.
             self.prepared().remove(&directory);
         }
         replaced?;
         self.sync_dir(&directory)
     }
 
-    /// Removes the document. Durable on return.
+    /// Removes the document, and returns whether there was one. Durable on return.
     ///
     /// # Errors
-    /// When a name is too long, or the removal is not known to be durable.
+    /// When a name is too long, the file cannot be removed, or the removal may not be durable.
     pub fn remove(&self, at: At<'_>) -> Result<bool, FileError> {
         self.refuse_after_failed_sync()?;
         let path = self.path(at)?;
@@ -111,7 +113,8 @@ impl<L: FileLayer> Documents<L> {
         match self.layer.remove_file(&path) {
             Ok(()) => self.sync_dir(&directory).map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // It may be missing because an earlier attempt removed it and failed afterwards.
+                // An earlier attempt may have removed the file and then failed at the fsync, so the fsync is done
+                // again.
                 if self.prepared().contains(&directory) {
                     self.sync_dir(&directory)?;
                 }
@@ -121,7 +124,7 @@ impl<L: FileLayer> Documents<L> {
         }
     }
 
-    /// The ids of an entity's documents, ascending by bytes. Temp files and strangers are not documents.
+    /// The ids of an entity's documents, ascending by bytes. Temp files and files of other programs are left out.
     ///
     /// # Errors
     /// When a name is too long, or the directory cannot be listed.
@@ -137,10 +140,11 @@ impl<L: FileLayer> Documents<L> {
         Ok(ids)
     }
 
-    /// Moves the document to the quarantine and says where that is. Durable on return.
+    /// Moves the document to the quarantine and returns its new path. Durable on return.
     ///
     /// # Errors
-    /// When there is nothing, or it could not be moved. It is at its address or in the quarantine, or both.
+    /// When there is no document, or it could not be moved. It is then at its address, in the quarantine, or in both
+    /// places.
     pub fn quarantine(&self, at: At<'_>, unix_ms: u64) -> Result<PathBuf, FileError> {
         self.refuse_after_failed_sync()?;
         let path = self.path(at)?;
@@ -148,7 +152,7 @@ impl<L: FileLayer> Documents<L> {
         let quarantine_dir = self.make_dirs_below_root(&Path::new(quarantine::DIRECTORY).join(&entity_dir))?;
         let names = (0..).map(|attempt| quarantine_dir.join(name::quarantine_name(at, unix_ms, attempt)));
         let aside = quarantine::duplicate(&self.layer, &path, names)?;
-        // The old name goes only after the new one is durable, so that no power failure takes both.
+        // The old name is removed after the new one is durable. In the other order, a power failure could lose both.
         self.sync_dir(&quarantine_dir)?;
         self.layer.remove_file(&path).map_err(FileError::io("set aside", &path))?;
         self.sync_dir(&self.root.join(entity_dir))?;
@@ -172,8 +176,8 @@ impl<L: FileLayer> Documents<L> {
         Ok(())
     }
 
-    /// Makes each directory of a relative path, and its name durable; also where it exists already, as whoever made
-    /// it may have died before its fsync.
+    /// Makes each directory of a path relative to the root, and makes its name durable. This includes the name of an
+    /// existing directory, because the process that made it may have died before its fsync.
     fn make_dirs_below_root(&self, relative: &Path) -> Result<PathBuf, FileError> {
         let mut directory = self.root.clone();
         for component in relative.components() {
@@ -219,18 +223,18 @@ impl<L: FileLayer> Documents<L> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file system, for a test to go on with after the store died.
+    /// The file system, with which a test continues after these documents have failed.
     #[cfg(test)]
     pub(crate) fn layer(&self) -> &L {
         &self.layer
     }
 }
 
-/// Makes a directory, given by its absolute path, and what is missing above it, each name durable before the next level
-/// is begun.
+/// Makes the directory at an absolute path and every missing directory above it. Each name is durable before the next
+/// directory is made.
 ///
 /// # Errors
-/// When one cannot be made, or not be made durable.
+/// When a directory cannot be made, or cannot be made durable.
 pub fn make_dir<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
     let Some(parent) = root.parent() else {
         return Ok(());
@@ -246,7 +250,8 @@ pub fn make_dir<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
         Err(error) => return Err(FileError::io("create directory", root)(error)),
     };
     match layer.sync_dir(parent) {
-        // A directory somebody else gave us may stand in one we may not open; its name is theirs to keep.
+        // An existing root may be in a directory that this process may not open. The name of the root is then the
+        // concern of the person who made it.
         Err(DirSyncError::NotTried(error)) if existed && error.kind() == ErrorKind::PermissionDenied => Ok(()),
         synced => synced.map_err(|error| directory_error(parent, error)),
     }
@@ -307,7 +312,7 @@ mod tests {
         static TOLD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root).telling(|path, _| TOLD.lock().unwrap().push(path.to_owned()));
-        // A directory is not removed as a file is.
+        // This is a directory, so removing it as a file fails.
         let temp = root.path().join("dump/data/signal/BTCUSDT_a/.tmp-0123456789ab-BTCUSDT.json");
         fs::create_dir_all(&temp).unwrap();
         documents.prepare("signal", "BTCUSDT_a").unwrap();

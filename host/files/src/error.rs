@@ -1,28 +1,29 @@
-//! What can go wrong with a document on disk.
+//! Errors of documents on disk.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::name::NameError;
 
-/// Why something could not be done with a document on disk.
+/// Why an operation on a document on disk failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The address cannot be a path.
+    /// The address cannot be turned into a path.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}", path = .path.display())]
     Io {
-        /// What was tried, in the infinitive.
+        /// What was tried, a verb such as `write`.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
     },
-    /// A directory could not be made durable, so neither can anything later written to it.
+    /// A directory could not be made durable. Later changes in it could not be made durable either, so they are
+    /// refused.
     #[error(
         "fsync of directory {path} failed: {source}; what was just changed may be lost at a power failure, and nothing \
          more is written until the store is opened again: check the disk and restart",
@@ -34,13 +35,13 @@ pub enum FileError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A directory could not be made durable earlier.
+    /// The change is refused, because a directory could not be made durable earlier.
     #[error("refusing to change anything since {earlier}")]
     AfterFailedSync {
-        /// The message of then.
+        /// The message of the earlier error.
         earlier: String,
     },
-    /// There is nothing at the address.
+    /// There is no document at the address.
     #[error("there is no document to set aside at {path}", path = .path.display())]
     NothingToQuarantine {
         /// Where its file would be.
@@ -49,12 +50,12 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// For `map_err`: names what was tried, and on which path.
+    /// A function for `map_err`, which adds what was tried, and on which path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the same call may succeed later, at best after somebody freed space or granted access.
+    /// Whether the same call may succeed later, for example after a person has freed space or granted access.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {

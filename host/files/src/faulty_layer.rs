@@ -1,4 +1,4 @@
-//! A file system that counts what is asked of it, and goes wrong at a chosen operation.
+//! A file system for tests that counts the changes asked of it, and makes a chosen one go wrong.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,17 +10,17 @@ use super::layer::{DirSyncError, FileLayer};
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is not done and reports an error; of a write, half is done.
+    /// The operation is not done and reports an error; a write is half done.
     Fails,
-    /// It is done and reports an error all the same.
+    /// The operation is done, but reports an error.
     Misreports,
-    /// The process dies: like `Fails`, and nothing that comes after is done either.
+    /// The process dies: like `Fails`, and every later operation fails too.
     Kills,
-    /// It is not begun, for want of permission.
+    /// The operation is not begun, because permission is denied.
     Denied,
 }
 
-/// Passes everything on to `inner`, but for the faults.
+/// Passes every operation on to `inner`, except where a fault is planned.
 #[derive(Debug)]
 pub(crate) struct FaultyLayer<L> {
     pub(crate) inner: L,
@@ -32,7 +32,7 @@ struct State {
     /// Changes asked for since the last [`FaultyLayer::go_wrong_at`], by name.
     changes: Vec<&'static str>,
     plan: Option<(usize, Fault)>,
-    /// A change that is silently left out, by name.
+    /// The name of a change that is not done, but reports success.
     skipped: Option<&'static str>,
     is_dead: bool,
 }
@@ -50,7 +50,7 @@ impl<L> FaultyLayer<L> {
         Self { inner, state: Mutex::default() }
     }
 
-    /// From now on, counting from 0, the change number `number` goes wrong.
+    /// Counts changes from 0 again; change `number` then goes wrong.
     pub(crate) fn go_wrong_at(&self, number: usize, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         state.plan = Some((number, fault));
@@ -62,7 +62,7 @@ impl<L> FaultyLayer<L> {
         self.state.lock().unwrap().skipped = Some(name);
     }
 
-    /// Whether the planned fault has struck.
+    /// Whether the planned fault has happened.
     pub(crate) fn went_wrong(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.plan.is_some_and(|(number, _)| state.changes.len() > number)

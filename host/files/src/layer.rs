@@ -1,59 +1,59 @@
-//! The few things documents ask of a file system, so that a test can count them, fail each and cut the power.
+//! The file operations that documents use, as a trait: a test can count them, make each one fail, and cut the power.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A file system, as far as documents are concerned. Every path is absolute.
+/// The part of a file system that documents use. Every path is absolute.
 ///
-/// What is promised: [`rename`](Self::rename) within a directory replaces its target all or nothing;
+/// An implementation promises: [`rename`](Self::rename) within a directory replaces its target all or nothing;
 /// [`sync_file`](Self::sync_file) makes the content of a file survive a power loss, but not its name;
-/// [`sync_dir`](Self::sync_dir) makes the names in a directory survive one. Nothing else survives a power loss, in
-/// whole, in part or in order.
+/// [`sync_dir`](Self::sync_dir) makes the names in a directory survive one. It promises nothing about other changes:
+/// after a power loss, each may be there, missing or half done, in any order.
 pub trait FileLayer: Send + Sync {
     /// A file open for writing.
     type File;
 
-    /// Makes one directory. An existing one is `AlreadyExists`, a missing parent `NotFound`.
+    /// Makes one directory. The error is `AlreadyExists` if it exists, and `NotFound` if its parent is missing.
     ///
     /// # Errors
-    /// When it was not made.
+    /// When the directory was not made.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes an empty file. An existing one is `AlreadyExists`.
+    /// Makes an empty file. The error is `AlreadyExists` if it exists.
     ///
     /// # Errors
-    /// When it was not made.
+    /// When the file was not made.
     fn create_new(&self, path: &Path) -> io::Result<Self::File>;
     /// Appends `bytes`.
     ///
     /// # Errors
-    /// When any part of them may not have been written.
+    /// When some of the bytes may not have been written.
     fn write_all(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written to `file` durable.
     ///
     /// # Errors
-    /// When it may not be.
+    /// When it may not be durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
-    /// Gives a file another name, replacing what was there.
+    /// Gives a file another name, and replaces the file that has this name.
     ///
     /// # Errors
-    /// When it may have kept the old one.
+    /// When the file may still have its old name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Gives a file a second name. An existing one is `AlreadyExists`.
+    /// Gives a file a second name. The error is `AlreadyExists` if a file has this name.
     ///
     /// # Errors
-    /// When it may not have it.
+    /// When the file may not have the second name.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a name away from a file.
     ///
     /// # Errors
-    /// When it may have kept it.
+    /// When the file may still have the name.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// When they may not be.
+    /// When they may not be durable.
     fn sync_dir(&self, path: &Path) -> Result<(), DirSyncError>;
     /// The whole content of a file.
     ///
@@ -70,13 +70,13 @@ pub trait FileLayer: Send + Sync {
 /// Why the names in a directory were not made durable.
 #[derive(Debug)]
 pub enum DirSyncError {
-    /// It was not even tried, for want of a file handle, say. Trying again is sound.
+    /// The fsync was not tried, for example because no file handle was free. It is safe to try again.
     NotTried(io::Error),
-    /// It failed. What was changed may be lost, and a second try may succeed without having done anything.
+    /// The fsync failed. Changes may be lost, and a second fsync may report success without doing anything.
     Failed(io::Error),
 }
 
-/// The operating system's files; within WASI, those of the directories that were granted.
+/// The files of the operating system; inside WASI, the files in the granted directories.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
 
@@ -116,7 +116,8 @@ impl FileLayer for Disk {
         File::open(path).map_err(DirSyncError::NotTried)?.sync_all().map_err(DirSyncError::Failed)
     }
 
-    /// Elsewhere a directory cannot be opened; the file system's own journal is all there is.
+    /// On other systems a directory cannot be opened. Whether names survive a power loss depends on the file system
+    /// there.
     #[cfg(not(any(unix, target_os = "wasi")))]
     fn sync_dir(&self, _path: &Path) -> Result<(), DirSyncError> {
         Ok(())
@@ -135,8 +136,8 @@ impl FileLayer for Disk {
 mod tests {
     use super::*;
 
-    /// Whether an fsync did what it says is seen only when the power fails. That it is asked for is seen where the
-    /// operating system must refuse it.
+    /// A test cannot see whether an fsync makes something durable. It can see that the operating system is asked,
+    /// because there are fsyncs that the operating system must refuse.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_operating_system_is_asked_for_every_fsync() {

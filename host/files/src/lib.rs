@@ -1,21 +1,21 @@
-//! Documents as files, one each, at `{root}/{domain}/{entity_name}/{entity_id}.json`.
+//! Documents as files: each document is the file `{root}/{domain}/{entity_name}/{entity_id}.json`.
 //!
-//! The host's file store and the plugin `directory` are both this crate, so either reads what the other wrote. It has
-//! no lock, thread or clock: whoever uses it sees to it that nobody else changes the directory.
+//! The host's file store and the plugin `directory` both use this crate, so each reads what the other wrote. The crate
+//! has no lock, thread or clock: its caller ensures that no other process changes the directory.
 //!
-//! A write goes to a temp file in the same directory, which is fsynced, renamed over the document, and followed by an
-//! fsync of the directory (hazard H-33). So a document is always whole, and an acknowledged write survives the death of
-//! the process and of the power.
+//! A write goes to a temp file in the same directory. The temp file is fsynced and renamed over the document, then the
+//! directory is fsynced (hazard H-33). So a document is always whole, and an acknowledged write survives a killed
+//! process and a power failure.
 //!
-//! Assumed of the file system: a rename within a directory is atomic; fsync of a file keeps its content and fsync of a
-//! directory keeps its names. Nothing is assumed about the order or the fate of what was not fsynced. A disk that
-//! acknowledges an fsync and forgets it is beyond help. Outside of Unix and WASI, directories cannot be fsynced.
+//! The crate assumes of the file system: a rename within a directory is atomic; fsync of a file keeps its content and
+//! fsync of a directory keeps its names. It assumes nothing about changes that were not fsynced. A disk that
+//! acknowledges an fsync and then loses the data defeats it. Outside of Unix and WASI, directories cannot be fsynced.
 //!
 //! | below `root` | |
 //! |---|---|
 //! | `{domain}/{entity_name}/{entity_id}.json` | a document: its bytes, nothing added |
-//! | `{domain}/{entity_name}/.tmp-{12 hex}-{entity_id}.json` | a write under way, or one that never ended |
-//! | `.quarantine/{domain}/{entity_name}/{entity_id}.{unix ms}.json` | a document nobody could understand |
+//! | `{domain}/{entity_name}/.tmp-{12 hex}-{entity_id}.json` | a write in progress, or one that was never finished |
+//! | `.quarantine/{domain}/{entity_name}/{entity_id}.{unix ms}.json` | a document that could not be understood |
 
 mod atomic;
 mod documents;
@@ -36,7 +36,7 @@ pub use error::FileError;
 pub use layer::{DirSyncError, Disk, FileLayer};
 pub use name::NameError;
 
-/// Where one document lives.
+/// The address of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At<'a> {
     /// The first folder.

@@ -1,10 +1,11 @@
-//! From an address to a path below the data directory, and back.
+//! File names of documents: turns an address into a path below the data directory, and a file name back into an id.
 //!
-//! Ordinary names stay as they are, so a file written by the reference at the seed's version is found at its own path.
-//! Percent-encoded is only what could leave the directory or be taken for something else: separators, control
-//! characters, `%` itself, and a leading `.`, which belongs to `.`, `..`, temp files, the lock and the quarantine. The
-//! encoding is one-to-one, so two addresses never share a path (hazards H-23 and H-51). A file system that ignores
-//! case, or that treats some other characters as special, undoes that for names which differ in nothing else.
+//! Ordinary names are not changed, so a file written by the reference at the seed's version is found at its own path.
+//! Only characters that could leave the directory, or be taken for something else, are percent-encoded: separators,
+//! control characters, `%` itself, and a leading `.`, which belongs to `.`, `..`, temp files, the lock and the
+//! quarantine. The encoding is one-to-one, so two addresses never share a path (hazards H-23 and H-51). There is one
+//! exception: on a file system that ignores case, or treats other characters as special, names that differ only in
+//! these share a path.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -13,26 +14,27 @@ use percent_encoding::percent_decode_str;
 
 use super::At;
 
-/// What every document's file name ends with.
+/// The end of every document's file name.
 const EXTENSION: &str = ".json";
 
-/// What an unfinished file's name starts with, as in the reference. No encoded name starts with a dot.
+/// The beginning of every temp file's name, as in the reference. No encoded name starts with a dot.
 pub(crate) const TEMP_PREFIX: &str = ".tmp-";
 
-/// Random hexadecimal digits in an unfinished file's name, as in the reference.
+/// Number of random hexadecimal digits in a temp file's name, as in the reference.
 pub(crate) const TEMP_DIGITS: usize = 12;
 
 /// The longest name, in bytes, that the usual file systems take.
 const NAME_BYTES_MAX: usize = 255;
 
-/// The longest document's file name, in bytes: its temp file, `.tmp-{12 digits}-{name}`, must have a legal name too.
-/// The name in the quarantine is no longer than that.
+/// The longest file name of a document, in bytes: the name of its temp file, `.tmp-{12 digits}-{name}`, must be legal
+/// too. The document's name in the quarantine is not longer than the temp file's.
 const FILE_NAME_BYTES_MAX: usize = NAME_BYTES_MAX - TEMP_PREFIX.len() - TEMP_DIGITS - 1;
 
-/// How the empty name is written. No other name encodes to it, as a `%` is always followed by two digits.
+/// The encoding of the empty name. No other name has it, because in other names two digits follow each `%`.
 const EMPTY: &str = "%";
 
-/// Why an address cannot be a path. Names are refused rather than cut, because cut names collide.
+/// Why an address cannot be turned into a path. A long name is refused and not cut, because two cut names could be the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} is too long for a file name: {length} bytes when encoded, at most {limit} fit; choose a shorter name")]
 pub struct NameError {
@@ -51,7 +53,7 @@ impl At<'_> {
     }
 }
 
-/// Where the documents of an entity are, relative to the data directory: `{domain}/{entity_name}`.
+/// The directory of an entity's documents, relative to the data directory: `{domain}/{entity_name}`.
 pub(crate) fn entity_dir(domain: &str, entity_name: &str) -> Result<PathBuf, NameError> {
     let domain = within("the domain", encode(domain), NAME_BYTES_MAX)?;
     let entity_name = within("the entity name", encode(entity_name), NAME_BYTES_MAX)?;
@@ -63,19 +65,19 @@ pub(crate) fn file_name(at: At<'_>) -> Result<String, NameError> {
     within("the entity id", encode(at.entity_id) + EXTENSION, FILE_NAME_BYTES_MAX)
 }
 
-/// The entity id behind a file name; `None` when no document of ours can have that name.
+/// The entity id that a file name stands for; `None` when no document can have that file name.
 pub(crate) fn entity_id(file_name: &str) -> Option<String> {
     let encoded = file_name.strip_suffix(EXTENSION)?;
     let decoded = match encoded {
         EMPTY => String::new(),
         _ => percent_decode_str(encoded).decode_utf8().ok()?.into_owned(),
     };
-    // A name that is not written the way we write it cannot be read back by its id, and would be listed twice.
+    // A file name in another encoding than ours is no document: its id leads to another file, which may be listed too.
     (encode(&decoded) == encoded).then_some(decoded)
 }
 
-/// Where a document that is set aside goes, relative to its directory in the quarantine:
-/// `{entity_id}.{unix ms}.json`, and `{entity_id}.{unix ms}-{attempt}.json` when that is taken.
+/// The file name of a document in the quarantine: `{entity_id}.{unix ms}.json`, and at later attempts, when that name
+/// is taken, `{entity_id}.{unix ms}-{attempt}.json`.
 pub(crate) fn quarantine_name(at: At<'_>, unix_ms: u64, attempt: u32) -> String {
     let encoded = encode(at.entity_id);
     match attempt {

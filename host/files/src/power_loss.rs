@@ -1,8 +1,8 @@
-//! A disk in memory that loses power, with every outcome POSIX allows.
+//! A disk in memory for tests, whose power can fail, with every outcome that POSIX allows.
 //!
-//! What was not fsynced may be there or not, each name and each file's content on its own and in no order: of a rename
-//! one half may survive, of a file's content nothing, half, zeros, or all. Real journals are kinder; the store must not
-//! depend on it.
+//! Each change that was not fsynced may survive or not, independently of all others. One half of a rename may survive.
+//! A file's content may be the old one, half of the new one, zeros, or all of the new one. Real file systems lose less,
+//! but documents must not depend on that.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use super::layer::{DirSyncError, FileLayer};
 
-/// The disk. Cloning it copies everything, so that each outcome starts from the same state.
+/// The disk. A clone copies everything, so each outcome starts from the same state.
 #[derive(Debug)]
 pub(crate) struct ModelDisk {
     nodes: Mutex<Vec<Node>>,
@@ -25,18 +25,19 @@ enum Node {
     File(Content),
 }
 
-/// The names in a directory, each the number of a node.
+/// The names in a directory, each with the number of its node.
 #[derive(Clone, Debug, Default)]
 struct Names {
     live: BTreeMap<OsString, usize>,
-    /// What each name that was changed since the last fsync may turn out to be. `None` is no such name.
+    /// For each name that was changed since the last fsync, the nodes it may have after a power failure; `None`: the
+    /// name is missing.
     unsynced: BTreeMap<OsString, Vec<Option<usize>>>,
 }
 
 #[derive(Clone, Debug)]
 struct Content {
     live: Vec<u8>,
-    /// The content at the last fsync, when there was a change since.
+    /// The content at the last fsync; `None` if nothing has changed since.
     unsynced_since: Option<Vec<u8>>,
 }
 
@@ -64,7 +65,7 @@ impl ModelDisk {
         Self { has_links: false, ..Self::new() }
     }
 
-    /// Every disk that can be found after the power failed now.
+    /// Calls `check` with every disk that may be left if the power fails now.
     pub(crate) fn for_each_outcome(&self, mut check: impl FnMut(Self)) {
         let mut choices = Choices::default();
         loop {
@@ -88,7 +89,7 @@ impl Clone for ModelDisk {
     }
 }
 
-/// Settles everything reachable from a node that was not fsynced.
+/// Decides what survives of the changes at and below a node that were not fsynced.
 fn cut_power(nodes: &mut [Node], node: usize, choices: &mut Choices) {
     match &mut nodes[node] {
         Node::File(content) => {
@@ -115,10 +116,10 @@ fn cut_power(nodes: &mut [Node], node: usize, choices: &mut Choices) {
     }
 }
 
-/// Goes through all combinations of choices, one a round.
+/// All combinations of choices, one combination per round.
 #[derive(Default)]
 struct Choices {
-    /// What was picked, out of how many.
+    /// For each choice of this round: what was picked, and out of how many.
     trail: Vec<(usize, usize)>,
     position: usize,
 }
@@ -134,7 +135,7 @@ impl Choices {
         picked
     }
 
-    /// Whether there is another round.
+    /// Goes on to the next round; false when there is none.
     fn next(&mut self) -> bool {
         self.position = 0;
         while let Some((picked, out_of)) = self.trail.pop() {
@@ -163,7 +164,7 @@ fn names(nodes: &mut [Node], directory: usize) -> io::Result<&mut Names> {
     }
 }
 
-/// The directory a path is in, and its name there.
+/// The directory that holds `path`, and the name of `path` there.
 fn place<'a>(nodes: &'a mut [Node], path: &'a Path) -> io::Result<(&'a mut Names, &'a OsStr)> {
     let directory = find(nodes, path.parent().expect("nothing is done to the root"))?;
     Ok((names(nodes, directory)?, path.file_name().expect("every path ends with a name")))

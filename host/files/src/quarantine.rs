@@ -1,7 +1,7 @@
-//! Where documents go that nobody can understand.
+//! The quarantine: the folder for documents that cannot be understood.
 //!
-//! They are kept, not removed as the reference means to do (hazard H-10): a position may be behind one, and a person
-//! may still be able to read it.
+//! Such a document is kept. The reference intends to remove it (hazard H-10), but it may describe a position, and a
+//! person may still be able to read it.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use super::error::FileError;
 use super::layer::FileLayer;
 
-/// Below the data directory. No domain can have this name, as a leading dot is encoded.
+/// The folder's name below the data directory. No domain's folder has this name, because a leading dot is encoded.
 pub(crate) const DIRECTORY: &str = ".quarantine";
 
-/// Puts the document at `path` under the first of `names` that is free as well, and says which. The caller makes that
-/// name durable before the old one is removed.
+/// Gives the document at `path` a second name, or makes a copy of it, at the first of `names` that is free, and returns
+/// that name. The caller must make the new name durable before it removes the old one.
 pub(super) fn duplicate<L: FileLayer>(
     layer: &L,
     path: &Path,
@@ -34,7 +34,7 @@ pub(super) fn duplicate<L: FileLayer>(
     Err(FileError::NothingToQuarantine { path: path.to_owned() })
 }
 
-/// Linux answers `PermissionDenied` where a file system has no hard links.
+/// Linux answers `PermissionDenied` if a file system has no hard links.
 fn has_no_links(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied)
 }
