@@ -1,4 +1,4 @@
-//! From a configuration to the parts of a run.
+//! Assembly: makes the parts of a run from a configuration.
 
 mod kit;
 mod stores;
@@ -28,13 +28,14 @@ pub use self::{
     stores::{Access, Opener, stores},
 };
 
-/// Turns what a configuration calls a plugin into a component file: [`crate::plugin_source::resolve`], usually.
+/// A function that turns the path of a plugin in a configuration into a component file, usually
+/// [`crate::plugin_source::resolve`].
 pub type Resolve<'a> = dyn FnMut(&Path) -> Result<PathBuf, PluginSourceError> + Send + 'a;
 
-/// A variable of the environment, for secrets: `std::env::var(name).ok()`, usually.
+/// A function that reads a variable of the environment, for secrets, usually `std::env::var(name).ok()`.
 pub type Variable<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
 
-/// Why a configuration cannot be put together.
+/// Why the parts of a run cannot be made from a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssembleError {
@@ -92,7 +93,7 @@ pub enum AssembleError {
     DataDir(#[from] StoreOpenError),
 }
 
-/// The candles `[candles]` describes, by symbol.
+/// The candles that `[candles]` describes, by symbol.
 ///
 /// # Errors
 /// When a file cannot be read or a recipe cannot be followed.
@@ -113,7 +114,7 @@ pub fn candles(config: &Config) -> Result<Vec<(String, Series)>, AssembleError> 
         .collect()
 }
 
-/// How an exchange is asked for candles, by what `[live]`, `[engine]` and `[candles]` say.
+/// How an exchange is asked for candles, according to `[live]`, `[engine]` and `[candles]`.
 #[must_use]
 pub fn klines(live: &config::Live, engine: &Settings, gaps: Gaps) -> KlinesSettings {
     KlinesSettings {
@@ -131,7 +132,7 @@ pub fn klines(live: &config::Live, engine: &Settings, gaps: Gaps) -> KlinesSetti
     }
 }
 
-/// Everything that trades in a backtest, each strategy started on each of its symbols.
+/// The setup of a backtest, with each strategy started on each of its symbols.
 ///
 /// # Errors
 /// When a plugin cannot be built, loaded or started.
@@ -151,7 +152,7 @@ pub fn backtest_setup(
     Ok(setup)
 }
 
-/// Everything that trades in a live run, each strategy started on each of its symbols.
+/// The setup of a live run, with each strategy started on each of its symbols.
 ///
 /// # Errors
 /// When a plugin cannot be built, loaded or started.
@@ -176,7 +177,7 @@ fn pairs(config: &Config) -> impl Iterator<Item = (&Strategy, &str)> {
     config.strategies.iter().flat_map(|strategy| strategy.symbols.iter().map(move |symbol| (strategy, symbol.as_str())))
 }
 
-/// Each plugin the strategies name, compiled once.
+/// The plugins of all strategies, each compiled once.
 pub(crate) fn strategy_plugins<'c, M: Mode>(
     config: &'c Config,
     sandbox: &Sandbox<M>,
@@ -191,13 +192,14 @@ pub(crate) fn strategy_plugins<'c, M: Mode>(
     Ok(plugins)
 }
 
-/// The seat of a strategy that was started, as its section of the configuration says.
+/// The seat of a strategy that was started, with the interval and the risk profiles of its section of the
+/// configuration.
 pub(crate) fn seat<M>(strategy: &Strategy, instance: StrategyInstance<M>) -> SeatSetup<StrategyInstance<M>> {
     let seat = instance.seat();
     SeatSetup { interval: strategy.interval.unwrap_or(seat.interval), risk: strategy.risk.clone(), ..seat }
 }
 
-/// The terms of a configuration, and nobody who trades yet.
+/// A setup with the engine's settings and the risk profiles of a configuration, and without a seat.
 pub(crate) fn empty_setup<S>(config: &Config, market: Market) -> Setup<S> {
     let setup = Setup::new(&config.exchange_name, market, config.engine.clone());
     config.risk.iter().fold(setup, |setup, risk| setup.profile(Profile::new(risk.name.clone(), risk.rules.clone())))

@@ -1,9 +1,10 @@
-//! Which store kept which domain at the last run, so that a changed configuration never loses sight of a position.
+//! Bindings: the record of which store kept which domain at the last run, so that a changed configuration never loses a
+//! position.
 //!
-//! The record is `bindings.json` in the data directory. A run whose binding of a domain differs from it is refused as
-//! long as the old store holds a document that the new one does not have, byte for byte. So after `sigbox state copy`
-//! nothing has to be said, a setting that changes nothing of the place changes nothing else, and a person who binds
-//! another store by mistake is told before the first trade.
+//! The record is `bindings.json` in the data directory. A run that binds a domain to another store is refused as long
+//! as the old store holds a document that the new one does not have, byte for byte. So a run after `sigbox state copy`
+//! needs no further option, a changed setting that leads to the same place is accepted, and a person who binds another
+//! store by mistake is told before the first trade.
 
 mod copy;
 
@@ -23,13 +24,13 @@ use crate::config::{Config, SecretSource, StoreChoice, StorePlugin};
 
 pub use copy::{Copied, CopyError, Fate, copy};
 
-/// In the data directory. No domain can have this name, as domains are folders.
+/// The file's name in the data directory. No domain has this name.
 const FILE_NAME: &str = "bindings.json";
 
-/// Documents that hold nothing.
+/// The documents that hold no order, no position, no level and no slot.
 const FLAT: [&[u8]; 3] = [b"null", b"[]", b"{}"];
 
-/// Which store keeps which domain, with all there is to open it again.
+/// Which store keeps which domain, with all that is needed to open the stores again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bindings {
@@ -38,7 +39,7 @@ pub(crate) struct Bindings {
     stores: BTreeMap<String, StorePlugin>,
 }
 
-/// Why a domain may not be bound as it is.
+/// Why the binding of a domain is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindingError {
@@ -50,13 +51,13 @@ pub enum BindingError {
         /// Why, and what to do.
         reason: String,
     },
-    /// The store that kept a domain holds something the one bound to it now does not have.
+    /// The store that kept a domain holds a document that the store bound to it now does not have.
     #[error(
         "[persistence] {domain} was kept in {old:?} and is bound to {new:?} now, but {old:?} holds {document} and {new:?} \
          {found}. {remedy} {domain} to {old:?} again",
         domain = .domain.name(),
         remedy = match new.as_str() {
-            // Nothing can be moved there.
+            // `sigbox state copy` refuses memory.
             "memory" => "Bind".to_owned(),
             _ => format!("Move it with `sigbox state copy --from {old} --to {new}`, or bind"),
         }
@@ -73,7 +74,7 @@ pub enum BindingError {
         /// What the new store has instead.
         found: &'static str,
     },
-    /// A store has other settings than when it was given something, and does not have that.
+    /// A store has other settings than at the last run, and with these it does not have a document that it held then.
     #[error(
         "[persistence] {domain}: [stores.{store}] is not what it was at the last run: it held {document}, and as it is now it {found}. \
          Put its old settings into a section of another name, say [stores.old], and move the state with \
@@ -90,7 +91,7 @@ pub enum BindingError {
         /// What the store has instead.
         found: &'static str,
     },
-    /// The store that kept a domain cannot be asked.
+    /// The store that kept a domain cannot be read.
     #[error(
         "[persistence] {domain} was kept in {old:?} at the last run, and whether that still holds something cannot be \
          told: {source}. Make it reachable; if what it held may be lost, delete {file}",
@@ -107,12 +108,12 @@ pub enum BindingError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The store that is to keep a domain cannot be asked.
+    /// The store that is to keep a domain cannot be read.
     #[error(transparent)]
     Store(Box<StoreError>),
 }
 
-/// A domain whose store is another one than at the last run, with the documents that must not be left behind.
+/// A domain whose store has changed since the last run, with the documents that the new store must have.
 pub(crate) struct Moved {
     domain: Domain,
     old: StoreChoice,
@@ -121,15 +122,14 @@ pub(crate) struct Moved {
 }
 
 impl Bindings {
-    /// What `config` says.
+    /// The bindings of `config`.
     pub(crate) fn of(config: &Config) -> Self {
-        // To be found again from another folder.
+        // With absolute paths, because the next run may start in another folder.
         let stores = config.stores.iter().map(|(name, store)| (name.clone(), anchored(store)));
         Self { domains: config.persistence.stores.clone(), stores: stores.collect() }
     }
 
-    /// What was at the last run. Without a record, everything was in files: that is where it is unless somebody says
-    /// otherwise.
+    /// The bindings of the last run. Without a record, every domain counts as kept in files, which is the default.
     pub(crate) fn recorded(data_dir: &Path) -> Result<Self, BindingError> {
         let file = data_dir.join(FILE_NAME);
         let text = match fs::read(&file) {
@@ -154,7 +154,7 @@ impl Bindings {
         Self { domains: PerDomain::all(&StoreChoice::File), stores: BTreeMap::new() }
     }
 
-    /// Records it, durably.
+    /// Replaces the record. Its content is fsynced before it gets its name.
     pub(crate) fn record(&self, data_dir: &Path) -> Result<(), BindingError> {
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
@@ -170,7 +170,8 @@ impl Bindings {
         })
     }
 
-    /// The domains that were kept elsewhere, each with where, if that can have outlived the run.
+    /// The domains that had another store `before`, each with that store. Memory is left out, because it does not
+    /// outlive a run.
     pub(crate) fn changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (Domain, &'a StoreChoice)> {
         self.domains.iter().filter_map(|(domain, new)| {
             let old = before.domains.of(domain);
@@ -187,7 +188,7 @@ impl Bindings {
         config
     }
 
-    /// A store, and what it wraps; `None` when that comes back to itself.
+    /// A store and every store under it, outermost first; `None` when a store wraps itself.
     fn chain<'a>(&'a self, choice: &'a StoreChoice) -> Option<Vec<(&'a StoreChoice, Option<&'a StorePlugin>)>> {
         let mut chain = Vec::new();
         let mut next = Some(choice);
@@ -246,7 +247,7 @@ impl Moved {
         self.domain
     }
 
-    /// Reads what must not be left behind of `domain` in `old`.
+    /// Reads the documents of `domain` in `old` that the new store must have.
     pub(crate) async fn read(
         config: &Config,
         domain: Domain,
@@ -263,7 +264,7 @@ impl Moved {
         Ok(Self { domain, old: choice.clone(), new: config.persistence.stores.of(domain).clone(), documents })
     }
 
-    /// Whether `new` has all of it.
+    /// Fails at the first of these documents that `new` does not have.
     pub(crate) async fn is_in(&self, new: &Arc<dyn Store>) -> Result<(), BindingError> {
         for (at, document) in &self.documents {
             new.wait_for_init(&at.domain, &at.entity_name, false).await?;

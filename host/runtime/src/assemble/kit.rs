@@ -1,4 +1,4 @@
-//! From a `kit.toml` to a backend that can be tested.
+//! Assembly of a backend that the conformance kit can test, from a `kit.toml`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,11 +11,11 @@ use crate::config::{KitFile, StoreChoice, StorePlugin};
 /// The name of the plugin that is tested, in its log lines and errors.
 const TESTED: &str = "tested";
 
-/// The component of the plugin that `file` names, and what it is granted. `variable` reads a
-/// variable of the environment, for secrets.
+/// The component of the plugin that `file` binds, and its grant. `variable` reads a variable of the environment, for
+/// secrets.
 ///
 /// # Errors
-/// When a secret cannot be read, a plugin cannot be built or is no backend, or what a wrapper is over cannot start.
+/// When a secret cannot be read, a plugin cannot be built or is no backend, or the store under a wrapper cannot start.
 pub async fn tested_backend(
     file: &KitFile,
     sandbox: &Sandbox<Live>,
@@ -40,7 +40,7 @@ async fn grant(
         None => None,
         Some(StoreChoice::Memory) => Some(Arc::new(MemoryStore::new())),
         Some(other) => {
-            // The file has no circles, and no store of files.
+            // A `KitFile` has no circle and no store of files, so this is another plugin.
             let name = other.name();
             let plugin = file.stores.get(name).ok_or_else(|| AssembleError::NoStore(name.to_owned()))?;
             let grant = Box::pin(grant(name, plugin, file, sandbox, resolve, variable)).await?;

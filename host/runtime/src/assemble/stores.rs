@@ -1,4 +1,4 @@
-//! The stores of a run: opened by their names in the configuration, with what each is granted.
+//! The stores of a run, opened by their names in the configuration. Each plugin gets its grant.
 
 use std::{fs, sync::Arc};
 
@@ -11,19 +11,19 @@ use crate::{
     config::{Config, SecretSource, StoreChoice, StorePlugin},
 };
 
-/// What stores are opened for.
+/// The purpose for which stores are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// To run: the data directory belongs to this process until it ends.
     Own,
-    /// To look at what a run holds, also while it is under way.
+    /// To look at the state of a run, even while it is running.
     Look,
 }
 
 /// The store of each domain. Domains with the same choice share one.
 ///
-/// With [`Access::Own`], the data directory is this process's own from here on, whatever is kept in it, and the stores
-/// are those of the last run or have what those had.
+/// With [`Access::Own`], this process owns the data directory from here on, even if no domain is kept in it. A store
+/// that is not the one of the last run is accepted only if it has every document that the old one holds.
 ///
 /// # Errors
 /// When the data directory is in use, a persistence plugin cannot start, or state would be left behind; the message
@@ -59,7 +59,7 @@ pub struct Opener<'a, 's> {
     resolve: &'a mut Resolve<'s>,
     variable: &'a Variable<'s>,
     opened: Vec<(StoreChoice, Arc<dyn Store>)>,
-    /// The files of the data directory, which is this process's own or only looked at.
+    /// The file store of the data directory, which this process owns or only looks at.
     files: Arc<dyn Store>,
 }
 
@@ -96,13 +96,13 @@ impl<'a, 's> Opener<'a, 's> {
             self.opened.iter().find(|(known, _)| known == choice).map(|(_, store)| Arc::clone(store))
         };
         let by_domain = persistence.stores.map(|choice| opened(choice).expect("every store was opened above"));
-        // What is wrapped was opened first.
+        // A wrapped store was opened before its wrapper, so the wrapper is closed first.
         let closing = self.opened.iter().rev().map(|(_, store)| Arc::clone(store)).collect();
         Ok(Stores { by_domain, closing, data_dir: Some(Arc::clone(&self.files)) })
     }
 
-    /// Reads what must not be left behind where domains were kept before. The old stores are closed again: the new ones
-    /// may be in the same places.
+    /// For each domain whose store has changed, reads the documents of the old store that the new one must have. The
+    /// old stores are closed again, because the new ones may be in the same places.
     async fn moved(&mut self, before: &Bindings, now: &Bindings) -> Result<Vec<Moved>, AssembleError> {
         let mut moved = Vec::new();
         let config = before.in_place_of(self.config);
@@ -128,7 +128,7 @@ impl<'a, 's> Opener<'a, 's> {
         Ok(moved)
     }
 
-    /// The store called `choice`, with whatever it wraps.
+    /// The store called `choice`. If it is a wrapper, the store under it is opened too.
     ///
     /// # Errors
     /// When there is no such store, it is in use, or it cannot start.
@@ -144,7 +144,7 @@ impl<'a, 's> Opener<'a, 's> {
                     return Err(AssembleError::NoStore(name.clone()));
                 };
                 let over = match &plugin.over {
-                    // The configuration has no circles.
+                    // Neither a configuration nor a record of bindings has a circle, so this comes to an end.
                     Some(over) => Some(Box::pin(self.open(over)).await?),
                     None => None,
                 };
@@ -155,7 +155,7 @@ impl<'a, 's> Opener<'a, 's> {
         Ok(store)
     }
 
-    /// Lets go of every store that was opened, wrappers first.
+    /// Closes every store that was opened, wrappers first.
     pub async fn close(self) {
         for (_, store) in self.opened.iter().rev() {
             store.close().await;
@@ -175,7 +175,7 @@ impl<'a, 's> Opener<'a, 's> {
     }
 }
 
-/// What the plugin called `name` is granted, with the secrets themselves.
+/// The grant of the plugin called `name`, with the values of its secrets.
 pub(crate) fn grant_of(
     name: &str,
     plugin: &StorePlugin,
@@ -201,7 +201,7 @@ pub(crate) fn grant_of(
     })
 }
 
-/// A secret, without the line end editors put at the end of a file.
+/// The value of a secret, without the line end that editors put at the end of a file.
 fn read_secret(source: &SecretSource, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     match source {
         SecretSource::Env(name) => variable(name).ok_or_else(|| format!("{source} is not set")),

@@ -1,4 +1,4 @@
-//! Moving state from one store to another.
+//! Copying state from one store to another.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use sigbox_trading::store::{Address, Domain, Store, StoreError};
 use super::addresses;
 use crate::config::Config;
 
-/// What became of one document.
+/// One document, and what was done with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// Where it is, in both stores.
+    /// Its address in both stores.
     pub at: Address,
     /// How large it is.
     pub bytes: usize,
@@ -27,11 +27,11 @@ pub enum Fate {
     Same,
 }
 
-/// Why state was not moved.
+/// Why state was not copied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// A store could not be read or written. What was written before is whole; doing it again goes on.
+    /// A store could not be read or written. The documents written before are whole; another attempt continues.
     #[error(transparent)]
     Store(Box<StoreError>),
     /// The other store has documents of its own. Nothing was written.
@@ -45,7 +45,7 @@ pub enum CopyError {
         /// Where.
         documents: Vec<String>,
     },
-    /// A document that was written does not read back as it is.
+    /// A document does not read back as it was written.
     #[error("{to} does not give back what was written at {at}: it cannot keep the state")]
     NotKept {
         /// The store that was written to.
@@ -55,13 +55,14 @@ pub enum CopyError {
     },
 }
 
-/// Copies every document of `domains` that belongs to what `config` trades from one store to another and reads each back.
-/// Documents under other ids of the same entities, such as those set aside, go along. Nothing is removed. It can be
-/// repeated, also after it was interrupted. With `replace`, documents are written whatever is there.
+/// Copies every document of `domains` that belongs to a pair or a risk profile of `config` from one store to another,
+/// and reads each one back. Documents under other ids of the same entities, such as those set aside, are copied too.
+/// Nothing is removed. The copy can be repeated, even after an interruption. With `replace`, existing documents are
+/// overwritten.
 ///
 /// # Errors
-/// Without `replace`, when a document of `to` would be lost; then nothing is written. When a store fails, or does not
-/// give back what it was given.
+/// Without `replace`, when a document of `to` would be lost; then nothing is written. When a store fails, or a document
+/// does not read back as it was written.
 pub async fn copy(
     config: &Config,
     domains: &[Domain],
