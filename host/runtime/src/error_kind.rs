@@ -1,4 +1,4 @@
-//! What kind of thing went wrong, for callers that act on it: exit codes of the command, status codes of a server.
+//! Kinds of errors, for callers that act on them: exit codes of the command, status codes of a server.
 
 use std::error::Error;
 
@@ -16,25 +16,25 @@ use crate::{
     sweep::{Failure, ResultsError},
 };
 
-/// What kind of thing went wrong. Who has to do something about it differs from kind to kind.
+/// The kind of an error, which says what must be put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was asked for cannot be done: the configuration or the request must change.
+    /// The request is impossible: the configuration or the request must change.
     Configuration,
     /// A plugin cannot be built, loaded or used.
     Plugin,
     /// Candles are missing or unusable.
     Candles,
-    /// What is kept cannot be read, written or trusted: documents, events, results.
+    /// Stored data cannot be read, written or trusted: documents, events, results.
     State,
     /// Anything else, such as a full disk.
     Other,
 }
 
 impl ErrorKind {
-    /// The kind of `error`; `None` for an error that is not of this library. Ask it of each error in a chain of causes,
-    /// outermost first.
+    /// The kind of `error`; `None` for an error that is not of this library. In a chain of causes, call it for each
+    /// error, outermost first, and take the first kind.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         if let Some(error) = error.downcast_ref::<JobError>() {

@@ -22,26 +22,26 @@ pub struct Candles {
 /// Where the candles of one symbol come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CandleSource {
-    /// A CSV or Parquet file. Whether it can be read is found out when it is needed.
+    /// A CSV or Parquet file. It is not opened until it is needed.
     File(PathBuf),
-    /// Made up.
+    /// Generated from a recipe.
     Generated(Recipe),
 }
 
-/// What is said when a strategy trades a symbol without candles.
+/// The message when a strategy trades a symbol without candles.
 pub(super) fn no_candles(symbol: &str) -> String {
     format!("[candles] has none of {symbol}; add it to [candles.files], or a [candles.generate.{symbol}]")
 }
 
 const MINUTES_A_DAY: u64 = 24 * 60;
 
-/// The days that [`Recipe::MOST_MINUTES`] are.
+/// [`Recipe::MOST_MINUTES`] in days.
 const DAYS_MAX: u64 = Recipe::MOST_MINUTES as u64 / MINUTES_A_DAY;
 
-/// Any market is as good as another until somebody wants a second one.
+/// The default seed. Another seed makes another market.
 const SEED: u64 = 1;
 
-/// As wild as Bitcoin.
+/// The default volatility, about that of Bitcoin.
 const VOLATILITY_PERCENT: f64 = 0.05;
 
 pub(super) fn read(root: &Section<'_>) -> Candles {

@@ -37,7 +37,7 @@ pub(super) fn read(root: &Section<'_>) -> Settings {
             "signal-isolated-margin" => signal_isolated_margin,
         );
         for problem in settings.problems() {
-            // The only underscores are those of field names.
+            // Only the names of fields have underscores in these texts, and a file writes them with hyphens.
             section.refuse(&problem.name.replace('_', "-"), &problem.rule.replace('_', "-"));
         }
         settings

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration file, for the person who wrote it.
+//! Errors of a configuration file, worded for the person who wrote it.
 
 use std::{fmt, io, path::PathBuf};
 
-/// Why there is no configuration.
+/// Why a configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Nothing is where the file should be.
+    /// There is no such file.
     #[error("there is no {file}; `sigbox init` writes one, with every setting explained", file = .0.display())]
     NotFound(PathBuf),
-    /// The file is there and cannot be read, or is not UTF-8.
+    /// The file exists, but cannot be read or is not UTF-8.
     #[error("cannot read {file}: {source}", file = .file.display())]
     Read {
         /// The file, as it was asked for.
@@ -17,7 +17,7 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The file can be read and must be changed. Every problem is listed, in the order of the lines.
+    /// What the file says is invalid. Every problem is listed, in the order of the lines.
     #[error("{}", one_a_line(.0))]
     Invalid(Vec<ConfigProblem>),
 }
@@ -27,7 +27,7 @@ pub enum ConfigError {
 pub struct ConfigProblem {
     /// The file, as it was asked for.
     pub file: PathBuf,
-    /// The line to look at, the first being 1.
+    /// The line of the problem; the first line is 1.
     pub line: usize,
     /// Section, key, what it must be and what was found.
     pub message: String,

@@ -17,7 +17,7 @@ pub(super) fn read(root: &Section<'_>) -> Frame {
     })
 }
 
-/// What a frame has besides its name.
+/// Reads the rest of the frame called `name`.
 pub(super) fn read_period(section: &Section<'_>, name: String) -> Frame {
     let time = |key| section.get::<WholeMinuteMs>(key).map(|time| time.0);
     let (start_ms, end_ms) = (time("start"), time("end"));

@@ -1,4 +1,4 @@
-//! `kit.toml`: what the conformance kit binds the plugin with that it tests.
+//! `kit.toml`: the binding of the plugin that the conformance kit tests.
 
 use std::{
     collections::BTreeMap,
@@ -15,16 +15,16 @@ use super::{
     reader::{Reader, Section},
 };
 
-/// One binding: the keys of a `[stores.NAME]` section, at the top of the file.
+/// A binding: the keys of a `[stores.NAME]` section, at the top of the file.
 ///
-/// A wrapper's `over` is `"memory"` or one of the `[stores.NAME]` the file may have.
+/// A wrapper's `over` is `"memory"` or a `[stores.NAME]` of the same file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KitFile {
     /// The binding. Its plugin is the one that is tested.
     pub binding: StorePlugin,
-    /// The stores a wrapper can be over.
+    /// The stores that a wrapper can wrap.
     pub stores: BTreeMap<String, StorePlugin>,
-    /// What the plugin may use.
+    /// How much the plugin may use.
     pub limits: Limits,
     /// Where compiled plugins are kept, if the file says so.
     pub cache_dir: Option<PathBuf>,
@@ -34,7 +34,7 @@ impl KitFile {
     /// Reads `file`, which binds `plugin`.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, or says something that cannot be.
+    /// When it cannot be read, is not TOML, or has an invalid value.
     pub fn load(file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
         let file = file.as_ref();
         let text = fs::read_to_string(file).map_err(|source| match source.kind() {
@@ -44,10 +44,10 @@ impl KitFile {
         Self::parse(&text, file, plugin)
     }
 
-    /// Reads `text` as if it were in `file`, which messages name and to whose folder paths are relative.
+    /// Reads `text` as the content of `file`. Messages name `file`, and paths are relative to its folder.
     ///
     /// # Errors
-    /// As [`KitFile::load`], without the reading.
+    /// When `text` is not TOML, or has an invalid value.
     pub fn parse(text: &str, file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
         let reader = Reader::new(text, file.as_ref());
         let read = reader.read(|root| Self::read(root, plugin));

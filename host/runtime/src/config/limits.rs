@@ -1,4 +1,4 @@
-//! `[limits]`: what a plugin may use up.
+//! `[limits]`: how much a plugin may use.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,16 +7,16 @@ use sigbox_sandbox::Limits;
 
 use super::reader::Section;
 
-/// All that 32-bit WebAssembly can address.
+/// The whole address space of 32-bit WebAssembly.
 const MEMORY_MIB_MAX: u64 = 4096;
 
-/// What the sandbox counts with is a signed 64-bit integer.
+/// The sandbox counts fuel with a signed 64-bit integer.
 const FUEL_MAX: u64 = i64::MAX.unsigned_abs();
 
-/// An hour. The pair opens nothing new while it waits.
+/// An hour. A pair opens nothing new while it waits for a store.
 const STORE_TIMEOUT_MS_MAX: u64 = 3_600_000;
 
-/// More would fill disks in a day of minutes.
+/// With more lines each minute, a plugin could fill a disk within a day.
 const LOG_LINES_MAX: u64 = 100_000;
 
 /// Two years of minutes.
@@ -33,7 +33,7 @@ pub(super) fn read(root: &Section<'_>, engine: &Settings) -> (Limits, Option<Pat
         let limits = Limits {
             memory_bytes: memory_bytes.unwrap_or(default.memory_bytes),
             fuel_per_call: section.whole("fuel-per-call", 1..=FUEL_MAX).unwrap_or(default.fuel_per_call),
-            // The engine's settings have it already, under the reference's name.
+            // The engine's settings have this limit already, under the reference's name.
             strategy_timeout: Duration::from_secs(engine.max_signal_generation_seconds.into()),
             store_timeout: store_timeout.map_or(default.store_timeout, Duration::from_millis),
             log_lines_per_call: small("log-lines-per-call", 0..=LOG_LINES_MAX).unwrap_or(default.log_lines_per_call),

@@ -1,4 +1,4 @@
-//! `[live]`: where a live run gets its candles, and how patient it is.
+//! `[live]`: where a live run gets its candles, and how long it waits.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use http::Uri;
 
 use super::reader::Section;
 
-/// How a live run is fed.
+/// Where a live run gets its candles, and how long it waits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
     /// Where candles come from.
     pub feed: Feed,
-    /// Of [`Feed::Replay`]: simulated seconds a second; 0 is as fast as possible.
+    /// For [`Feed::Replay`]: simulated seconds per second; 0 is as fast as possible.
     pub speed: f64,
-    /// Of [`Feed::Klines`]: `http://` or `https://`, host, and path if any, without a slash at the end.
+    /// For [`Feed::Klines`]: `http://` or `https://`, host, and path if any, without a slash at the end.
     pub base_url: String,
-    /// Of [`Feed::Klines`]: how long one request may take.
+    /// For [`Feed::Klines`]: how long one request may take.
     pub request_timeout: Duration,
-    /// Of [`Feed::Klines`]: how long after a minute has ended its candle is asked for first.
+    /// For [`Feed::Klines`]: the time from the end of a minute to the first request for its candle.
     pub settle: Duration,
-    /// Candles fetched before the first decision, for the strategies to look back on.
+    /// Minutes of candles that are fetched before the first decision, so that strategies can look back.
     pub history_minutes: u32,
-    /// No entry is decided on a minute that ended longer ago than this.
+    /// After a minute that ended longer ago than this, no strategy is asked, so nothing is entered late.
     pub max_entry_delay: Duration,
 }
 
 /// Where the candles of a live run come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
-    /// Those of [`Config::candles`](super::Config::candles), as if each of them was just closing.
+    /// The candles of [`Config::candles`](super::Config::candles), as if each of them had just closed.
     Replay,
     /// An exchange with a REST interface like Binance's `/api/v3/klines`.
     Klines,
@@ -43,23 +43,23 @@ impl Default for Live {
             base_url: "https://api.binance.com".into(),
             // Ten times what a slow answer takes. A minute has room for a few attempts.
             request_timeout: Duration::from_secs(10),
-            // Exchanges finish a candle a moment after its minute; asking earlier gets one that is still forming.
+            // Exchanges finish a candle a moment after its minute. An earlier request gets an unfinished candle.
             settle: Duration::from_secs(2),
             // A day, and an hour for the day's first averages.
             history_minutes: 1500,
-            // Half a minute late is still this minute's price. Later, the strategy would trade on old news.
+            // Half a minute late, the price is still current. Later, the strategy would trade at an old price.
             max_entry_delay: Duration::from_secs(30),
         }
     }
 }
 
-/// Two years; it is all in memory, for every symbol.
+/// Two years. The history of every symbol is in memory.
 const HISTORY_MINUTES_MAX: u64 = 2 * 366 * 24 * 60;
 
-/// The next minute's candle must not be due before this one is asked for.
+/// A candle must be asked for before the candle of the next minute is due.
 const SETTLE_MS_MAX: u64 = 59_999;
 
-/// Ten minutes: whoever waits longer has lost the market.
+/// Ten minutes. After a longer wait, the price is no longer current.
 const REQUEST_TIMEOUT_MS_MAX: u64 = 600_000;
 
 /// An hour, the longest interval of a strategy.
@@ -88,7 +88,7 @@ pub(super) fn read(root: &Section<'_>) -> Live {
     })
 }
 
-/// Whether `text` can be a [`Live::base_url`], but for slashes at its end.
+/// Whether `text` can be a [`Live::base_url`]. Slashes at its end are allowed here and removed later.
 #[must_use]
 pub fn is_base_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {

@@ -1,4 +1,4 @@
-//! `[persistence]` and `[stores.NAME]`: where a live run keeps what must survive it.
+//! `[persistence]` and `[stores.NAME]`: where a live run keeps the state that must survive it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use super::{
 /// Which store keeps which domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Persistence {
-    /// Where the domains of [`StoreChoice::File`] live. Made when missing.
+    /// The folder of the domains with [`StoreChoice::File`]. Made when missing.
     pub data_dir: PathBuf,
     /// What to do with a pair whose document cannot be understood.
     pub on_corrupt: OnCorrupt,
@@ -27,15 +27,15 @@ pub struct Persistence {
     pub stores: PerDomain<StoreChoice>,
 }
 
-/// What keeps a domain.
+/// The store of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreChoice {
     /// Files under [`Persistence::data_dir`].
     File,
-    /// Memory, which no restart survives.
+    /// Memory, whose content does not survive a restart.
     Memory,
-    /// The plugin of that name in [`Config::stores`](super::Config::stores), where it exists.
+    /// The plugin of this name in [`Config::stores`](super::Config::stores); it may not exist.
     Plugin(String),
 }
 
@@ -43,27 +43,27 @@ pub enum StoreChoice {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StorePlugin {
-    /// A component, or a folder to build one from. It was there when the file was read.
+    /// A component, or a folder to build one from. It existed when the file was read.
     pub plugin: PathBuf,
-    /// What it can ask for by name.
+    /// Its settings, by name.
     pub settings: BTreeMap<String, String>,
-    /// Where its secrets are, by the name it can ask for them.
+    /// Where its secrets are, by the name that it asks for.
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Where it may connect to.
+    /// The endpoints it may connect to.
     pub network: Vec<Endpoint>,
-    /// Folders it may read and write, by the path it finds them at.
+    /// Folders it may read and write, each by its path inside the sandbox.
     pub directories: BTreeMap<String, PathBuf>,
     /// The store a wrapper wraps.
     pub over: Option<StoreChoice>,
 }
 
-/// Where a secret is. The configuration itself has none.
+/// Where a secret is. The configuration never contains the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {
     /// In a variable of the environment.
     Env(String),
-    /// In a file, with or without a line end.
+    /// In a file, which may end with one line end.
     File(PathBuf),
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for SecretSource {
 
 const DATA_DIR: &str = "dump/data";
 
-/// Keeps trading what can be understood; the document is set aside and reported.
+/// The default: the document is set aside and reported, and trading goes on.
 const ON_CORRUPT: OnCorrupt = OnCorrupt::Quarantine;
 
 pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -> Persistence {
@@ -94,11 +94,11 @@ fn read_choice(section: &Section<'_>, key: &'static str, stores: &BTreeMap<Strin
     section.get_if(key, CHOICES, is_known).map_or(StoreChoice::File, StoreChoice::named)
 }
 
-/// Completes "must be …".
+/// The end of a message that begins with "must be".
 const CHOICES: &str = "\"file\", \"memory\" or the name of a [stores.NAME]";
 
 impl StoreChoice {
-    /// What `name` stands for in a file; a plugin may not exist.
+    /// The store that `name` means in a file. There may be no plugin of this name.
     #[must_use]
     pub fn named(name: String) -> Self {
         match name.as_str() {
@@ -141,13 +141,13 @@ pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
     stores
 }
 
-/// Reads a plugin and what binds it. `path`: the section's keys.
+/// Reads a plugin and its binding. `path`: the section's keys.
 fn read_store(section: &Section<'_>, path: &str) -> StorePlugin {
     let plugin = section.plugin("plugin").unwrap_or_default();
     StorePlugin { plugin, ..read_binding(section, &format!("{path}.secrets")) }
 }
 
-/// Reads what binds a plugin that is named elsewhere. `secrets`: the keys of its secrets.
+/// Reads the binding of a plugin whose path is read elsewhere. `secrets`: the keys of its secrets.
 pub(super) fn read_binding(section: &Section<'_>, secrets: &str) -> StorePlugin {
     let settings = section.named_values::<Setting>("settings", "{ }");
     StorePlugin {
@@ -184,7 +184,7 @@ fn read_directories(section: &Section<'_>) -> BTreeMap<String, PathBuf> {
     directories.into_iter().map(read).collect()
 }
 
-/// What is wrong with the store `name` wraps.
+/// What is wrong with `over`, the store that `name` wraps; `None`: nothing.
 pub(super) fn over_problem(name: &str, over: &StoreChoice, stores: &BTreeMap<String, StorePlugin>) -> Option<String> {
     let mut seen = BTreeSet::from([name]);
     let mut next = over;

@@ -1,4 +1,4 @@
-//! `[[risk]]`: rules that every strategy naming the profile must pass.
+//! `[[risk]]`: profiles of risk rules. The signals of a strategy must pass the profiles that the strategy names.
 
 use jiff::Timestamp;
 use sigbox_engine::{
@@ -16,11 +16,11 @@ use super::{
 pub struct RiskProfile {
     /// Unique; strategies and stored documents refer to it.
     pub name: String,
-    /// In the order they are asked; the first refusal stops. Never empty.
+    /// In the order in which they are checked; the first refusal ends the check. Never empty.
     pub rules: Vec<NamedRule>,
 }
 
-/// What a rule can check, as its keys are called.
+/// The keys of a rule, one for each thing it can check.
 const CONDITIONS: &str = "max-active, min-reward-risk, reject-position, reject-window or max-price";
 
 pub(super) fn read(root: &Section<'_>) -> Vec<RiskProfile> {
@@ -70,7 +70,7 @@ fn read_window(section: &Section<'_>) -> Option<Rule> {
             section.refuse(key, "must begin before it ends");
             None
         }
-        // Items that are no times have been reported as such.
+        // An item that is not a time has been reported already.
         _ => {
             if section.list_length(key).is_some_and(|length| length == times.len()) {
                 section.refuse(key, "must be two times, the first and the last of the window");
@@ -80,7 +80,7 @@ fn read_window(section: &Section<'_>) -> Option<Rule> {
     }
 }
 
-/// What a refusal says when the file does not.
+/// The note of a refusal when the file has none.
 fn default_note(rule: &Rule) -> String {
     match *rule {
         Rule::MaxActive(1) => "at most 1 position at a time".into(),

@@ -1,4 +1,4 @@
-//! What a configuration says, without what only its owner should know: reports are shown to others.
+//! Configurations without secrets, for reports, which are shown to others.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// What stands for a value that is left out.
+/// The text in place of a value that is left out.
 const LEFT_OUT: &str = "(left out)";
 
-/// What names of secrets have in them.
+/// A setting is a secret if its name contains one of these.
 const SECRET_NAMES: [&str; 7] = ["secret", "password", "passphrase", "token", "credential", "apikey", "privatekey"];
 
 /// The text of a configuration file with `"(left out)"` for every value whose name, or whose table's name, looks like
-/// that of a secret, and for every text that is an address with a password in it. All else is as it was written, comments
-/// included; what is not TOML is left out as a whole.
+/// that of a secret, and for every text that is an address with a password in it. Everything else is as it was written,
+/// comments included. A text that is not TOML becomes empty.
 #[must_use]
 pub fn text_without_secrets(text: &str) -> String {
     let Ok(root) = DeTable::parse(text) else { return String::new() };
@@ -33,7 +33,7 @@ pub fn text_without_secrets(text: &str) -> String {
     shown
 }
 
-/// The settings of a strategy, a JSON object, without the same values.
+/// The settings of a strategy, a JSON object, with the same values left out. A text that is not JSON becomes empty.
 #[must_use]
 pub fn settings_without_secrets(settings: &str) -> String {
     let Ok(mut value) = serde_json::from_str(settings) else { return String::new() };
@@ -79,7 +79,7 @@ fn is_secret_name(name: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| letters.contains(secret))
 }
 
-/// Whether it is something like `redis://user:password@host`.
+/// Whether `text` is an address with a password, such as `redis://user:password@host`.
 fn has_password(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

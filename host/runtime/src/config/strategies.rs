@@ -1,4 +1,4 @@
-//! `[[strategies]]`: what trades what.
+//! `[[strategies]]`: the strategies, and the symbols each of them trades.
 
 use std::path::PathBuf;
 
@@ -22,19 +22,20 @@ use super::{
 pub struct Strategy {
     /// Unique; `strategyName` of rows and events.
     pub name: String,
-    /// A component, or a folder to build one from. It was there when the file was read.
+    /// A component, or a folder to build one from. It existed when the file was read.
     pub plugin: PathBuf,
-    /// How often it is asked; none: what the plugin says of itself.
+    /// How often it is asked; `None`: as often as the plugin says.
     pub interval: Option<Interval>,
-    /// What it trades, in the order of the file. Never empty, each symbol once.
+    /// The symbols it trades, in the order of the file. Never empty, each symbol once.
     pub symbols: Vec<String>,
-    /// Names of the risk profiles that must let its signals pass, in the order they are asked. They exist.
+    /// Names of the risk profiles that its signals must pass, in the order in which they are checked. Each profile
+    /// exists.
     pub risk: Vec<String>,
     /// A JSON object, handed to the plugin as it is.
     pub settings: String,
 }
 
-/// Reads the strategies, which refer to everything else.
+/// Reads the strategies. They refer to the other sections, which are read before them.
 pub(super) fn read(root: &Section<'_>, candles: &Candles, live: &Live, profiles: &[RiskProfile]) -> Vec<Strategy> {
     let mut taken = Taken::default();
     let strategies = root.sections("strategies", "[[strategies]]", |section| Strategy {
@@ -61,7 +62,7 @@ fn read_symbols(section: &Section<'_>, candles: &Candles, live: &Live) -> Vec<St
     let mut taken = Taken::default();
     for symbol in &symbols {
         taken.take(section, &symbol.value.0, symbol.offset, "symbol");
-        // Candles from an exchange are needed in a backtest only; that is checked when there is one.
+        // A live run gets these candles from the exchange. A backtest needs them here, and checks that itself.
         if live.feed == Feed::Replay && !candles.sources.contains_key(&symbol.value.0) {
             section.report(symbol.offset, format!("needs candles, but {}", no_candles(&symbol.value.0)));
         }
@@ -93,7 +94,7 @@ fn json_object<'a>(
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
-/// The TOML value as JSON. Times become texts; how deep it goes is limited by the parser.
+/// The TOML value as JSON. Times become texts. The parser limits how deep values are nested.
 pub(super) fn json(section: &Section<'_>, value: &Spanned<DeValue<'_>>) -> Value {
     let number = |number: Option<Number>| {
         number.map_or_else(

@@ -19,16 +19,16 @@ use super::{
     value::Name,
 };
 
-/// What a sweep compares: each strategy with every combination of its grid, on each symbol, in each frame. It is at
+/// What a sweep compares: each strategy with every combination of its grid, on each symbol, in each frame. These are at
 /// most a hundred thousand runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// What runs are ranked by.
+    /// The metric that runs are ranked by.
     pub metric: &'static Metric,
-    /// Settings to try, by strategy, in the order of the file. A strategy that is not here has those of its own section
-    /// only.
+    /// Settings to try, by strategy, in the order of the file. A strategy that is not here runs only with the settings
+    /// of its own section.
     pub grid: BTreeMap<String, Vec<Axis>>,
-    /// What every strategy trades, each symbol once; none: its own symbols.
+    /// The symbols that every strategy trades, each once; empty: each strategy trades its own.
     pub symbols: Vec<String>,
     /// The periods. Never empty, each name once.
     pub frames: Vec<Frame>,
@@ -37,16 +37,16 @@ pub struct Sweep {
 /// A setting and the values to try for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// The setting's key, after those of the tables it is in.
+    /// The keys of the tables that the setting is in, then its own key.
     pub path: Vec<String>,
     /// In the order they are tried. Never empty, each value once.
     pub values: Vec<Value>,
 }
 
-/// Each is some two kilobytes of memory and one of disk, and a hundred thousand runs of a month are most of an hour.
+/// A run takes about two kilobytes of memory and one of disk. A hundred thousand runs of a month take most of an hour.
 const RUNS_MAX: usize = 100_000;
 
-/// What most people compare strategies by.
+/// The default metric, by which most people compare strategies.
 const METRIC: &str = "sharpeRatio";
 
 pub(super) fn read(root: &Section<'_>, strategies: &[Strategy], candles: &Candles, frame: &Frame) -> Sweep {
@@ -125,12 +125,12 @@ fn read_grid(section: &Section<'_>, strategies: &[Strategy]) -> BTreeMap<String,
 /// Reads the grid of one strategy.
 struct GridReader<'r, 'a> {
     section: &'r Section<'a>,
-    /// With the place each stands at, because tables of the parser have lost the order of the file.
+    /// Each axis with its offset in the file, because the parser's tables do not keep the order of the file.
     axes: &'r mut Vec<(usize, Axis)>,
 }
 
 impl GridReader<'_, '_> {
-    /// Reads the axes in `table`, which stands below `path`. `settings`: what the strategy has there already.
+    /// Reads the axes in `table`, which is at `path`. `settings`: what the strategy's own settings have at `path`.
     fn read(&mut self, table: &DeTable<'_>, key: &str, path: &[String], settings: Option<&Value>) {
         if let Some(found) = settings.filter(|found| !found.is_object()) {
             let offset = table.keys().map(|key| key.span().start).min().unwrap_or_default();
@@ -171,15 +171,15 @@ impl GridReader<'_, '_> {
     }
 }
 
-/// A table of settings, not a range: a range has numbers only.
+/// Whether `table` holds settings and is not a range: a range holds no list and no table.
 fn is_nested(table: &DeTable<'_>) -> bool {
     table.values().any(|value| matches!(value.get_ref(), DeValue::Array(_) | DeValue::Table(_)))
 }
 
 const RANGE: &str = "range { from, to, step } of numbers with at most 28 digits";
 
-/// The values of a range: `from`, and every `step` after it up to `to`. They are decimal numbers, as they are written,
-/// so the third of 0.1, 0.2, … is 0.3. They are whole where all three are.
+/// The values of a range: `from`, and every `step` after it, up to and including `to`. They are computed as decimal
+/// numbers, so the third of 0.1, 0.2, … is exactly 0.3. They are whole numbers if `from`, `to` and `step` are.
 fn range(table: &DeTable<'_>) -> Result<Vec<Value>, String> {
     let parts = ["from", "to", "step"].map(|key| table.get(key));
     let [Some(from), Some(to), Some(step)] = parts.map(|part| part.and_then(|part| decimal(part.get_ref()))) else {

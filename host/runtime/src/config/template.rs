@@ -1,15 +1,15 @@
-//! The first `sigbox.toml` of a newcomer.
+//! The template of a `sigbox.toml`, for a person who has none yet.
 
 use toml::Value;
 
-/// As `sigbox init` writes it, but for the place of the plugin.
+/// The file that `sigbox init` writes, without the path of the plugin.
 const TEMPLATE: &str = include_str!("template.toml");
 
-/// What stands for the plugin in [`TEMPLATE`].
+/// The text in [`TEMPLATE`] that is replaced by the path of the plugin.
 const PLUGIN: &str = "\"PLUGIN\"";
 
-/// A file that runs as it is, with every section and key explained, for the strategy plugin `plugin`: a `.wasm` file or
-/// a folder, relative to the file's folder or absolute.
+/// A configuration that runs as it is and explains every section and key. `plugin` is the path of a strategy plugin, a
+/// `.wasm` file or a folder; it is absolute, or relative to the configuration's folder.
 #[must_use]
 pub fn template(plugin: &str) -> String {
     TEMPLATE.replacen(PLUGIN, &Value::from(plugin).to_string(), 1)
@@ -65,7 +65,7 @@ mod tests {
         let asked = reader.asked.borrow().clone();
         let absent: Vec<_> = asked.iter().filter(|(_, is_there)| !**is_there).map(|(key, _)| key).collect();
         assert_eq!(absent, [""; 0]);
-        // The keys of ten sections were indeed asked for.
+        // Keys of inner sections were asked for too, so the list above was not empty by mistake.
         assert!(asked.contains_key("the file limits") && asked.contains_key("[limits] cache-dir"), "{asked:?}");
         assert!(asked.len() > 70, "{}", asked.len());
     }
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(switched_on.frame.name, as_it_is.frame.name);
         assert_eq!(switched_on.frame.interval, as_it_is.frame.interval);
         assert_eq!(switched_on.sweep.metric, as_it_is.sweep.metric);
-        // What has no default shows an example, which says so by being different.
+        // A key without a default shows an example, so its value differs when it is switched on.
         assert_eq!(as_it_is.frame.start_ms.or(as_it_is.frame.end_ms), None);
         assert_eq!(as_it_is.cache_dir, None);
         assert!(as_it_is.stores.is_empty() && switched_on.stores.contains_key("scratch"));

@@ -1,4 +1,4 @@
-//! Files with mistakes in them and what their authors are told, and one with everything in it.
+//! Tests of reading configurations: files with mistakes and the messages about them, and one file with every key.
 
 use std::{fs, time::Duration};
 
@@ -511,7 +511,7 @@ get-candles-retry-count = -1
 avg-price-candles-count = 0
 "#,
         &[
-            // The default is what is too great here, so there is no line of its own to show.
+            // The value that is too large here is the default. It has no line, so the line of the section is shown.
             "sigbox.toml:7: [engine] min-stoploss-distance-percent must be less than max-stoploss-distance-percent; \
              its default will not do, so set it",
             "sigbox.toml:8: [engine] percent-fee must be finite and not negative; found -0.1",
@@ -824,7 +824,7 @@ cache-dir = "cache"
 fn a_broken_file_never_panics_wherever_it_is_cut() {
     let text = template(".").replace("\n#", "\n");
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-        // Whether it is refused depends on the place; that there is an answer does not.
+        // Depending on where it is cut, the file may be valid. If it is refused, there must be a reason.
         if let Err(ConfigError::Invalid(problems)) = Config::parse(&text[..end], "sigbox.toml") {
             assert!(!problems.is_empty(), "refused without a reason at {end}");
         }
