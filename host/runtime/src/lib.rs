@@ -1,8 +1,7 @@
-//! sigbox, as a library: from a configuration, or from parts of your own, to a run.
+//! sigbox as a library: makes and carries out a run, from a configuration or from parts of your own.
 //!
-//! Whoever has a `sigbox.toml` calls [`job`]: it puts a run together and carries it out, as the command does. Whoever has
-//! something else puts the parts together. This is the whole host on a page: a sandboxed strategy, candles, a backtest, and
-//! what happened.
+//! If you have a `sigbox.toml`, call [`job`]: it makes a run and carries it out, as the command does. If not, put the
+//! parts together yourself. This is the whole host on a page: a sandboxed strategy, candles, a backtest and its result.
 //!
 //! ```no_run
 #![doc = include_str!("../examples/embed.rs")]
@@ -13,12 +12,12 @@
 //! | `embed` | a backtest of a sandboxed strategy: the page above |
 //! | `live` | a live run of a strategy in Rust on recorded candles, its state in files, stopped and resumed |
 //! | `own_store` | a [`Store`](trading::store::Store) of your own behind the same run |
-//! | `own_feed` | a [`Feed`](trading::feed::Feed) of your own: candles from wherever they come |
+//! | `own_feed` | a [`Feed`](trading::feed::Feed) of your own: candles from any source |
 //! | `native` | a strategy in Rust without a sandbox, timed |
 //! | `candles` | candles of a configuration, written to a file |
 //!
-//! Each crate below is a module here: [`engine`] decides, [`events`] tells, [`market`] has the candles, [`trading`] is the
-//! loop and what it keeps, [`sandbox`] runs plugins.
+//! Each crate below is a module here: [`engine`] has the rules, [`events`] the events and their files, [`market`] the
+//! candles, [`trading`] the loop and the state it keeps, [`sandbox`] the plugins.
 
 #![warn(missing_docs)]
 

@@ -30,15 +30,15 @@ pub struct BacktestJob<'c> {
     sources: Vec<Source>,
 }
 
-/// What a backtest gave, besides its events.
+/// The result of a backtest, besides its events.
 pub struct BacktestDone {
     /// The totals, by part.
     pub tally: Tally,
     /// The first and the last boundary at which strategies could be asked, milliseconds.
     pub period_ms: (i64, i64),
-    /// Time in the run itself, without reading, building and compiling.
+    /// Duration of the run itself, without reading candles and building and compiling plugins.
     pub took: Duration,
-    /// How long answers took, by strategy; empty where that was not wanted.
+    /// How long answers took, by strategy; empty if the run was not timed.
     pub answers: BTreeMap<String, Stopwatch>,
 }
 
@@ -54,7 +54,7 @@ impl<'c> BacktestJob<'c> {
     /// Reads the candles and starts the strategies of `config`.
     ///
     /// # Errors
-    /// When the configuration has no strategy to test, or it cannot be put together.
+    /// When candles that the backtest needs are missing, or the parts of the run cannot be made.
     pub fn new(
         config: &'c Config,
         sandbox: &Sandbox<Deterministic>,
@@ -75,8 +75,8 @@ impl<'c> BacktestJob<'c> {
         &self.market
     }
 
-    /// Runs to the end, or until `progress` breaks. `events`: where every event is written, with a record of the run
-    /// beside it. `timed`: whether answers are timed, which costs each of them two looks at a clock.
+    /// Runs to the end, or until `progress` breaks. `events`: the file for every event; a record of the run is written
+    /// beside it. `timed`: whether answers are timed, which reads a clock twice for each answer.
     ///
     /// # Errors
     /// When the period does not fit the candles, the events cannot be written, or the run stops before its end.
@@ -100,7 +100,7 @@ impl<'c> BacktestJob<'c> {
     }
 }
 
-/// Runs `setup`. `begin` is called with the period and the event file once that is there.
+/// Runs `setup`. `begin` is called with the period and the event file, once the file has been made.
 fn execute<S: Strategy>(
     setup: Setup<S>,
     events: Option<&Path>,

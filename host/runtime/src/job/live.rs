@@ -23,25 +23,26 @@ use crate::{
     config::{self, Config},
 };
 
-/// What a live run leaves besides its events.
+/// The result of a live run, besides its events.
 pub struct LiveDone {
-    /// How long boundaries took, from when their candles were there to their last decision.
+    /// How long boundaries took, from the arrival of their candles to their last decision.
     pub boundaries: Stopwatch,
     /// How long answers took, by strategy.
     pub answers: BTreeMap<String, Stopwatch>,
 }
 
-/// Where a live run records its events unless somebody says otherwise: beside the state they belong to.
+/// The default event file of a live run: beside the state that the events belong to.
 #[must_use]
 pub fn events_file(config: &Config) -> PathBuf {
     config.persistence.data_dir.join("events.jsonl")
 }
 
-/// Trades until the feed ends or `stop` says so. `events`: the journal, continued where there is one. `listener` hears of each event when it is recorded for the first time.
+/// Trades until the feed ends or `stop` asks for the end. `events`: the journal; an existing one is continued.
+/// `listener` is called for each event when it is recorded for the first time.
 ///
 /// # Errors
-/// When the configuration cannot be put together, what an earlier run left behind cannot be restored, or there is no use
-/// in going on. What is held is in the stores.
+/// When the parts of the run cannot be made, the state of an earlier run cannot be restored, or the run cannot
+/// continue. Orders and positions are kept in the stores.
 pub async fn live(
     config: &Config,
     events: &Path,
@@ -71,7 +72,7 @@ pub async fn live(
     }
 }
 
-/// What is the same whatever the feed.
+/// The parts of a live run that do not depend on the feed.
 struct Job<'j, 'r, 'v> {
     config: &'j Config,
     events: &'j Path,
@@ -95,10 +96,11 @@ impl Job<'_, '_, '_> {
         let options = LiveOptions {
             on_corrupt: config.persistence.on_corrupt,
             max_entry_delay: config.live.max_entry_delay,
-            // What a strategy finds at its first question it finds at every one, and as many candles as it may ask for.
+            // A strategy must find as much history at every question as at its first one, and as many candles as it may
+            // ask for in one call.
             lookback_minutes: config.live.history_minutes.max(config.limits.candles_per_call),
         };
-        // The stores and the journal are this process's own now, so no record of another run is replaced.
+        // This process owns the stores and the journal now, so the record of another process's run is never replaced.
         let run = record::describe(config, Kind::Live, None, record::components(config, &setup), sources, events);
         run.keep(events).map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
         let (setup, answers) = setup.timed();
@@ -109,7 +111,7 @@ impl Job<'_, '_, '_> {
     }
 }
 
-/// Times boundaries.
+/// A sink that records how long each boundary took.
 struct Boundaries(Stopwatch);
 
 impl Sink for Boundaries {
@@ -122,7 +124,7 @@ impl Sink for Boundaries {
     }
 }
 
-/// What is traded, each symbol once, ascending.
+/// The traded symbols, each once, ascending.
 fn symbols(config: &Config) -> Vec<String> {
     let mut symbols: Vec<String> = config.strategies.iter().flat_map(|strategy| strategy.symbols.clone()).collect();
     symbols.sort();
@@ -134,6 +136,6 @@ fn symbols(config: &Config) -> Vec<String> {
 fn flat_since<L: FnMut(&Event<'_>)>(config: &Config, journal: &Journal<L>) -> Option<i64> {
     let pairs = config.strategies.iter().flat_map(|strategy| strategy.symbols.iter().map(move |s| (&strategy.name, s)));
     let since = pairs.map(|(strategy, symbol)| journal.recall(&config.exchange_name, strategy, symbol).ask_from_ms);
-    // None comes first: a trader that never did anything has to be asked from the start.
+    // `None` is the least: a trader that never did anything has to be asked from the start.
     since.min().flatten()
 }

@@ -1,8 +1,9 @@
-//! Jobs: how a run of a configuration is put together and carried out, for the command and for whoever serves others.
+//! Jobs: each makes a run from a configuration and carries it out, for the command and for other programs, such as a
+//! server.
 //!
-//! A job takes what its caller decides (the sandbox, how plugins are built, where events go, when to stop) and does the
-//! rest: it reads the candles, starts the strategies, opens the stores, chooses the feed, keeps the record of the run
-//! beside its events and runs to the end. What it returns is what a report needs besides the events.
+//! The caller of a job decides some things (the sandbox, how plugins are built, where events go, when to stop). The job
+//! does the rest: it reads the candles, starts the strategies, opens the stores, chooses the feed, keeps the record of
+//! the run beside its events and runs to the end. It returns what a report needs besides the events.
 
 mod backtest;
 mod live;
@@ -23,14 +24,14 @@ pub use self::{
     record::{recorded_market, sweep_record},
 };
 
-/// Why a job did not come to its end.
+/// Why a job failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
-    /// The configuration has nothing of the kind to run.
+    /// The configuration does not describe such a run.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration could not be put together.
+    /// The parts of the run could not be made from the configuration.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// The event file of a live run cannot be continued.
@@ -50,7 +51,7 @@ pub enum JobError {
     /// A backtest stopped before its end.
     #[error("the run stopped{}: {source}", until_then(events.as_deref()))]
     Stopped {
-        /// Where the events until then are, if they were written.
+        /// The file of the events until then, if events were written.
         events: Option<PathBuf>,
         /// Why.
         source: RunError,

@@ -1,4 +1,5 @@
-//! What a run was: from a configuration and its parts to a [`RunRecord`], and from a record to the candles it names.
+//! Records of runs: makes a [`RunRecord`] from a configuration and its parts, and finds the candles that a record
+//! names.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::{
     sweep::Sweep,
 };
 
-/// What is known of a run before it begins. `period_ms`: of a backtest.
+/// The record of a run that is about to begin. `period_ms`: the period of a backtest.
 pub(super) fn describe(
     config: &Config,
     kind: Kind,
@@ -41,7 +42,7 @@ pub(super) fn describe(
     }
 }
 
-/// The record of a sweep, whose `results` are where a backtest has its events.
+/// The record of a sweep. The file of its `results` takes the place of a backtest's events.
 #[must_use]
 pub fn sweep_record(config: &Config, sweep: &Sweep<'_>, results: &Path) -> RunRecord {
     let components = components_with(config, |strategy| sweep.component_sha256(strategy));
@@ -52,8 +53,8 @@ pub fn sweep_record(config: &Config, sweep: &Sweep<'_>, results: &Path) -> RunRe
     describe(config, Kind::Backtest, None, components, sources.collect(), results)
 }
 
-/// The candles of a run that was recorded earlier, as `config` has them now, to draw them in a report. Candles that are
-/// not the same any more are left out, because a chart of other prices than those that were traded on is worse than none.
+/// The candles of a recorded run, read again as `config` describes them now, for the charts of a report. Candles that
+/// have changed since the run are left out: a chart of other prices than the run traded on is worse than no chart.
 ///
 /// # Errors
 /// When the candles of the configuration cannot be read.
@@ -69,7 +70,7 @@ pub fn recorded_market(config: &Config, run: &RunRecord) -> Result<Market, Assem
     })))
 }
 
-/// The components that decide, in the order of the configuration.
+/// The components of the strategies, in the order of the configuration.
 pub(super) fn components<M>(config: &Config, setup: &Setup<StrategyInstance<M>>) -> Vec<Component> {
     components_with(config, |strategy| {
         let seat = setup.seats().iter().find(|seat| seat.assignment.pair().strategy == strategy.name)?;
@@ -77,7 +78,7 @@ pub(super) fn components<M>(config: &Config, setup: &Setup<StrategyInstance<M>>)
     })
 }
 
-/// The components that decide, by the digest of each.
+/// The components of the strategies; `sha256` gives the digest of each.
 fn components_with<'a>(config: &Config, sha256: impl Fn(&Strategy) -> Option<&'a str>) -> Vec<Component> {
     let component = |strategy: &Strategy| {
         Some(Component {
