@@ -1,4 +1,5 @@
-//! From what a configuration calls a plugin to a component file: as it is, or built from a folder of Rust.
+//! Sources of plugins: turns the path of a plugin in a configuration into a component file. A `.wasm` file is taken as
+//! it is, a folder of Rust is built.
 
 mod receipt;
 
@@ -18,8 +19,8 @@ use self::receipt::Receipt;
 /// The target plugins are built for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// Variables that are meant for the build of the host, and would change what is built here or where it goes. What
-/// describes the toolchain may stay.
+/// Variables that are meant for the build of the host. They are removed for the build of a plugin, because they would
+/// change its result or its folder. Variables that describe the toolchain stay.
 const HOST_BUILD_VARIABLES: [&str; 15] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
@@ -28,8 +29,8 @@ const HOST_BUILD_VARIABLES: [&str; 15] = [
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
     "RUSTC_WORKSPACE_WRAPPER",
-    // Set for whatever `cargo run` and `cargo test` start. Build scripts that watch them would run each time the host
-    // is started another way.
+    // `cargo run` and `cargo test` set these for the program they start. With them, a build script that watches one
+    // would run again each time the host is started another way.
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
     "CARGO_MANIFEST_PATH",
@@ -44,13 +45,13 @@ const HOST_BUILD_VARIABLES: [&str; 15] = [
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginSourceError {
-    /// Nothing is there.
+    /// There is nothing at the path.
     #[error("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
     Missing(PathBuf),
-    /// A file of another kind.
+    /// The file is not a `.wasm` file.
     #[error("{} is no plugin; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
     NotAPlugin(PathBuf),
-    /// A folder nobody can build.
+    /// The folder has no `Cargo.toml`.
     #[error("folder {} has no Cargo.toml; name the folder of the plugin's package, or a .wasm file", .0.display())]
     NoManifest(PathBuf),
     /// Cargo is not installed.
@@ -61,15 +62,15 @@ pub enum PluginSourceError {
     NoCargo {
         /// The plugin.
         folder: PathBuf,
-        /// What was to be run.
+        /// The program that was to be run.
         cargo: OsString,
     },
-    /// Cargo is there and does not run, or cannot be listened to.
+    /// Cargo exists, but does not run, or its output cannot be read.
     #[error("cannot build plugin {}: {} does not run: {source}", .folder.display(), .cargo.display())]
     CargoDoesNotRun {
         /// The plugin.
         folder: PathBuf,
-        /// What was to be run.
+        /// The program that was to be run.
         cargo: OsString,
         /// What the operating system said.
         source: io::Error,
@@ -81,7 +82,7 @@ pub enum PluginSourceError {
         .0.display()
     )]
     NoTarget(PathBuf),
-    /// It does not compile.
+    /// The plugin does not compile.
     #[error("cannot build plugin {}; cargo says:\n{}", .folder.display(), .output.trim_end())]
     BuildFailed {
         /// The plugin.
@@ -89,7 +90,7 @@ pub enum PluginSourceError {
         /// All that cargo wrote to standard error.
         output: String,
     },
-    /// It compiles, and is no component.
+    /// The plugin compiles, but not into a component.
     #[error(
         "plugin {} builds, but not into a component; its Cargo.toml must say [lib] crate-type = [\"cdylib\"]",
         .0.display()
@@ -97,11 +98,11 @@ pub enum PluginSourceError {
     NoComponent(PathBuf),
 }
 
-/// The component of `plugin`: a `.wasm` file is its own, whatever is in it, and a folder with a `Cargo.toml` is built
-/// in release mode if it has changed, which may take minutes. Blocks.
+/// The component file of `plugin`. A `.wasm` file is returned as it is, without a look inside. A folder with a
+/// `Cargo.toml` is built in release mode if it has changed, which may take minutes. Blocks.
 ///
-/// `cargo` is the program to build with, a path or a name; `on_progress` gets each line cargo writes meanwhile, without
-/// its end.
+/// `cargo` is the program to build with, a path or a name. `on_progress` gets each line that cargo writes, without its
+/// line end.
 ///
 /// # Errors
 /// When there is no such plugin, or it cannot be built; each case says what to do.
@@ -110,7 +111,7 @@ pub fn resolve(plugin: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) 
         return build(plugin, cargo, on_progress);
     }
     match plugin.try_exists() {
-        // What may not be looked at may still be read; whoever reads it says why not.
+        // A file that cannot be looked up may still be readable. If it is not, reading it fails with the reason.
         Ok(true) | Err(_) if plugin.extension() == Some(OsStr::new("wasm")) => Ok(plugin.to_owned()),
         Ok(true) | Err(_) => Err(PluginSourceError::NotAPlugin(plugin.to_owned())),
         Ok(false) => Err(PluginSourceError::Missing(plugin.to_owned())),
@@ -131,8 +132,8 @@ fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Res
         _ => PluginSourceError::CargoDoesNotRun { folder: folder.to_owned(), cargo: cargo.to_owned(), source },
     };
     let mut output = run(build_command(folder, cargo), on_progress).map_err(does_not_run)?;
-    // Where rustup may not install what rust-toolchain.toml lists, or a plugin has no such file. Whoever has no rustup
-    // is told what is missing.
+    // The target is missing if rustup may not install what rust-toolchain.toml lists, or if the plugin has no such
+    // file. Without rustup the target cannot be added, and the error below says what is missing.
     if !output.success && is_target_missing(&output.log) {
         let added = run(target_command(folder), on_progress);
         if added.is_ok_and(|added| added.success) {
@@ -156,7 +157,7 @@ fn build(folder: &Path, cargo: &OsStr, on_progress: &mut dyn FnMut(&str)) -> Res
     Ok(component)
 }
 
-/// What a run of cargo leaves behind.
+/// The output of a run of cargo.
 struct Output {
     success: bool,
     /// Standard output: a JSON message a line.
@@ -169,7 +170,7 @@ struct Output {
 fn run(mut command: Command, on_progress: &mut dyn FnMut(&str)) -> io::Result<Output> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // Both at once, or cargo would wait for the one that is not read.
+    // Both streams are read at once. Otherwise cargo would wait for ever when the one that is not read is full.
     let messages = thread::spawn(move || -> io::Result<String> {
         let mut messages = Vec::new();
         if let Some(mut stdout) = stdout {
@@ -179,7 +180,7 @@ fn run(mut command: Command, on_progress: &mut dyn FnMut(&str)) -> io::Result<Ou
     });
     let log = stderr.map_or_else(|| Ok(String::new()), |stderr| follow(stderr, on_progress));
     let messages = messages.join().unwrap_or_else(|_| Err(io::Error::other("reading its messages panicked")));
-    // Waited for in any case, so that no process is left behind.
+    // The process is waited for even after an error, so that none is left behind.
     let status = child.wait()?;
     Ok(Output { success: status.success(), messages: messages?, log: log? })
 }
@@ -195,14 +196,14 @@ fn build_command(folder: &Path, cargo: &OsStr) -> Command {
     command
 }
 
-/// Installs the target for the toolchain the folder is built with.
+/// The command that installs the target for the toolchain that builds the folder.
 fn target_command(folder: &Path) -> Command {
     let mut command = Command::new("rustup");
     command.args(["target", "add", TARGET]).current_dir(folder);
     command
 }
 
-/// Hands out the lines as they come, and returns them all.
+/// Passes each line to `on_progress` as it comes, and returns all lines.
 fn follow(stderr: impl Read, on_progress: &mut dyn FnMut(&str)) -> io::Result<String> {
     let mut log = String::new();
     let mut stderr = BufReader::new(stderr);
@@ -216,18 +217,19 @@ fn follow(stderr: impl Read, on_progress: &mut dyn FnMut(&str)) -> io::Result<St
     Ok(log)
 }
 
-/// rustc's note, since 2015; it has no code of its own that tells this from another missing crate.
+/// Whether the log has rustc's note about a missing target, which has not changed since 2015. The error's code does not
+/// tell, because any missing crate has the same one.
 fn is_target_missing(log: &str) -> bool {
     log.contains("target may not be installed")
 }
 
-/// What was built, or found up to date. Messages of other kinds have other fields, and macros may print what is no
-/// message at all.
+/// The artifacts that were built, or found up to date. Other lines are left out: messages of other kinds, and texts
+/// that macros print.
 fn artifacts(messages: &str) -> Vec<Artifact> {
     messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The component among what was built: that of the package of `manifest`, not one of a dependency.
+/// The component among the artifacts: that of the package of `manifest`, not that of a dependency.
 fn component(artifacts: &[Artifact], manifest: &Path) -> Option<PathBuf> {
     let manifest = manifest.canonicalize().ok()?;
     let is_ours = |artifact: &&Artifact| {
@@ -258,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    /// The cargo that runs this test, which is the one that has the target.
+    /// The cargo that runs this test. It has the target.
     fn cargo() -> OsString {
         std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
     }
@@ -267,7 +269,7 @@ mod tests {
         resolve(plugin, cargo, &mut |_| {}).unwrap_err().to_string()
     }
 
-    /// A package of its own workspace, so that the one this file is in does not claim it.
+    /// A package in a workspace of its own, so that cargo takes no other workspace for its own.
     fn package(manifest: &str, file: &str, code: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let manifest = format!("[package]\nname = \"p\"\nedition = \"2024\"\n[workspace]\n{manifest}");
@@ -277,7 +279,7 @@ mod tests {
         folder
     }
 
-    /// Does something to a file or folder.
+    /// A change to a file or folder.
     type Change<'a> = &'a dyn Fn(&Path);
 
     const COMPONENT: &str = "[lib]\ncrate-type = [\"cdylib\"]\n";
@@ -291,7 +293,8 @@ mod tests {
         assert_eq!(built.file_name(), Some(OsStr::new("p.wasm")));
         assert_eq!(fs::read(&built).unwrap()[..4], *b"\0asm");
         assert!(lines.iter().any(|line| line.contains("Finished")), "{lines:?}");
-        // The lock file is newer than the beginning of the build that has made it.
+        // The first build leaves no receipt, because the lock file is newer than the beginning of that build. The
+        // second one does.
         resolve(path, &cargo(), &mut |_| {}).unwrap();
         assert_eq!(resolve(path, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), built);
 
@@ -441,8 +444,8 @@ mod tests {
         }
     }
 
-    /// A cargo that finds no target the first `failures` times, and then is the real one. What it writes was recorded
-    /// with cargo 1.95 and another target.
+    /// A cargo that does not find the target the first `failures` times, and then runs the real cargo. Its message was
+    /// recorded with cargo 1.95 and another target.
     #[cfg(unix)]
     fn cargo_without_target(folder: &Path, failures: u8) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;

@@ -1,10 +1,11 @@
-//! What a component was built from, so that a start need not ask cargo whether that has changed.
+//! Receipts: what a component was built from, so that a start need not ask cargo whether anything has changed.
 //!
-//! cargo takes a tenth of a second to find nothing to do, which is more than all the rest of a start. So each build
-//! leaves a receipt beside the component: every file that went into it, its length and when it was changed last. While
-//! all of them are as they were, so is the component. Whatever a receipt cannot be sure of is left to cargo: packages
-//! with build scripts, macros of the author's own, variables of the environment that the code asks for, and files that
-//! were changed while cargo was at work. What the environment says of *how* to build is not looked at.
+//! cargo takes a tenth of a second to find nothing to do, which is longer than the rest of a start. So each build
+//! leaves a receipt beside the component: every file that went into it, with its length and the time of its last
+//! change. While no file has changed, the component has not changed. Some builds get no receipt, so cargo is asked each
+//! time, because files do not tell everything: packages with build scripts, packages with macros of their own, code
+//! that asks for variables of the environment, and files that changed while cargo ran. Variables that say *how* to
+//! build are not looked at.
 
 use std::{
     collections::BTreeMap,
@@ -18,22 +19,23 @@ use sigbox_market::digest::sha256;
 
 use super::{Artifact, TARGET};
 
-/// Files in the folder of a package, or above it, that say how it is built. Most are not there, and have to stay so.
+/// Files in the folder of a package, or above it, that say how it is built. Most of them do not exist; if one appears,
+/// that is a change.
 const INSTRUCTIONS: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Receipt {
     component: PathBuf,
-    /// Everything it follows from, and the component itself.
+    /// Every file that the component depends on, and the component itself; `None`: there was no such file.
     files: BTreeMap<PathBuf, Option<Version>>,
 }
 
-/// A file, short of reading it.
+/// The state of a file, as far as it is known without reading the file.
 #[derive(Clone, Copy, PartialEq, Deserialize, Serialize)]
 struct Version {
     bytes: u64,
-    /// Since 1970.
+    /// When it was changed last, since 1970.
     changed: Duration,
 }
 
@@ -55,11 +57,11 @@ impl Receipt {
         files.iter().all(|(file, version)| Version::of(file) == *version).then_some(component)
     }
 
-    /// Writes down what `component`, of the package in `folder`, was built from by the `artifacts`, if that is known.
-    /// `began`: when cargo was started.
+    /// Writes the receipt of `component`, which `artifacts` of the package in `folder` say was built; `None` when files
+    /// do not tell everything, or the receipt cannot be written. `began`: when cargo was started.
     pub(super) fn keep(folder: &Path, component: &Path, artifacts: &[Artifact], began: SystemTime) -> Option<()> {
         let folder = folder.canonicalize().ok()?;
-        // Where target directories are elsewhere, nobody would find it.
+        // If the target directory is elsewhere, the next start would not find a receipt.
         let place = places(&folder).find(|place| place.parent() == component.parent())?;
         let mut files = sources(component)?;
         for artifact in artifacts.iter().filter(|artifact| artifact.is_local()) {
@@ -83,15 +85,16 @@ impl Receipt {
     }
 }
 
-/// Where the receipt of the package in `folder` can be: a target directory is in the folder of a workspace, which is
-/// above. Named after the folder, because a copy of a target directory is of another one.
+/// Where the receipt of the package in `folder` can be: the target directory is in the folder of the workspace, which
+/// is this folder or one above it. The receipt's name has a digest of the folder's path, so that a copied target
+/// directory does not pass for that of its new place.
 fn places(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let name = format!(".sigbox-{}", &sha256(folder.as_os_str().as_encoded_bytes())[..16]);
     folder.ancestors().map(move |above| above.join("target").join(TARGET).join("release").join(&name))
 }
 
-/// The files of local packages that went into `component`, as cargo lists them: after a colon, absolute, with blanks
-/// between them and backslashes before blanks of their own.
+/// The files of local packages that went into `component`, from cargo's list: after a colon, as absolute paths, with a
+/// blank between two paths and a backslash before each blank inside a path.
 fn sources(component: &Path) -> Option<Vec<PathBuf>> {
     let list = fs::read_to_string(component.with_extension("d")).ok()?;
     let (_, list) = list.trim_end().split_once(": ")?;
@@ -101,12 +104,12 @@ fn sources(component: &Path) -> Option<Vec<PathBuf>> {
 }
 
 impl Artifact {
-    /// Whether it is of a package in a folder, which can change, and not one of a registry.
+    /// Whether its package is in a folder, which can change, and not from a registry.
     fn is_local(&self) -> bool {
         self.package_id.contains("path+file:")
     }
 
-    /// Whether it follows from its files alone.
+    /// Whether it depends on its files alone.
     fn is_plain(&self) -> bool {
         let kinds = &self.target.kind;
         !kinds.iter().any(|kind| kind == "custom-build" || kind == "proc-macro")
@@ -114,8 +117,8 @@ impl Artifact {
     }
 }
 
-/// Whether the crate of this library asks for no variable of the environment, but for those cargo makes of manifests.
-/// rustc lists them beside the library; `None` when it has not.
+/// Whether the crate of this library asks for no variable of the environment, except those that cargo makes from
+/// manifests. rustc lists the variables in a file beside the library; `None` when there is no such file.
 fn asks_no_variable(library: &Path) -> Option<bool> {
     let folder = library.parent()?;
     let folder = if folder.ends_with("deps") { folder.to_owned() } else { folder.join("deps") };
