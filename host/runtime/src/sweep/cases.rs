@@ -1,4 +1,4 @@
-//! What a sweep runs.
+//! The cases of a sweep: its runs, before they are run.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use crate::config::{Axis, Config, Strategy};
 
 /// One run of a sweep: a candidate, which is a strategy with settings, on a symbol in a frame.
 ///
-/// Settings are text, because there may be a hundred thousand of them in memory.
+/// Settings are text, which is small: there may be a hundred thousand of them in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Case {
@@ -20,16 +20,17 @@ pub struct Case {
     /// The frame's name; may be empty.
     #[serde(rename = "frameName")]
     pub frame: String,
-    /// What the strategy is given, a JSON object.
+    /// The settings that the strategy is given, a JSON object.
     #[serde(serialize_with = "as_object")]
     pub settings: String,
-    /// Those of the settings that the sweep tries several values of, a JSON object. Keys in tables are joined with dots.
+    /// The settings of which the sweep tries several values, a JSON object. The keys of a setting in tables are joined
+    /// with dots.
     #[serde(skip)]
     pub varying: String,
 }
 
 impl Case {
-    /// Whether the two differ in symbol and frame at most.
+    /// Whether both have the same strategy with the same settings; symbol and frame may differ.
     #[must_use]
     pub fn is_same_candidate(&self, other: &Self) -> bool {
         self.strategy == other.strategy && self.settings == other.settings
@@ -38,7 +39,7 @@ impl Case {
     /// The settings as a line of `sigbox.toml`.
     #[must_use]
     pub fn settings_line(&self) -> String {
-        // What came from TOML has no null, the one thing TOML cannot write.
+        // TOML cannot write null, but these settings come from TOML and have none.
         let settings = toml::Value::try_from(object(&self.settings)).expect("the settings are from TOML");
         format!("settings = {settings}")
     }
@@ -54,16 +55,17 @@ fn object(text: &str) -> Settings {
     serde_json::from_str(text).expect("settings are written as a JSON object")
 }
 
-/// A run with all it takes.
+/// A planned run, with all that it needs.
 pub(super) struct Planned<'c> {
-    /// With its own settings; the case's go in their place.
+    /// The strategy as configured; the case's settings replace its own.
     pub(super) strategy: &'c Strategy,
     pub(super) frame: &'c Frame,
     pub(super) case: Case,
     pub(super) key: String,
 }
 
-/// Every run of the sweep, candidate by candidate: the last axis of a grid turns fastest, then symbols, then frames.
+/// Every run of the sweep, candidate by candidate, each by symbol and then by frame. From one candidate to the next,
+/// the last axis of the grid changes first.
 pub(super) fn plan(config: &Config, key: impl Fn(&Strategy, &Case, &Frame) -> String) -> Vec<Planned<'_>> {
     let sweep = &config.sweep;
     let mut runs = Vec::new();
@@ -88,13 +90,13 @@ pub(super) fn plan(config: &Config, key: impl Fn(&Strategy, &Case, &Frame) -> St
     runs
 }
 
-/// The settings with every combination of values in their places, and which values those are.
+/// For every combination of values: the settings with these values, and the varying values alone.
 fn combinations(settings: &str, axes: &[Axis]) -> impl Iterator<Item = (String, String)> {
     let settings = object(settings);
     let count: usize = axes.iter().map(|axis| axis.values.len()).product();
     (0..count).map(move |number| {
         let (mut settings, mut varying, mut rest) = (settings.clone(), Settings::new(), number);
-        // The axes are the digits of the number.
+        // The axes are the digits of the number, the last one the lowest.
         for Axis { path, values } in axes.iter().rev() {
             let value = &values[rest % values.len()];
             rest /= values.len();
@@ -107,7 +109,7 @@ fn combinations(settings: &str, axes: &[Axis]) -> impl Iterator<Item = (String, 
     })
 }
 
-/// Puts `value` at `path`, making the tables on the way.
+/// Puts `value` at `path`, and makes missing tables on the way.
 fn put(settings: &mut Settings, path: &[String], value: &Value) {
     match path {
         [] => {}

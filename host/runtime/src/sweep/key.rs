@@ -1,4 +1,4 @@
-//! What determines the result of a run, as a digest.
+//! Keys of results: a digest of everything that determines the result of a run.
 
 use sha2::{Digest as _, Sha256};
 use sigbox_engine::{Interval, Settings, stats::METRICS};
@@ -9,31 +9,32 @@ use sigbox_trading::Frame;
 use super::Case;
 use crate::config::{Config, RiskProfile, Strategy};
 
-/// Raised when a run of the same sigbox version comes out differently than before, or is written differently.
+/// Must be raised when a run of the same sigbox version gives another result than before, or is written differently.
 const FORMAT: u32 = 1;
 
-/// What the keys of a sweep have in common.
+/// Makes the keys of a sweep, from the part that they have in common.
 pub(super) struct Keys<'c> {
     config: &'c Config,
     shared: Sha256,
 }
 
-/// Digested by their debug form, because it has every field by itself, texts in quotes, and floats so that they read
-/// back to the same bits. Should it ever be spelled differently, runs are run again.
+/// What all runs of a sweep have in common. The debug form is digested, because it has every field without further
+/// code, puts texts in quotes, and writes floats so that they read back to the same bits. If the debug form ever
+/// changes, runs are only run again.
 #[derive(Debug)]
 #[expect(dead_code, reason = "read by Debug")]
 struct Shared<'a> {
     format: u32,
     sigbox: &'static str,
-    /// A number more or less, and older lines do not have it.
+    /// The names of all metrics: after one is added or removed, older lines do not have the same numbers.
     numbers: Vec<&'static str>,
     exchange: &'a str,
     engine: &'a Settings,
-    /// Of the limits, those that a guest could notice.
+    /// Of the limits, only these can change what a guest does.
     fuel_per_call: u64,
     memory_bytes: usize,
     candles_per_call: u32,
-    /// All of them: a strategy may look at every symbol.
+    /// Every symbol with the digest of its candles, because a strategy may look at every symbol.
     candles: Vec<(&'a str, String)>,
 }
 
@@ -163,7 +164,7 @@ y = [0.5]
         ] {
             keys.push(key(TEXT, &limits, &candles, "c"));
         }
-        // Also of symbols that are not traded: the strategy can look at them.
+        // The candles of a symbol that is not traded count too, because the strategy can look at them.
         for candles in [&[("BTC", 3), ("ETH", 2)][..], &[("BTC", 1), ("ETH", 3)], &[("BTC", 1)]] {
             keys.push(key(TEXT, &limits, candles, "c"));
         }

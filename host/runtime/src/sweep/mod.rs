@@ -5,9 +5,9 @@
 //!                  └─ run, on all cores ─► a line of that file ─┘      └─► best_first, candidates
 //! ```
 //!
-//! 1. A run is alone: one strategy on one symbol, a fresh instance, risk profiles of its own. What comes of it follows
-//!    from what its key digests, so neither the order of runs nor the number of jobs can be seen in a result.
-//! 2. What the results file has is never run again, and what it has under another key is never used.
+//! 1. A run is alone: one strategy on one symbol, a fresh instance, risk profiles of its own. Its result depends only
+//!    on what its key digests, so neither the order of runs nor the number of jobs changes a result.
+//! 2. A run whose key is in the results file is not run again. A result under another key is never used.
 //! 3. A plugin is compiled once, and candles are in memory once.
 
 mod cases;
@@ -58,35 +58,35 @@ pub struct Sweep<'c> {
     runs: Vec<Planned<'c>>,
 }
 
-/// One run of a sweep, and what came of it.
+/// One run of a sweep, and its outcome.
 #[derive(Debug)]
 pub struct Row {
-    /// Which run.
+    /// Which run it is.
     pub case: Case,
-    /// What it amounted to, or why there is nothing to measure.
+    /// Its numbers, or why it has none.
     pub outcome: Result<Measured, Failure>,
 }
 
-/// Why a run came to nothing. The others are not affected; it is tried again by the next sweep.
+/// Why a run failed. The other runs are not affected. The next sweep tries it again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// The strategy could not be started.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// The period does not fit the candles, or one is missing.
+    /// The period does not fit the candles, or a candle is missing.
     #[error(transparent)]
     Run(#[from] RunError),
 }
 
-/// How far a sweep is.
+/// The progress of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Runs that are done, well or not.
+    /// Runs that are done, failed ones included.
     pub done: usize,
     /// Runs in all.
     pub total: usize,
-    /// Of those done, the ones an earlier sweep did.
+    /// Of those done, the ones that an earlier sweep ran.
     pub kept: usize,
     /// Of those done, the ones that failed.
     pub failed: usize,
@@ -94,7 +94,7 @@ pub struct Progress {
     pub best: Option<f64>,
 }
 
-/// How often whoever watches is told, at least: often enough for an interrupt to seem to act at once.
+/// The longest time between two calls of `progress`: short enough for an interrupt to seem to act at once.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 impl<'c> Sweep<'c> {
@@ -122,23 +122,24 @@ impl<'c> Sweep<'c> {
         &self.market
     }
 
-    /// SHA-256 of the component of `strategy`, one of the configuration's, in hexadecimal.
+    /// SHA-256 of the component of `strategy`, in hexadecimal; `None` if no strategy of the configuration has this
+    /// plugin.
     #[must_use]
     pub fn component_sha256(&self, strategy: &Strategy) -> Option<&str> {
         self.plugins.get(strategy.plugin.as_path()).map(StrategyPlugin::sha256)
     }
 
-    /// Runs what the file at `results` does not have yet, `jobs` at a time, and appends each run that ends well to it.
-    /// `progress` is called at every end of a run, and about ten times a second; when it breaks, what is under way is
-    /// given up. Must not be called inside an async runtime.
+    /// Runs every case that the file at `results` does not have yet, `jobs` at a time, and appends each successful run
+    /// to the file. `progress` is called when a run ends, and about ten times a second. When it breaks, the runs in
+    /// progress are given up. Must not be called inside an async runtime.
     ///
-    /// A run that is done is in the file before its progress is told: killing the process loses only what was under
-    /// way. The file is synced about once a second; what a machine that loses power forgets is run again.
+    /// A run that is done is in the file before `progress` is told of it, so a killed process loses only the runs in
+    /// progress. The file is synced about once a second. A power failure may lose more runs, which are then run again.
     ///
     /// The rows are in the order of the cases; `None`: `progress` broke before all were done.
     ///
     /// # Errors
-    /// When the results file cannot be read or written, is something else, or is in use.
+    /// When the results file cannot be read or written, is no results file, or is in use.
     pub fn run(
         &self,
         results: &Path,
@@ -167,7 +168,7 @@ impl<'c> Sweep<'c> {
                 scope.spawn(move || {
                     while let Some(index) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let Some(outcome) = self.measure(&self.runs[*index], stop) else { return };
-                        // Nobody listens after the results could not be written.
+                        // Sending fails only after the results could not be written. Then this outcome is not needed.
                         let _ = sender.send((*index, outcome));
                     }
                 });
@@ -231,7 +232,7 @@ impl<'c> Sweep<'c> {
     }
 }
 
-/// Adds up what it is told.
+/// A sink that adds up the outcomes of a run.
 #[derive(Default)]
 struct Totals(Summary);
 

@@ -1,4 +1,4 @@
-//! Which runs and which candidates are best.
+//! The ranking of runs and of candidates.
 
 use std::cmp::Ordering;
 
@@ -7,15 +7,15 @@ use sigbox_engine::stats::Metric;
 use super::{Case, Row};
 
 impl Row {
-    /// The run's value of `metric`; `None` when it failed, or its trades cannot carry the number.
+    /// The run's value of `metric`; `None` when the run failed, or when its trades do not give this number.
     #[must_use]
     pub fn value(&self, metric: &Metric) -> Option<f64> {
         self.outcome.as_ref().ok().and_then(|measured| metric.of(&measured.statistics))
     }
 }
 
-/// The rows, best first. Of equals the first stays first; rows without a number come after all that have one, and
-/// failed ones last.
+/// The rows, best first. Equal rows keep their order. Rows without a number come after all rows that have one, and
+/// failed rows come last.
 #[must_use]
 pub fn best_first<'r>(metric: &Metric, rows: &'r [Row]) -> Vec<&'r Row> {
     let mut ranked: Vec<&Row> = rows.iter().collect();
@@ -29,20 +29,21 @@ pub fn best_first<'r>(metric: &Metric, rows: &'r [Row]) -> Vec<&'r Row> {
 /// A strategy with settings, over all the symbols and frames it was run on.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'r> {
-    /// Its first run; of its symbol and frame only one.
+    /// Its first run, which has only one of its symbols and frames.
     pub case: &'r Case,
     /// How many runs it had.
     pub runs: usize,
-    /// How many of them have a number.
+    /// How many of these runs have a number.
     pub measured: usize,
-    /// The number in the middle of its runs, one without a number being the worst there is: `None` when half of them
-    /// have none.
+    /// The median of its runs. A run without a number counts as the worst, so this is `None` when half of the runs or
+    /// more have none.
     pub median: Option<f64>,
     /// The worst number; `None` when a run has none.
     pub worst: Option<f64>,
 }
 
-/// The candidates, best median first; of equal medians the one with the better worst run, then the first.
+/// The candidates, best median first; of equal medians, the better worst run first; of equal ones again, in the order
+/// of the rows.
 #[must_use]
 pub fn candidates<'r>(metric: &Metric, rows: &'r [Row]) -> Vec<Candidate<'r>> {
     let runs = rows.chunk_by(|left, right| left.case.is_same_candidate(&right.case));
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
     use crate::sweep::{Failure, Measured};
 
-    /// What a run amounted to: a number, none, or a failure.
+    /// The outcome of a run: a number, none, or a failure.
     #[derive(Clone, Copy)]
     enum Is {
         Some(f64),
@@ -83,7 +84,7 @@ mod tests {
         Failed,
     }
 
-    /// Runs of candidates, each with its runs. A run's symbol is its place among all.
+    /// The rows of candidates, of which each is a list of runs. A run's symbol is its place among all runs.
     fn rows(candidates: &[&[Is]]) -> Vec<Row> {
         let runs = (0..).zip(candidates).flat_map(|(candidate, runs)| runs.iter().map(move |is| (candidate, *is)));
         let row = |(place, (candidate, is)): (usize, (usize, Is))| {
@@ -146,7 +147,7 @@ mod tests {
         check(&[Is::Some(1.0)], Some(1.0), Some(1.0));
         check(&[Is::Some(1.0), Is::Some(5.0), Is::Some(2.0)], Some(2.0), Some(1.0));
         check(&[Is::Some(1.0), Is::Some(4.0)], Some(2.5), Some(1.0));
-        // A run that says nothing is worse than any: a candidate is not better for having fewer runs that count.
+        // A run without a number counts as the worst: a candidate must not gain by having fewer runs with a number.
         check(&[Is::Some(1.0), Is::None, Is::Some(4.0)], Some(1.0), None);
         check(&[Is::Failed, Is::Some(4.0)], None, None);
         check(&[Is::Failed, Is::Some(4.0), Is::None], None, None);

@@ -1,11 +1,11 @@
-//! What sweeps have found so far: a file with one run a line.
+//! The results file: what sweeps have found so far, one run a line.
 //!
 //! ```text
 //! {"key":"9f0c…","strategyName":"sma-cross","symbol":"BTCUSDT",…,"statistics":{"sharpeRatio":0.12,…},…}
 //! ```
 //!
-//! Only `key` and what was measured are read back; the rest is for whoever looks into the file. Lines of other sweeps
-//! stay and are not looked at, and a line that was damaged is one of them: its run is run again.
+//! Only `key` and the measured numbers are read back; the other fields are for people who look into the file. Lines of
+//! other sweeps stay in the file and are ignored. A damaged line is ignored too, and its run is run again.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,11 @@ use sigbox_engine::stats::{METRICS, Statistics, Summary, Unit};
 
 use super::Case;
 
-/// What a run amounts to.
+/// The numbers of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
-    /// The numbers of its closed trades. As JSON: each of [`METRICS`] by its name, `null` for one that is not there.
+    /// The numbers of its closed trades. As JSON: each of [`METRICS`] by its name, `null` for a missing one.
     #[serde(serialize_with = "write", deserialize_with = "read")]
     pub statistics: Statistics,
     /// Proposals and fills refused by the risk rules.
@@ -85,7 +85,7 @@ fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Statistics, D::Err
     statistics(&BTreeMap::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("a number is missing"))
 }
 
-/// Reads each field from the metric it is the value of.
+/// Reads each field from the value of its metric.
 macro_rules! read_fields {
     ($numbers:ident: $($name:literal => $field:ident),+ $(,)?) => {
         // No `..Statistics::default()`: a new number must get its name here before this compiles.
@@ -144,7 +144,7 @@ pub enum ResultsError {
         /// Why.
         source: io::Error,
     },
-    /// It is something else.
+    /// It is not a file of results.
     #[error("results {path}: holds no results of a sweep; choose another file", path = .path.display())]
     Foreign {
         /// Which file.
@@ -158,20 +158,21 @@ pub enum ResultsError {
     },
 }
 
-/// A results file that is ours to append to, for as long as this is there.
+/// A results file, locked for this process as long as this value exists.
 pub(super) struct ResultsFile {
     file: File,
     path: PathBuf,
     synced: Instant,
 }
 
-/// How every line begins, and how a file of results is told from others.
+/// The beginning of every line. A file that begins with something else is no results file.
 const BEGINNING: &[u8] = b"{\"key\":\"";
 
-/// How long a line may wait to be made durable: a sync takes milliseconds, as does a run.
+/// How long a line may wait for a sync. A sync takes milliseconds, as long as a run, so one for each line would be too
+/// many.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// What is read of a line before it is known to be wanted.
+/// The part of a line that is read to find out whether the line is wanted.
 #[derive(Deserialize)]
 struct Keyed<'a> {
     key: &'a str,
@@ -187,8 +188,9 @@ struct Line<'a> {
 }
 
 impl ResultsFile {
-    /// Opens or creates the file at `path`, takes it for this process, and gives what it has under the `wanted` keys,
-    /// with what each key stands for. A last line without an end is that of a sweep that was killed, and is cut off.
+    /// Opens or creates the file at `path`, locks it for this process, and returns what it has under the `wanted` keys,
+    /// each by the number that `wanted` gives its key. A last line without a line end is left from a sweep that was
+    /// killed, and is cut off.
     pub(super) fn open(
         path: &Path,
         wanted: &BTreeMap<&str, usize>,
@@ -257,7 +259,7 @@ mod tests {
         Case { strategy, symbol, frame, settings, varying }
     }
 
-    /// Numbers that are lost when they are written with too few digits, and a zero that has a sign.
+    /// Numbers that change when they are written with too few digits, and a negative zero.
     fn measured() -> Measured {
         let statistics = Statistics {
             trades: 3,
@@ -274,7 +276,7 @@ mod tests {
         Measured { statistics, risk_rejections: 4, invalid_signals: 5, strategy_failures: 6 }
     }
 
-    /// A file with this content, opened for keys `a` to `d`.
+    /// The file at `path`, opened for keys `a` to `d`.
     fn open(path: &Path) -> Result<(ResultsFile, BTreeMap<usize, Measured>), ResultsError> {
         ResultsFile::open(path, &[("a", 0), ("b", 1), ("c", 2), ("d", 3)].into_iter().collect())
     }
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_number_reads_back_to_the_same_bits() {
-        // Each field of its own, so that two that were mixed up would be noticed.
+        // Each field has a number of its own, so that two fields that are mixed up are noticed.
         let mut numbers: BTreeMap<&str, Value> = BTreeMap::new();
         for (number, metric) in (1..).zip(&METRICS) {
             let value = f64::from(number) + if metric.unit == Unit::Count { 0.0 } else { 0.1 };
@@ -323,7 +325,7 @@ mod tests {
         drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), line("b") + &line("other"));
 
-        // A later version's line, and damage: their runs are run again.
+        // The line of a later version, and a damaged line: their runs are run again.
         let (newer, damaged) = ("{\"key\":\"c\",\"numbers\":[]}\n", "{\"key\":\"d\u{0}\n");
         let before = line("b") + newer + damaged + &line("a");
         fs::write(&path, &before).unwrap();
@@ -341,7 +343,7 @@ mod tests {
             let torn = line("b");
             let lengths = 0..torn.len();
             for length in lengths.filter(|length| *length < 20 || length % 40 == 0 || *length == torn.len() - 1) {
-                // A new one each time: file systems take their time over a file that is emptied and filled again.
+                // A new file each time, because file systems are slow to empty a file and fill it again.
                 let path = dir.path().join(format!("{}-{length}.jsonl", whole.len()));
                 fs::write(&path, whole.clone() + &torn[..length]).unwrap();
                 let (mut file, found) = open(&path).unwrap();
