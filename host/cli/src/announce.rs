@@ -1,4 +1,4 @@
-//! What a live run says while it runs.
+//! The lines that a live run prints while it runs.
 
 use std::{
     io::{self, Write as _},
@@ -12,14 +12,14 @@ use std::{
 
 use sigbox::events::Event;
 
-/// Lines that wait for a reader who is slow: several minutes of a thousand traders, and about a megabyte.
+/// The most lines that wait for a slow reader: several minutes of a thousand traders, about a megabyte.
 const WAITING: usize = 10_000;
 
-/// Prints a line for each event, on a thread of its own: whoever reads them may be slow, stop reading or go away, and
-/// none of that may hold up or end trading, or fill the memory (hazard H-19).
+/// Prints a line for each event, on a thread of its own. The reader of these lines may be slow, stop reading or go
+/// away; none of this may delay or end trading, or fill the memory (hazard H-19).
 pub(crate) struct Announcer {
     lines: SyncSender<String>,
-    /// Events that found no room since the last line.
+    /// Events since the last line that were left out, because too many lines were waiting.
     left_out: Arc<AtomicU64>,
     printing: JoinHandle<()>,
 }
@@ -29,7 +29,7 @@ impl Announcer {
         let (lines, said) = sync_channel::<String>(WAITING);
         let printing = thread::spawn(move || {
             for line in said {
-                // Nobody is there to read the rest either.
+                // The reader is gone, so the rest need not be printed.
                 if writeln!(io::stdout(), "{line}").is_err() {
                     return;
                 }
@@ -38,11 +38,12 @@ impl Announcer {
         Self { lines, left_out: Arc::default(), printing }
     }
 
-    /// What tells it of events.
+    /// The function that passes events to the announcer.
     pub(crate) fn listener(&self) -> impl FnMut(&Event) + use<> {
         let (lines, left_out) = (self.lines.clone(), Arc::clone(&self.left_out));
         move |event| {
-            // Either fails when there is no room, and when the thread has ended because nobody reads.
+            // `try_send` fails when too many lines are waiting, and when the thread has ended because the reader is
+            // gone.
             let missing = left_out.load(Ordering::Relaxed);
             if missing > 0 && lines.try_send(note(missing)).is_ok() {
                 left_out.store(0, Ordering::Relaxed);
@@ -58,11 +59,11 @@ impl Announcer {
         let Self { lines, left_out, printing } = self;
         let missing = left_out.load(Ordering::Relaxed);
         if missing > 0 {
-            // Fails when nobody reads, and then there is nobody to tell.
+            // This fails only when the reader is gone, and then the note is not needed.
             let _ = lines.send(note(missing));
         }
         drop(lines);
-        // It panics nowhere, and then there would be nothing left to print either.
+        // The thread does not panic; if it did, nothing more could be printed.
         let _ = printing.join();
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let market = job.market().clone();
     let events = (!command.no_events).then_some(command.events.as_path());
     let bar = progress_bar();
-    // Nobody pays for durations that nobody asked for.
+    // Timing costs time, and only reports show durations.
     let timed = !command.report.is_empty();
     let done = job.run(events, timed, |progress| {
         bar.set_length(progress.total);

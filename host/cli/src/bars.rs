@@ -1,4 +1,4 @@
-//! Prices to draw in a report.
+//! The prices that a report draws.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use sigbox::{
 use sigbox_engine::{Interval, MINUTE_MS};
 use sigbox_report::{Bars, Report};
 
-/// A page shows no more of them, and every one more makes it larger.
+/// About the most bars of one symbol: a page cannot show more, and each one makes it larger.
 const MOST_BARS: i64 = 2000;
 
-/// The prices of every symbol that something happened on, where `market` has them.
+/// The prices of every symbol that has outcomes, if `market` has them.
 pub(crate) fn of(report: &Report, market: &Market) -> BTreeMap<String, Bars> {
     let Some(period_ms) = report.run.period_ms else { return BTreeMap::new() };
     let symbols = report.tally.symbols.keys();
@@ -24,7 +24,7 @@ pub(crate) fn of(report: &Report, market: &Market) -> BTreeMap<String, Bars> {
     bars.collect()
 }
 
-/// The candles of the run that `report` is of, as the configuration has them now; none where they are not to be had.
+/// The candles of the run that `report` describes, as the configuration has them now; none when they cannot be read.
 pub(crate) fn market(config: &Config, report: &Report) -> Market {
     recorded_market(config, &report.run).unwrap_or_else(|error| none(&error))
 }
@@ -35,12 +35,12 @@ pub(crate) fn none(error: &dyn std::error::Error) -> Market {
     Market::default()
 }
 
-/// The candles of a period, in the shortest interval that makes few enough of them; `None` where there is none.
+/// The candles of a period, in the shortest interval that makes few enough of them; `None` when the period has none.
 fn resampled(series: &Series, (from_ms, to_ms): (i64, i64)) -> Option<Bars> {
     let minutes = (to_ms - from_ms) / MINUTE_MS;
     let few_enough = |interval: &Interval| minutes / i64::from(interval.minutes()) < MOST_BARS;
     let interval = Interval::all().find(few_enough).or_else(|| Interval::all().last())?;
-    // Whole bars only: from the first one whose every minute is here to the last one.
+    // Only whole bars: from the first to the last bar of which every minute is known.
     let first_ms = series.first_open_ms()?;
     let first_whole_ms = interval.slot(first_ms + interval.ms() - MINUTE_MS);
     let from_ms = interval.slot(from_ms).max(first_whole_ms);

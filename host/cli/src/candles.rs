@@ -33,7 +33,7 @@ pub(crate) fn run(command: &args::Candles) -> anyhow::Result<()> {
     }
 }
 
-/// Files that were looked through are not as they should be.
+/// The error when files that were checked have problems.
 #[derive(Debug)]
 pub(crate) struct Problems {
     files: usize,
@@ -86,14 +86,14 @@ fn fetch(command: &args::CandlesFetch) -> anyhow::Result<()> {
             }
         }
     });
-    // A request may be under way; nobody waits for its answer any more.
+    // A request may still be in progress; its answer is not needed.
     runtime.shutdown_timeout(Duration::ZERO);
     bar.finish_and_clear();
     report_fetched(&order, &done?);
     Ok(())
 }
 
-/// What the configuration says, if there is one, and the command line.
+/// The settings of the configuration, if there is one, changed by the options of the command line.
 fn settings(command: &args::CandlesFetch) -> anyhow::Result<KlinesSettings> {
     let usual = Path::new("sigbox.toml");
     let config = command.config.as_deref().or_else(|| usual.exists().then_some(usual));
@@ -171,13 +171,13 @@ fn check(command: &args::CandlesCheck) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many problems of a file are shown: more than a screen of them says no more.
+/// How many problems of a file are shown, about a screen of them.
 const MOST_SHOWN: usize = 20;
 
-/// A program can take more.
+/// How many problems of a file are in JSON: a program can take more.
 const MOST_IN_JSON: usize = 10_000;
 
-/// A file that was looked through.
+/// A file that was checked, and what was found.
 struct Checked {
     symbol: Option<String>,
     file: PathBuf,

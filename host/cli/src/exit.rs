@@ -1,4 +1,4 @@
-//! Exit codes: what kind of thing went wrong.
+//! Exit codes: one for each kind of error.
 
 use std::{fmt, process::ExitCode};
 
@@ -13,15 +13,15 @@ const PLUGIN: u8 = 3;
 const CANDLES: u8 = 4;
 const STATE: u8 = 5;
 const FAILED: u8 = 6;
-/// What shells say of a command that ended by Ctrl-C.
+/// The code that shells give to a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// The code for `error`, by the kind of its innermost known cause. Documented in the help text.
+/// The code for `error`: that of the first cause whose kind is known, outermost first. The help text lists the codes.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(error.chain().find_map(known).unwrap_or(UNFORESEEN))
 }
 
-/// What was asked for cannot be: something to change on the command line.
+/// The error when the command line asks for something that is not possible.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -33,7 +33,7 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An interrupt ended it before it was done.
+/// The error when an interrupt ended a command before it was done.
 #[derive(Debug)]
 pub(crate) struct Interrupted(pub(crate) String);
 

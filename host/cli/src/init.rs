@@ -18,7 +18,8 @@ pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
         let message = "name a folder with a strategy's source or a .wasm file with --plugin";
         return Err(Usage(format!("there is no plugin at {}; {message}", plugin.display())).into());
     }
-    // Paths in the file are relative to its folder; what was typed is relative to where it was typed.
+    // A path in the file is relative to the file's folder, but a path on the command line is relative to the current
+    // directory.
     let same_folder = file.parent().is_none_or(|folder| folder.as_os_str().is_empty());
     let plugin = if same_folder { plugin.to_owned() } else { absolute(plugin)? };
     let text = config::template(&plugin.display().to_string());

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::runtime::Builder;
 
-/// Becomes true with the first interrupt, for those who do not wait but look now and then.
+/// A flag that the first interrupt sets, for callers that look at it now and then instead of waiting.
 pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut interrupts = runtime.block_on(async { Interrupts::new() })?;

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 use crate::{announce::Announcer, args, bars, interrupts::Interrupts, plugins, report};
 
-/// Threads for what waits for a disk. It does most with so many fsyncs at once, and less with more (`bench/README.md`).
+/// Threads that wait for a disk. A disk does most with this many fsyncs at once, and less with more
+/// (`bench/README.md`).
 const DISK_THREADS: usize = 64;
 
 pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
@@ -26,7 +27,7 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(DISK_THREADS).build()?;
     let done = runtime.block_on(trade(&config, &events, command.drain));
-    // A request to an exchange may be under way; nobody waits for its answer any more.
+    // A request to an exchange may still be in progress; its answer is not needed.
     runtime.shutdown_timeout(Duration::ZERO);
     let timings = done?;
     for Timing { of, milliseconds } in &timings {
@@ -36,13 +37,13 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
         }
     }
     for file in report::after(&events, &command.report, timings, |report| bars::market(&config, report))? {
-        // Whoever read the events may have gone.
+        // The reader of standard output may be gone, which is no error.
         let _ = writeln!(io::stdout(), "Report: {}", file.display());
     }
     Ok(())
 }
 
-/// Trades until the run ends, and tells how long things took.
+/// Trades until the run ends, and returns how long things took.
 async fn trade(config: &Config, events: &Path, drain: bool) -> anyhow::Result<Vec<Timing>> {
     let stop = stop_on_signals(drain)?;
     let announcer = Announcer::start();
@@ -64,7 +65,8 @@ async fn trade_until(
     Ok(job::live(config, events, &sandbox, &mut resolve, &plugins::variable, listener, stop).await?)
 }
 
-/// Watches for interrupts: the first one stops, at once or when flat; a second one stops at once.
+/// Watches for interrupts. The first one stops the run at once. With `drain`, the first one stops the run when no
+/// position is open, and a second one stops it at once.
 fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
     let (sender, receiver) = watch::channel(Stop::No);
     let mut interrupts = Interrupts::new()?;

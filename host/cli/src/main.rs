@@ -1,4 +1,4 @@
-//! The `sigbox` command: parses, prints and maps exit codes. Everything it does is in the library.
+//! The `sigbox` command: parses, prints and maps exit codes. All other work is done in the library.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this crate is for")]
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let quiet = match args.command {
         Command::Live(_) => "info",
-        // What goes wrong there is what is looked for.
+        // The conformance kit provokes failures, so warnings about them are not shown.
         Command::Plugin(_) => "error",
         Command::Backtest(_)
         | Command::Sweep(_)
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        // A line that nobody takes is lost; to say so where it could not be said would be a panic.
+        // A line that cannot be written is lost. Reporting this on standard error, which cannot be written, would
+        // panic.
         .log_internal_errors(false)
         .init();
 
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error with its causes, without those it already quotes.
+/// The error with its causes, without the causes that it already quotes.
 fn explain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
         "" => cause,

@@ -25,7 +25,7 @@ pub(crate) fn run(command: &args::Plugin) -> anyhow::Result<()> {
     }
 }
 
-/// A plugin did not do what it must.
+/// The error when a plugin failed a case.
 #[derive(Debug)]
 pub(crate) struct Failed {
     failed: usize,
@@ -43,7 +43,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// The cases whose names have one of `parts` in them; without any, all.
+/// The cases whose names contain one of `parts`; all cases if there are no parts.
 fn chosen(parts: &[String]) -> Result<Vec<&'static Case>, Usage> {
     let unknown = parts.iter().find(|part| !sigbox_kit::cases().any(|case| case.name.contains(part.as_str())));
     if let Some(part) = unknown {
@@ -55,7 +55,7 @@ fn chosen(parts: &[String]) -> Result<Vec<&'static Case>, Usage> {
 
 fn test(command: &args::PluginTest) -> anyhow::Result<()> {
     let cases = chosen(&command.only)?;
-    // Without --list there is one.
+    // The command line must name a plugin unless it has --list.
     let plugin = command.plugin.as_deref().unwrap_or(Path::new(""));
     let file = match &command.config {
         Some(config) => KitFile::load(config, plugin)?,
@@ -99,10 +99,10 @@ fn progress(cases: usize) -> ProgressBar {
     bar
 }
 
-/// Columns of a table that nobody's terminal shows.
+/// The width of a table that is not shown on a terminal, in characters.
 const COLUMNS: u16 = 120;
 
-/// Characters of a reason in the table; JUnit has it whole.
+/// The most characters of a reason in the table; the JUnit file has the whole reason.
 const REASON_CHARACTERS: usize = 400;
 
 fn new_table() -> Table {

@@ -14,7 +14,7 @@ use sigbox::{
     sandbox::{Limits, Mode, PluginError, Sandbox},
 };
 
-/// Builds what has to be built, showing what cargo says.
+/// A function that builds a plugin if necessary, and shows what cargo says.
 pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     move |plugin| {

@@ -1,7 +1,7 @@
 //! `sigbox report`, and the reports `sigbox backtest` and `sigbox live` write when they are done.
 //!
-//! All of them are made from the event file and what was kept beside it, so it makes no difference when one is made, or
-//! by which command. Only how long things took is known to nobody but the run.
+//! All of them are made from the event file and the record beside it, so it makes no difference when a report is made,
+//! or by which command. Only the run itself knows how long things took, so a later report does not say it.
 
 use std::{
     collections::BTreeMap,
@@ -63,7 +63,8 @@ pub(crate) fn run(command: &args::Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes reports beside the events of a run that has just ended. `market` is asked for its candles if any are drawn.
+/// Writes reports beside the events of a run that has just ended. `market` gives the run's candles, and is called only
+/// if a report draws them.
 pub(crate) fn after(
     events: &Path,
     formats: &[Format],
@@ -85,7 +86,7 @@ pub(crate) fn answer_timings(answers: &BTreeMap<String, Stopwatch>) -> impl Iter
     })
 }
 
-/// The whole report, as far as `formats` show it.
+/// The report, with everything that `formats` show.
 fn full(
     events: &Path,
     formats: &[Format],
@@ -99,7 +100,7 @@ fn full(
     Ok(report)
 }
 
-/// What the events amount to and which run they are of.
+/// The report that follows from the events and the record beside them.
 fn read(events: &Path) -> anyhow::Result<Report> {
     let named = || format!("events {}", events.display());
     let file = match File::open(events) {
@@ -123,10 +124,10 @@ fn read(events: &Path) -> anyhow::Result<Report> {
     Ok(Report { run, tally, trades, bars: BTreeMap::new(), timings: Vec::new() })
 }
 
-/// A run that left nothing but events.
+/// The record of a run of which only the events are known.
 fn unknown(events: &Path, ledger: &Ledger) -> RunRecord {
     RunRecord {
-        // Only live runs note how far they are.
+        // Only a live run notes how far it is.
         kind: if reached_file(events).exists() { Kind::Live } else { Kind::Backtest },
         exchange: ledger.exchange.clone(),
         frame: ledger.frame.clone(),
@@ -139,7 +140,7 @@ fn unknown(events: &Path, ledger: &Ledger) -> RunRecord {
     }
 }
 
-/// Writes what `render` makes of each of the `formats` beside `file`, and says where.
+/// Writes a report in each of `formats` beside `file`, as `render` makes it, and returns the paths.
 pub(crate) fn write(
     formats: &[Format],
     file: &Path,

@@ -114,7 +114,7 @@ struct Kept {
 }
 
 fn file_of(config: &Config, at: &Address) -> String {
-    // A name that is too long for a file is said to be so.
+    // If a name is too long for a file, the message about this is shown in place of the path.
     FileStore::file_of(&config.persistence.data_dir, at).map_or_else(|error| error, |file| file.display().to_string())
 }
 

@@ -85,12 +85,12 @@ fn show(bar: &ProgressBar, progress: &Progress, is_first: bool) {
     bar.set_length(progress.total as u64);
     bar.set_position(progress.done as u64);
     if is_first {
-        // What an earlier sweep did says nothing about the speed of this one.
+        // The runs of an earlier sweep must not count for the speed of this one.
         bar.reset_eta();
     }
 }
 
-/// What is not part of the result: how long it took.
+/// The line after the result: how many runs there were, and how long they took.
 fn said_of(progress: &Progress, took: Duration, command: &args::Sweep) -> String {
     let ran = progress.done - progress.kept;
     let seconds = took.as_secs_f64();

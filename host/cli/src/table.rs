@@ -1,4 +1,4 @@
-//! What a run was worth, as a table on a terminal.
+//! The results of a run as tables on a terminal.
 
 use std::fmt::Write as _;
 
@@ -20,14 +20,15 @@ const ENDINGS: [&str; 10] = [
     "failed",
 ];
 
-/// Each strategy on each symbol, and everything: results, how positions and orders ended, what was refused.
+/// The tables of a run, with a row for each strategy on each symbol and a row for everything: results, how positions
+/// and orders ended, what was refused.
 pub(crate) fn of(tally: &Tally) -> String {
     let rows = Rows::of(tally);
     let results = table(&rows, &KEY_METRICS.map(|(_, heading)| heading), |row| {
         let metrics = KEY_METRICS.iter().filter_map(|(name, _)| Metric::named(name));
         metrics.map(|metric| shown(metric, metric.of(&row.statistics))).collect()
     });
-    // What happened to nobody has no column, but for the three ways every strategy's positions end.
+    // A count that is zero in every row has no column, except the three ways in which every strategy's positions end.
     let counts = |row: &Row<'_>| {
         let summary = row.summary;
         let orders = [summary.orders.scheduled, summary.orders.activated, summary.orders.cancelled()];
@@ -66,7 +67,7 @@ fn table(rows: &Rows<'_>, headings: &[&str], numbers: impl Fn(&Row<'_>) -> Vec<S
     table
 }
 
-/// A number of a table, without anything a program that copies it would stumble over.
+/// A number of a table, without separated thousands, so that a program can read a copy of it.
 pub(crate) fn shown(metric: &Metric, value: Option<f64>) -> String {
     let Some(value) = value else { return "N/A".to_owned() };
     match metric.unit {

@@ -21,7 +21,7 @@ use sigbox_events::{Head, HostLine};
 
 use crate::plugins;
 
-/// What happened to a store, as an event has it.
+/// An incident of a store, from its event.
 #[derive(Clone, Debug, Serialize)]
 struct Incident {
     action: &'static str,
@@ -91,14 +91,14 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks the store for a document it may have.
+/// Asks the store whether it has a document, to find out whether it answers.
 async fn answers(config: &Config, domain: Domain, store: &dyn Store) -> Result<(), String> {
     let at: Option<Address> = pairs(config).first().map(|pair| Address::of_pair(domain, pair));
     let Some(at) = at else { return Ok(()) };
     store.has_value(&at).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// The last thing that happened to each store, of those the live run has recorded.
+/// The last incident of each store that the live run has recorded.
 fn last_incidents(events: &Path) -> io::Result<BTreeMap<String, Incident>> {
     let file = match File::open(events) {
         Ok(file) => file,
@@ -107,7 +107,7 @@ fn last_incidents(events: &Path) -> io::Result<BTreeMap<String, Incident>> {
     };
     let mut last = BTreeMap::new();
     for line in BufReader::new(file).split(b'\n') {
-        // The last line of a run that is under way may be half there.
+        // While a run is in progress, its last line may be incomplete; it is skipped.
         if let Some((store, incident)) = incident(&line?) {
             last.insert(store, incident);
         }
@@ -115,7 +115,7 @@ fn last_incidents(events: &Path) -> io::Result<BTreeMap<String, Incident>> {
     Ok(last)
 }
 
-/// What `line` says happened to which store, if that is what it says.
+/// The store and the incident that `line` records; `None` if it records something else.
 fn incident(line: &[u8]) -> Option<(String, Incident)> {
     let head = Head::parse(line).ok()?;
     let action = head.action().filter(|action| action.is_store_incident())?;

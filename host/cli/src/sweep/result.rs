@@ -18,21 +18,21 @@ use sigbox_report::{SweepRow, cell};
 
 use crate::{args::Format, report, table::shown};
 
-/// Everything a finished sweep has to show.
+/// Everything that a finished sweep shows.
 pub(crate) struct SweepResult {
-    /// What all its runs had in common.
+    /// The record of what all its runs had in common.
     pub(crate) run: RunRecord,
     pub(crate) metric: &'static Metric,
     /// In the order of the configuration.
     pub(crate) rows: Vec<Row>,
-    /// Rows a table has at most.
+    /// The most rows of a table.
     pub(crate) top: usize,
 }
 
-/// A place among others; none for what has no number.
+/// A place in a ranking; `None` for a row without a number.
 type Rank = Option<usize>;
 
-/// What a table shows besides what it is ranked by.
+/// The metrics that a table shows besides the one it is ranked by.
 const SHOWN: [(&str, &str); 4] =
     [("totalSignals", "trades"), ("winRate", "win rate"), ("totalPnl", "PnL"), ("maxDrawdown", "drawdown")];
 
@@ -96,7 +96,7 @@ impl SweepResult {
         Ok(writeln!(out)?)
     }
 
-    /// Writes reports beside the file of `results`, and says where.
+    /// Writes reports beside the file of `results`, and returns their paths.
     pub(crate) fn write(&self, formats: &[Format], results: &Path) -> anyhow::Result<Vec<PathBuf>> {
         report::write(formats, results, |format| match format {
             Format::Html => Ok(sigbox_report::sweep_html(&self.report())),
@@ -121,7 +121,7 @@ impl SweepResult {
         sigbox_report::Sweep { run: self.run.clone(), metric: self.metric, rows: self.rows.iter().map(row).collect() }
     }
 
-    /// A column for each setting that varies and for each number; numbers as they are.
+    /// The runs as CSV: a column for each setting that varies and for each metric. Numbers are not rounded.
     fn csv(&self) -> anyhow::Result<String> {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         let settings = self.rows.iter().flat_map(|row| object(&row.case.varying)).map(|(key, _)| key);
@@ -225,7 +225,7 @@ impl SweepResult {
         self.say_what_is_left_out(failed.len());
     }
 
-    /// What strategies were up to that is in no column.
+    /// Prints the counts that are in no column: refusals, invalid signals and failed answers.
     fn print_counts(&self) {
         let measured = || self.rows.iter().flat_map(|row| &row.outcome);
         let counts = [
@@ -244,7 +244,7 @@ impl SweepResult {
         }
     }
 
-    /// An error when no run came to a result: that of the first one.
+    /// When every run failed, the error of the first one.
     pub(crate) fn fail_if_all_failed(self) -> anyhow::Result<()> {
         let failures: Option<Vec<_>> = self.rows.into_iter().map(|row| row.outcome.err()).collect();
         match failures.into_iter().flatten().next() {
@@ -254,7 +254,7 @@ impl SweepResult {
     }
 }
 
-/// Which names tell the rows of a sweep apart, besides that of the strategy.
+/// Which names are needed to tell the rows of a sweep apart, besides the strategy's.
 struct Names {
     symbol: bool,
     frame: bool,
@@ -271,7 +271,7 @@ impl Names {
         }
     }
 
-    /// `is_run`: of runs, not of candidates.
+    /// `is_run`: the header of a table of runs, not of candidates.
     fn header(&self, is_run: bool) -> impl Iterator<Item = &'static str> {
         let names =
             [(true, ""), (true, "strategy"), (self.symbol && is_run, "symbol"), (self.frame && is_run, "frame")];
