@@ -1,8 +1,8 @@
-//! Times as people read them. Everything is UTC; a time that no calendar has becomes the nearest one it has.
+//! Times as people read them, in UTC. A time outside the calendar becomes the nearest time inside it.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-/// `at_ms`, or the nearest time that a calendar has.
+/// `at_ms`, or the nearest time inside the calendar.
 pub(crate) fn possible(at_ms: i64) -> i64 {
     at_ms.clamp(Timestamp::MIN.as_second() * 1000, Timestamp::MAX.as_second() * 1000)
 }

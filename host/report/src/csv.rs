@@ -1,4 +1,4 @@
-//! The trades for spreadsheets and data frames.
+//! The trades as CSV, for spreadsheets and data frames.
 
 use csv::{Terminator, WriterBuilder};
 
@@ -27,11 +27,12 @@ const COLUMNS: [&str; 19] = [
     "note",
 ];
 
-/// The trades, one a row below a header (RFC 4180). Times are ISO 8601; numbers are written so that they read back to
-/// the same bits, and what is not there is empty.
+/// The trades as CSV (RFC 4180), one a row below a header. Times are ISO 8601. Numbers are written so that they read
+/// back to the same bits. A missing value is empty.
 ///
-/// A text that a spreadsheet would take for a formula gets an apostrophe before it, and so does one that begins with an
-/// apostrophe: whoever takes one off the front has the text. Control characters but tabs and line ends are escaped.
+/// A text that a spreadsheet would take for a formula gets an apostrophe before it, and so does a text that begins with
+/// an apostrophe. So a program that removes one apostrophe from the beginning gets the text. Control characters are
+/// escaped, except tabs and line ends.
 #[must_use]
 pub fn csv(report: &Report) -> String {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
@@ -82,7 +83,7 @@ fn number(number: Option<f64>) -> String {
     number.filter(|number| number.is_finite()).map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// A text of a guest, as a cell that is nothing but text: see [`csv()`].
+/// A text of a guest, as a cell that a spreadsheet never takes for a formula: see [`csv()`].
 #[must_use]
 pub fn cell(text: &str) -> String {
     let text = text::printable(text, |character| matches!(character, '\t' | '\r' | '\n'));

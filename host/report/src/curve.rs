@@ -7,7 +7,7 @@ use sigbox_engine::{
 
 use crate::clock;
 
-/// Points in time at even distances: what curves are drawn on, so that a quiet week is as wide as a busy one.
+/// Points in time at even distances. Curves are drawn on them, so that a quiet week is as wide as a busy one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
     start_ms: i64,
@@ -15,12 +15,12 @@ pub(crate) struct Grid {
     points: usize,
 }
 
-/// What trades made of 1, at each point of a grid.
+/// The results of trades at each point of a grid.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Curve {
-    /// What 1 had become, all of it staked on every trade in turn.
+    /// What 1 has become, if all of it is staked on every trade in turn.
     pub(crate) equity: Vec<f64>,
-    /// The deepest fall below the peak since the point before, percent, falls inside trades included.
+    /// The deepest fall below the peak since the previous point, percent. Falls inside trades are included.
     pub(crate) drawdown_percent: Vec<f64>,
     /// Sum of the results, quote currency.
     pub(crate) result_cost: Vec<f64>,
@@ -30,8 +30,8 @@ pub(crate) struct Curve {
 const STEPS: [i64; 11] = [1, 5, 15, 30, 60, 120, 240, 480, 720, 1440, 7 * 1440];
 
 impl Grid {
-    /// From the first time to the last one with about `most_points`: at the first of them nothing is closed yet, at the
-    /// last one everything is.
+    /// A grid from the first time to the last one, with about `most_points`. At its first point no trade is closed yet,
+    /// at its last one every trade is.
     pub(crate) fn over(from_ms: i64, to_ms: i64, most_points: usize) -> Self {
         let (from_ms, to_ms) = (clock::possible(from_ms), clock::possible(to_ms));
         let most = i64::try_from(most_points.max(2)).expect("a number of points is small");
@@ -60,7 +60,7 @@ impl Grid {
         usize::try_from(steps).unwrap_or(0).min(self.points - 1)
     }
 
-    /// The curve of trades, which come in the order in which they were closed.
+    /// The curve of `trades`, which must be in the order in which they were closed.
     pub(crate) fn curve<'a>(&self, trades: impl IntoIterator<Item = &'a Trade>) -> Curve {
         let mut curve = Curve { equity: Vec::new(), drawdown_percent: Vec::new(), result_cost: Vec::new() };
         let (mut equity, mut result_cost, mut deepest_percent) = (Equity::default(), 0.0, 0.0_f64);

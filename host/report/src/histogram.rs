@@ -1,20 +1,20 @@
-//! How numbers are distributed.
+//! Histograms: how numbers are distributed.
 
-/// How many numbers lie in each of some ranges of the same width, one next to the other.
+/// The count of numbers in each of several ranges of the same width, one next to the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Histogram {
-    /// The ranges, ascending; the empty ones between others are there too.
+    /// The ranges, ascending; empty ranges between others are included.
     pub(crate) bins: Vec<Bin>,
 }
 
-/// The numbers from one number, inclusive, up to another one, exclusive.
+/// A range of numbers, from `from`, inclusive, up to `to`, exclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bin {
-    /// The least of the range.
+    /// The lower border.
     pub(crate) from: f64,
-    /// What is beyond it.
+    /// The upper border.
     pub(crate) to: f64,
-    /// How many there are.
+    /// How many numbers are in the range.
     pub(crate) count: u64,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Bin {
 const USUAL_BINS: f64 = 24.0;
 
 impl Histogram {
-    /// Of `numbers`; what is no number is left out. One border is at zero if the ranges reach it, so that gains and
-    /// losses never share a bar.
+    /// The histogram of `numbers`, without NaN and infinities. If the ranges reach zero, one border is at zero, so that
+    /// gains and losses never share a bar.
     pub(crate) fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
         let mut numbers: Vec<f64> = numbers.into_iter().filter(|number| number.is_finite()).collect();
         numbers.sort_unstable_by(f64::total_cmp);
         let (Some(least), Some(most)) = (numbers.first(), numbers.last()) else { return Self::default() };
-        // Half of it, for the difference of two large numbers may be too large.
+        // Half of the span, because the whole difference of two large numbers may be too large for a float.
         let half = most / 2.0 - least / 2.0;
         let width = round_number(if half > 0.0 { half } else { least.abs() } / (USUAL_BINS / 2.0));
         let place = |number: f64| (number / width).floor();
@@ -50,7 +50,7 @@ fn round_number(number: f64) -> f64 {
     let exponent = if exponent.is_finite() { exponent } else { -2.0 };
     let power = 10_f64.powf(exponent);
     let digit = [1.0, 2.0, 5.0].into_iter().find(|digit| digit * power >= number * (1.0 - 1e-9));
-    // Near the smallest and the largest numbers there is no such power.
+    // Near the smallest and the largest numbers, floats do not have this power.
     let width = digit.unwrap_or(10.0) * power;
     if width.is_normal() { width } else { number.clamp(f64::MIN_POSITIVE, f64::MAX) }
 }

@@ -1,4 +1,4 @@
-//! A report for programs.
+//! A report as JSON, for programs.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     rows::{Row, Rows},
 };
 
-/// Everything, as one JSON object. A number that a sample cannot carry is `null`, never zero and never absent.
+/// The report as one JSON object. A number that the trades do not give is `null`, never zero and never absent.
 #[must_use]
 pub fn json(report: &Report) -> String {
     #[derive(Serialize)]
@@ -74,7 +74,7 @@ impl Serialize for Row<'_> {
             orders: OrderRates,
             levels: LevelRates,
             rejections: &'a BTreeMap<String, u64>,
-            /// Only a part on one symbol has prices that go somewhere.
+            /// Only a part on one symbol has a trend.
             #[serde(skip_serializing_if = "Option::is_none")]
             trend: Option<Line<'a>>,
         }
@@ -170,7 +170,7 @@ fn by_level(counts: &LevelCounts) -> BTreeMap<u8, u64> {
     Levels::ALL.into_iter().zip(*counts).collect()
 }
 
-/// Where prices are going; `null` where there are too few to say.
+/// The trend of prices; `null` when there are too few prices.
 struct Line<'a>(&'a Trend);
 
 impl Serialize for Line<'_> {
@@ -203,7 +203,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// A trade under the names of events.
+/// A trade, with the names that events use.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Trade<'a> {
@@ -288,7 +288,7 @@ impl<'a> Times<'a> {
     }
 }
 
-/// The median, and what 95 and 99 percent do not exceed.
+/// The median, the 95th percentile and the 99th percentile.
 pub(crate) fn percentiles(sample: &Sample) -> [Option<f64>; 3] {
     sample.percentiles([50.0, 95.0, 99.0]).map_or([None; 3], |found| found.map(Some))
 }

@@ -1,11 +1,12 @@
-//! What an event file amounts to: the totals the run itself counted, and its trades one by one.
+//! The ledger: reads an event file into the totals that the run itself counted, and its trades one by one.
 //!
-//! Lines are read one at a time and forgotten. What is kept is the totals, the trades, the order each trader waits for,
-//! and eight bytes for each event that counts, to know it when it is told again.
+//! Lines are read one at a time and not kept in memory. The ledger keeps the totals, the trades, the order that each
+//! trader waits for, and eight bytes for each event that counts, so that an event that is in the file twice counts
+//! once.
 //!
-//! Actions and fields that are not known are passed over: a journal also holds what the host said, and a later sigbox
-//! may write more. A line that is half an event, or an event that cannot have happened, is an error that names the line;
-//! only the end of the file may be half a line, because a run may have been killed there, or be writing it.
+//! Unknown actions and fields are ignored: a journal also holds the host's own events, and a later sigbox may write
+//! more. A line that is half an event, or an event that cannot have happened, is an error that names the line. Only the
+//! last line may be incomplete, because a run may have been killed there, or may still be writing it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,20 +26,20 @@ use sigbox_events::{Action, Head, SignalLine, TraderLine};
 
 use crate::TradeRow;
 
-/// What an event file amounts to.
+/// The totals and the trades of an event file.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The totals, by part.
     pub tally: Tally,
     /// Closed positions, in the order in which they were closed.
     pub trades: Vec<TradeRow>,
-    /// When the first and the last event of a trader happened, milliseconds; `None` where nothing did.
+    /// When the first and the last event of a trader happened, milliseconds; `None` without such an event.
     pub span_ms: Option<(i64, i64)>,
     /// `exchangeName` of the last event that counts; empty without one.
     pub exchange: String,
     /// `frameName` of the same event.
     pub frame: String,
-    /// The file ends in half a line, which is not counted.
+    /// Whether the file ends in half a line, which is not counted.
     pub torn: bool,
 }
 
@@ -49,10 +50,10 @@ pub enum LedgerError {
     /// It cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// A line is no event, or one that cannot have happened.
+    /// A line is no event, or an event that cannot have happened.
     #[error("line {line}: {problem}")]
     Line {
-        /// Which line, the first being 1.
+        /// Which line; the first line is 1.
         line: u64,
         /// What is wrong with it.
         problem: String,
@@ -63,7 +64,7 @@ impl Ledger {
     /// Reads events, one JSON object a line, as a backtest or a live run writes them.
     ///
     /// # Errors
-    /// At the first line that is no event.
+    /// When the events cannot be read, or a line is no event that can have happened; the first such line is named.
     pub fn read(mut events: impl BufRead) -> Result<Self, LedgerError> {
         let mut reader = Reader::default();
         let (mut number, mut line) = (0, Vec::new());
@@ -84,9 +85,9 @@ impl Ledger {
 
 /// What is wrong with a line.
 enum Problem {
-    /// It is not JSON from beginning to end.
+    /// The line is not JSON from beginning to end.
     HalfALine(String),
-    /// It is, but not an event that can have happened.
+    /// The line is JSON, but no event that can have happened.
     Impossible(String),
 }
 
@@ -98,7 +99,7 @@ impl From<String> for Problem {
 
 impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
-        // The parser sees one line and counts it as the first.
+        // The parser sees a single line and always calls it the first, so its line number is removed.
         let said = error.to_string();
         let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what);
         let problem = format!("{what}, at column {}", error.column());
@@ -113,7 +114,7 @@ impl From<serde_json::Error> for Problem {
 #[derive(Default)]
 struct Reader {
     ledger: Ledger,
-    /// Digests of the ids that were counted. No text of a guest is in an id, so nobody can make two of them collide.
+    /// Digests of the ids that were counted. No text of a guest is in an id, so no guest can make two digests collide.
     told: HashSet<u64>,
     /// The id of the order each trader waits for.
     waiting: BTreeMap<Who, String>,
@@ -153,7 +154,7 @@ impl Reader {
                 let signal = signal_of(event)?;
                 let opened_ms = possible("signal.pendingAt", signal.pending_at)?;
                 let waited_ms = waited_ms(signal, "signal.pendingAt", opened_ms)?;
-                // Only the order that waits can be filled; everything else is entered at once.
+                // Only the order that waits can be filled. Any other signal was entered at once.
                 let was_ordered = self.ends_waiting(event, signal);
                 self.each(event, |summary| {
                     if was_ordered {
@@ -200,7 +201,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether `signal` is the order its trader waits for, which ends with it.
+    /// Whether `signal` is the order its trader waits for. If it is, the trader no longer waits.
     fn ends_waiting(&mut self, event: &TraderLine<'_>, signal: &SignalLine<'_>) -> bool {
         let who = who(event);
         let is_it = self.waiting.get(&who).is_some_and(|id| *id == *signal.id);
@@ -215,7 +216,7 @@ impl Reader {
     }
 }
 
-/// Whether an event changes the totals. Extremes on the way do not, nor does what the host says of itself.
+/// Whether an event changes the totals. New extremes of a position do not, and the host's own events do not.
 const fn counts(action: Action) -> bool {
     matches!(
         action,
@@ -241,7 +242,7 @@ fn signal_of<'e>(event: &'e TraderLine<'_>) -> Result<&'e SignalLine<'e>, String
     there("signal", event.signal.as_ref())
 }
 
-/// The trade that a closed position was.
+/// The trade of a closed position.
 fn trade(event: &TraderLine<'_>) -> Result<TradeRow, String> {
     let signal = signal_of(event)?;
     let pnl = there("pnl", event.pnl.as_ref())?;
@@ -268,7 +269,8 @@ fn trade(event: &TraderLine<'_>) -> Result<TradeRow, String> {
             closed_ms,
             reason: one_of("closeReason", event.close_reason.as_deref(), &CloseReason::ALL, CloseReason::name)?,
             close_price: positive("currentPrice", event.current_price)?,
-            // An absurd leverage takes a result beyond all numbers. Then it is none, and no sum has one.
+            // With an absurd leverage, a result can be too large for a float. It is then missing in the event and NaN
+            // here, so that sums with it are missing too.
             result_percent: pnl.pnl_percentage.unwrap_or(f64::NAN),
             result_cost: pnl.pnl_cost.unwrap_or(f64::NAN),
             peak_percent: signal.peak_profit.as_ref().and_then(|peak| peak.pnl_percentage),
@@ -277,7 +279,7 @@ fn trade(event: &TraderLine<'_>) -> Result<TradeRow, String> {
     })
 }
 
-/// From its order to `until_ms`, which is what the event calls `field`.
+/// The time from the signal's order to `until_ms`, which is `field` in the event, milliseconds.
 fn waited_ms(signal: &SignalLine<'_>, field: &str, until_ms: i64) -> Result<i64, String> {
     let scheduled_ms = possible("signal.scheduledAt", signal.scheduled_at)?;
     if until_ms < scheduled_ms {
@@ -290,7 +292,7 @@ fn there<T>(field: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("{field} is missing"))
 }
 
-/// A time that a calendar has, milliseconds.
+/// A time inside the calendar, milliseconds.
 fn possible(field: &str, at_ms: Option<i64>) -> Result<i64, String> {
     let at_ms = there(field, at_ms)?;
     match Timestamp::from_millisecond(at_ms) {
@@ -299,7 +301,7 @@ fn possible(field: &str, at_ms: Option<i64>) -> Result<i64, String> {
     }
 }
 
-/// A price, an amount or a factor.
+/// A number above zero: a price, an amount or a factor.
 fn positive(field: &str, number: Option<f64>) -> Result<f64, String> {
     let number = there(field, number)?;
     if number > 0.0 { Ok(number) } else { Err(format!("{field} {number} is not above zero")) }
@@ -326,7 +328,7 @@ mod tests {
 
     use super::*;
 
-    /// Whatever a closed position has, changed by `change`.
+    /// The complete event of a closed position, changed by `change`.
     fn closed(change: impl FnOnce(&mut Value)) -> String {
         let mut event = json!({
             "id": "x:s:B:120000:closed", "action": "closed", "timestamp": 120_000, "symbol": "B", "strategyName": "s",
@@ -443,7 +445,7 @@ mod tests {
         .concat();
         let ledger = read(&text);
         assert_eq!((ledger.trades.len(), ledger.tally.total.failed), (1, 1));
-        // What the host says of itself is no event of a trader.
+        // The host's own event is no event of a trader.
         assert_eq!(ledger.span_ms, Some((60_000, 180_000)));
     }
 
@@ -454,10 +456,10 @@ mod tests {
             let ledger = read(&whole[..length]);
             assert!(ledger.torn && ledger.trades.is_empty(), "{}", &whole[..length]);
         }
-        // All of the event is there, but for the end of its line.
+        // The event is complete, only the end of its line is missing.
         let ledger = read(whole.trim_end());
         assert!(!ledger.torn && ledger.trades.len() == 1);
-        // After a loss of power, a file may end in nothing at all.
+        // After a power failure, a file may end in zero bytes.
         assert!(read(&format!("{whole}\0\0\0")).torn);
         assert!(refused(&format!("{}\n{whole}", &whole[..20])).starts_with("line 1: not JSON: "));
     }

@@ -1,12 +1,12 @@
-//! What a run was worth, on paper: the same report as a web page, Markdown, JSON and CSV.
+//! Reports: the results of a run, as a web page, Markdown, JSON and CSV.
 //!
 //! ```text
 //! event file ─► Ledger: trades, counts ─┐
 //! candles, configuration, components ───┴─► Report ─► html | markdown | json | csv
 //! ```
 //!
-//! A report is a function of what was recorded. Nothing here runs a strategy, reads a clock or opens a file: whoever
-//! has the event file of a backtest, or the journal of a live run, gets the same page.
+//! A report depends only on what was recorded. Nothing here runs a strategy, reads a clock or opens a file, so the same
+//! event file of a backtest, or journal of a live run, always gives the same page.
 
 #![warn(missing_docs)]
 

@@ -11,7 +11,7 @@ use sigbox_events::{Component, Kind, RunRecord, Source};
 
 use crate::{Report, Sweep, SweepRow, TradeRow};
 
-/// 2023-11-20T00:00:00Z: a year ends soon.
+/// 2023-11-20T00:00:00Z, near the end of a year, so that trades are in more than one year.
 pub(crate) const START_MS: i64 = 1_700_438_400_000;
 
 /// `count` trades of the pairs in turn, one after another, the same for the same seed.
@@ -97,7 +97,7 @@ pub(crate) fn sweep(metric: &'static Metric, fast: &[u32], slow: &[u32]) -> Swee
     Sweep { run: run(), metric, rows }
 }
 
-/// Facts of a run.
+/// The record of a run.
 pub(crate) fn run() -> RunRecord {
     RunRecord {
         kind: Kind::Backtest,

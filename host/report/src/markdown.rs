@@ -1,4 +1,4 @@
-//! A report as a page of text.
+//! A report as Markdown.
 
 use std::fmt::{self, Write as _};
 
@@ -237,7 +237,7 @@ impl Page {
         if run.configuration.is_empty() {
             return Ok(());
         }
-        // A fence longer than any in the text cannot be ended by it.
+        // The fence is longer than any fence in the text, so the text cannot end it.
         let longest = run.configuration.split(|character| character != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
         let configuration = text::printable(&run.configuration, |character| matches!(character, '\t' | '\r' | '\n'));
@@ -248,7 +248,7 @@ impl Page {
         writeln!(self, "\n## {title}\n")
     }
 
-    /// The head of a table whose first columns are `texts` and the others numbers.
+    /// The head of a table. Its first `texts` columns are texts, the others are numbers.
     fn table(&mut self, headings: &[&str], texts: usize) -> fmt::Result {
         self.row(headings.iter().map(ToString::to_string))?;
         let alignments = (0..headings.len()).map(|column| if column < texts { "---" } else { "---:" });
@@ -268,8 +268,8 @@ fn names(part: &Part<'_>) -> [String; 2] {
     [part.strategy, part.symbol].map(|name| escaped(name.unwrap_or("all")))
 }
 
-/// Text of a guest or of a file as text of a page, and nothing else. What could end a cell is written as a number, so
-/// that no reading of backslashes brings it back.
+/// Text of a guest or of a file, escaped so that it is only text on the page. A character that could end a cell is
+/// written as a number, because programs read backslashes differently.
 pub(crate) fn escaped(plain: &str) -> String {
     let mut escaped = String::with_capacity(plain.len());
     for character in text::line(plain).chars() {

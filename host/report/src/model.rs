@@ -1,4 +1,4 @@
-//! What a report shows, before it is a page.
+//! The data of a report, before it becomes a page.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use sigbox_engine::{
 };
 use sigbox_events::RunRecord;
 
-/// Everything a run has to show.
+/// Everything that the report of a run shows.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Which run it was, and what it takes to repeat it.
+    /// Which run it was, and what is needed to repeat it.
     pub run: RunRecord,
     /// The totals, by part.
     pub tally: Tally,
@@ -23,7 +23,7 @@ pub struct Report {
     pub timings: Vec<Timing>,
 }
 
-/// A closed position, with what people want to know of it.
+/// A closed position, with everything that a report shows of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TradeRow {
     /// The signal's id.
@@ -52,7 +52,7 @@ pub struct TradeRow {
     pub trade: Trade,
 }
 
-/// Prices to draw: few enough for a page, whatever the period.
+/// Prices to draw, few enough for a page even over a long period.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bars {
     /// What each bar covers.
@@ -64,8 +64,8 @@ pub struct Bars {
 /// How long one kind of thing took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timing {
-    /// Of what: `get-signal of sma-cross`.
+    /// The kind of thing: `get-signal of sma-cross`.
     pub of: String,
-    /// Each time, milliseconds.
+    /// How long it took each time, milliseconds.
     pub milliseconds: Sample,
 }

@@ -6,10 +6,10 @@ use sigbox_engine::stats::Trade;
 
 use crate::clock;
 
-/// What the trades closed in some time add up to.
+/// The sums over the trades that were closed in a month or a year.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sum {
-    /// How many.
+    /// How many trades.
     pub(crate) trades: u64,
     /// Their results, percent of what each staked.
     pub(crate) percent: f64,
@@ -20,9 +20,9 @@ pub(crate) struct Sum {
 /// The results of a year, by month (UTC). A month without a closed trade is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Year {
-    /// January first.
+    /// The months, from January.
     pub(crate) months: [Option<Sum>; 12],
-    /// Of the year.
+    /// The whole year.
     pub(crate) total: Sum,
 }
 

@@ -1,4 +1,4 @@
-//! What a run is looked at by: everything, each strategy, each symbol, each strategy on each symbol.
+//! The parts of a run: everything, each strategy, each symbol, each strategy on each symbol.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::TradeRow;
 /// A part of a run, and its totals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
-    /// Of this strategy alone.
+    /// The strategy of the part; `None`: all strategies.
     pub(crate) strategy: Option<&'a str>,
-    /// Of this symbol alone.
+    /// The symbol of the part; `None`: all symbols.
     pub(crate) symbol: Option<&'a str>,
     /// Its totals.
     pub(crate) summary: &'a Summary,
 }
 
-/// Everything first. A way to divide a run that has only one part is left out.
+/// The parts of a run, everything first. If there is only one strategy, or one symbol, the run is not divided by it.
 pub(crate) fn parts(tally: &Tally) -> Vec<Part<'_>> {
     let Tally { total, pairs, strategies, symbols } = tally;
     let mut parts = vec![Part { strategy: None, symbol: None, summary: total }];

@@ -1,8 +1,8 @@
-//! The parts a run is looked at by, and the few numbers that every table of them shows.
+//! The parts of a run as rows of tables, and the few numbers that every such table shows.
 
 use sigbox_engine::stats::{Part, Statistics, Summary, Tally, Trend};
 
-/// What is shown where there is no room for every metric: its name, and a heading short enough for a table.
+/// The metrics of a table that has no room for all: each with its name, and a heading short enough for a table.
 pub const KEY_METRICS: [(&str, &str); 9] = [
     ("totalSignals", "trades"),
     ("winRate", "win rate"),
@@ -15,18 +15,18 @@ pub const KEY_METRICS: [(&str, &str); 9] = [
     ("profitFactor", "profit factor"),
 ];
 
-/// One part of a run and what it amounts to.
+/// One part of a run, and its numbers.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
-    /// Of this strategy alone; `None`: of all.
+    /// The strategy of the part; `None`: all strategies.
     pub strategy: Option<&'a str>,
-    /// Of this symbol alone; `None`: of all.
+    /// The symbol of the part; `None`: all symbols.
     pub symbol: Option<&'a str>,
     /// The totals.
     pub summary: &'a Summary,
-    /// What they are in numbers.
+    /// The statistics of its closed trades.
     pub statistics: Statistics,
-    /// The prices at its closes, where they are all of one symbol.
+    /// The prices at its closes, for a part on one symbol.
     pub trend: Option<&'a Trend>,
 }
 
@@ -44,7 +44,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The parts of what was counted.
+    /// The parts of `tally`, as rows.
     #[must_use]
     pub fn of(tally: &'a Tally) -> Self {
         let row = |strategy, symbol, summary: &'a Summary, trend| Row {
@@ -74,7 +74,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Each strategy on each symbol, and everything at the end, unless that is the same.
+    /// Each strategy on each symbol, and everything at the end. If there is only one row, everything is left out,
+    /// because it is the same.
     pub fn table(&self) -> impl Iterator<Item = &Row<'a>> {
         let total = (self.pairs.len() != 1).then_some(&self.total);
         self.pairs.iter().chain(total)

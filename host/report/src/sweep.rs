@@ -1,4 +1,4 @@
-//! What a sweep found: many runs that differ in their settings, ranked by one number.
+//! The report of a sweep: many runs that differ in their settings, ranked by one number.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,14 +11,14 @@ use sigbox_events::RunRecord;
 
 use crate::{clock::minute, markdown::escaped, text};
 
-/// What a sweep found.
+/// The runs of a sweep and their results.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// What all its runs had in common, and what it takes to repeat them.
+    /// What all its runs had in common, and what is needed to repeat them.
     pub run: RunRecord,
-    /// What they are ranked by.
+    /// The metric that the runs are ranked by.
     pub metric: &'static Metric,
-    /// One a run, in any order.
+    /// One row for each run, in any order.
     pub rows: Vec<SweepRow>,
 }
 
@@ -31,9 +31,9 @@ pub struct SweepRow {
     pub symbol: String,
     /// The name of its period; may be empty.
     pub frame: String,
-    /// What varies, a JSON object.
+    /// The settings that vary, a JSON object.
     pub settings: String,
-    /// What it was worth, or why it failed.
+    /// The numbers of the run, or why it failed.
     pub outcome: Result<Statistics, String>,
 }
 
@@ -46,36 +46,36 @@ pub(crate) struct HeatMap {
     pub(crate) settings: [String; 2],
     /// Their values, ascending.
     pub(crate) values: [Vec<String>; 2],
-    /// By the first, then by the second.
+    /// The cells, by the first setting, then by the second.
     pub(crate) cells: Vec<Vec<Cell>>,
 }
 
-/// What is known of two values together.
+/// The result for one value of each setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cell {
     /// There was no such run.
     NoRun,
-    /// It failed, or it cannot carry the number.
+    /// The run failed, or its trades do not give the number.
     NoNumber,
     /// The number.
     Number(f64),
 }
 
-/// Columns of a table of runs besides the number they are ranked by.
+/// The metrics of a table of runs, besides the one that they are ranked by.
 const COLUMNS: [&str; 8] =
     ["totalSignals", "winRate", "totalPnl", "avgPnl", "profitFactor", "maxDrawdown", "sharpeRatio", "finalEquity"];
 
-/// Rows in one Markdown table; the rest of a ranking is read by nobody.
+/// The most rows in one Markdown table; the rest of a ranking is hardly read.
 const MOST_MARKDOWN_ROWS: usize = 100;
 
 impl SweepRow {
-    /// The number at hand; `None` if there is none.
+    /// The run's value of `metric`; `None` if there is none.
     pub(crate) fn value(&self, metric: &Metric) -> Option<f64> {
         self.outcome.as_ref().ok().and_then(|statistics| metric.of(statistics))
     }
 
-    /// What varies, by name; a setting in a table has the table's name before it. Something that is no JSON object is
-    /// one setting without a name.
+    /// The settings that vary, by name. A setting in a table has the table's name before its own. A text that is no
+    /// JSON object is one setting without a name.
     pub(crate) fn settings(&self) -> BTreeMap<String, Value> {
         let mut settings = BTreeMap::new();
         let value = serde_json::from_str(&self.settings).unwrap_or_else(|_| Value::String(self.settings.clone()));
@@ -104,7 +104,7 @@ pub(crate) fn shown(value: &Value) -> String {
 }
 
 impl Sweep {
-    /// The runs, the best one first, those that failed last.
+    /// The runs, the best one first, failed runs last.
     pub(crate) fn ranked(&self) -> Vec<&SweepRow> {
         let mut rows: Vec<&SweepRow> = self.rows.iter().collect();
         rows.sort_by(|left, right| {
@@ -119,13 +119,13 @@ impl Sweep {
         self.rows.iter().flat_map(|row| row.settings().into_keys()).collect()
     }
 
-    /// The numbers a table of runs shows: the one they are ranked by first.
+    /// The metrics that a table of runs shows; the one that runs are ranked by comes first.
     pub(crate) fn metrics(&self) -> Vec<&'static Metric> {
         let others = COLUMNS.iter().filter(|name| **name != self.metric.name);
         [self.metric].into_iter().chain(others.filter_map(|name| Metric::named(name))).collect()
     }
 
-    /// A map for each strategy on each symbol in each frame whose runs differ in two settings.
+    /// A map for each strategy on each symbol in each frame, if its runs differ in exactly two settings.
     pub(crate) fn heat_maps(&self) -> Vec<HeatMap> {
         let mut groups: BTreeMap<[&String; 3], Vec<&SweepRow>> = BTreeMap::new();
         for row in &self.rows {
@@ -161,7 +161,7 @@ impl Sweep {
     }
 }
 
-/// Numbers by size, before texts by the alphabet.
+/// Values in order: first numbers by size, then texts by the alphabet.
 fn ascending(mut values: Vec<Value>) -> Vec<Value> {
     values.sort_by(|left, right| match (left.as_f64(), right.as_f64()) {
         (Some(left), Some(right)) => left.total_cmp(&right),
@@ -171,7 +171,7 @@ fn ascending(mut values: Vec<Value>) -> Vec<Value> {
     values
 }
 
-/// The ranking as a Markdown page: the best runs, and a table over each two settings.
+/// The ranking as a Markdown page: the best runs, and a table over the two settings where exactly two vary.
 #[must_use]
 pub fn sweep_markdown(sweep: &Sweep) -> String {
     let Sweep { run, metric, rows } = sweep;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use sigbox_engine::stats::Unit;
 
-/// What stands where a number is not there.
+/// The text in place of a missing number.
 pub(crate) const NOT_THERE: &str = "N/A";
 
 /// A number with its unit.
@@ -21,18 +21,18 @@ pub(crate) fn number(unit: Unit, value: Option<f64>) -> String {
     }
 }
 
-/// A count, with its thousands apart.
+/// A count with separated thousands.
 pub(crate) fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
-/// So many decimals, with the thousands apart.
+/// A number with so many decimals and separated thousands.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     if value.abs() >= 1e15 {
         return format!("{value:.3e}");
     }
     let text = format!("{value:.decimals$}");
-    // No sign where only zeros are left.
+    // No sign if only zeros are left.
     match text.strip_prefix('-') {
         Some(zeros) if zeros.bytes().all(|byte| matches!(byte, b'0' | b'.')) => grouped(zeros),
         Some(digits) => format!("-{}", grouped(digits)),
@@ -40,7 +40,7 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// The same, with a plus before what is above zero.
+/// The same as [`fixed`], with a plus before a number above zero.
 pub(crate) fn signed(value: f64, decimals: usize) -> String {
     let text = fixed(value, decimals);
     let is_zero = text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
@@ -78,20 +78,21 @@ pub fn short_time(milliseconds: Option<f64>) -> String {
     }
 }
 
-/// `2024-01-01T00:00:00Z`; what no calendar has as a number.
+/// `2024-01-01T00:00:00Z`; a time outside the calendar is shown as a number.
 #[must_use]
 pub fn time(at_ms: i64) -> String {
     Timestamp::from_millisecond(at_ms).map_or_else(|_| format!("{at_ms} ms"), |time| time.to_string())
 }
 
-/// Text of a guest or of a file as one printable line: what ends lines, controls terminals or turns the direction of
-/// writing is escaped.
+/// Text of a guest or of a file as one printable line. Characters that end lines, control terminals or change the
+/// direction of writing are escaped.
 #[must_use]
 pub fn line(text: &str) -> String {
     printable(text, |_| false)
 }
 
-/// Escapes what moves something else than itself, but for what is `allowed`.
+/// Escapes characters that end lines, control terminals or change the direction of writing, except those that are
+/// `allowed`.
 pub(crate) fn printable(text: &str, allowed: impl Fn(char) -> bool) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
@@ -112,7 +113,7 @@ fn is_treacherous(character: char) -> bool {
         )
 }
 
-/// Thousands apart by narrow spaces, which neither break nor are taken for a decimal point anywhere.
+/// Separates thousands by narrow spaces, which do not break a line and are nowhere a decimal point.
 fn grouped(digits: &str) -> String {
     let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     let mut text = String::with_capacity(digits.len() + 8);

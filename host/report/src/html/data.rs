@@ -1,5 +1,5 @@
-//! What the scripts of a run's page draw. Columns of numbers, rounded to what an eye can tell: thousands of trades stay
-//! small. The other reports have every digit.
+//! The data that the scripts of a run's page draw. Numbers are in columns and rounded to what an eye can tell, so that
+//! thousands of trades stay small. The other reports have every digit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,20 +14,20 @@ use crate::{
     text,
 };
 
-/// All of it.
+/// All data of the page.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Data<'a> {
     curves: Option<Curves>,
-    /// From, to, how many.
+    /// The ranges: from, to, how many trades.
     distribution: Vec<(f64, f64, u64)>,
     symbols: Vec<Symbol<'a>>,
-    /// Strategy, and the symbol's place in the list above.
+    /// The strategy, and the symbol's place in `symbols`.
     pairs: Vec<(&'a str, usize)>,
     reasons: [&'static str; 4],
     /// Each remark once.
     notes: Vec<String>,
-    /// How many.
+    /// How many trades.
     count: usize,
     trades: Trades<'a>,
 }
@@ -35,10 +35,10 @@ pub(super) struct Data<'a> {
 /// Curves over the same times.
 #[derive(Serialize)]
 struct Curves {
-    /// Seconds.
+    /// The first point, seconds since 1970; the step is in seconds too.
     start: i64,
     step: i64,
-    /// In the order of the parts.
+    /// One for each part, in the order of the parts.
     of: Vec<CurveData>,
 }
 
@@ -52,7 +52,7 @@ struct CurveData {
 #[derive(Serialize)]
 struct Symbol<'a> {
     name: &'a str,
-    /// Of its prices.
+    /// The decimals of its prices.
     decimals: i32,
     bars: Option<BarsData>,
 }
@@ -68,12 +68,12 @@ struct BarsData {
     close: Vec<f64>,
 }
 
-/// A column each. Times and durations in seconds, results in percent.
+/// The trades, with a column for each field. Times and durations are in seconds, results in percent.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Trades<'a> {
     pair: Column<usize>,
-    /// 0 is long.
+    /// 0 is long, 1 is short.
     side: Column<u8>,
     opened: Column<i64>,
     held: Column<i64>,
@@ -90,24 +90,24 @@ struct Trades<'a> {
     cost: Column<f64>,
     leverage: Column<f64>,
     note: Column<usize>,
-    /// None where it says nothing that the rest does not say.
+    /// `None` for the usual id, which follows from the other columns.
     id: Column<Option<&'a str>>,
-    /// The bars in which it was opened and closed, if there are both.
+    /// The bars in which the trade was opened and closed, if both exist.
     from: Column<Option<usize>>,
     to: Column<Option<usize>>,
 }
 
-/// The values of a column. A column of one value is that value.
+/// The values of a column. If all of them are the same, only that value is written.
 struct Column<T>(Vec<T>);
 
-/// Points of one curve, and of all curves together.
+/// The most points of one curve, and of all curves together.
 const MOST_POINTS: usize = 1000;
 const MOST_POINTS_IN_ALL: usize = 10_000;
 
-/// Bars of all symbols together: of more, some are drawn as one.
+/// The most bars of all symbols together. If there are more, several are drawn as one.
 const MOST_BARS: usize = 8000;
 
-/// Characters of a remark: strategies may write whole pages.
+/// The most characters of a remark, because strategies may write whole pages.
 const MOST_NOTE: usize = 200;
 
 impl<'a> Data<'a> {
@@ -182,7 +182,7 @@ struct Drawn {
 }
 
 impl Drawn {
-    /// Makes one of each `together` bars.
+    /// Merges each `together` bars into one.
     fn of(bars: &Bars, together: usize) -> Self {
         let merge = |bars: &[Candle]| Candle {
             high: bars.iter().map(|bar| bar.high).fold(f64::MIN, f64::max),
@@ -195,7 +195,7 @@ impl Drawn {
         Self { step_ms, bars: bars.bars.chunks(together).map(merge).collect() }
     }
 
-    /// The last bar that had opened by then; `None` before the first one and after the end of the last one.
+    /// The last bar that had opened at `at_ms`; `None` before the first bar and after the end of the last one.
     fn place(&self, at_ms: i64) -> Option<usize> {
         let end_ms = self.bars.last()?.open_time_ms.saturating_add(self.step_ms);
         let opened = self.bars.partition_point(|bar| bar.open_time_ms <= at_ms);
@@ -275,14 +275,14 @@ impl<T: PartialEq + Serialize> Serialize for Column<T> {
     }
 }
 
-/// All symbols there is something of, by name.
+/// All symbols with bars or trades, by name.
 pub(super) fn symbols(report: &Report) -> Vec<&str> {
     let of_trades = report.trades.iter().map(|row| row.symbol.as_str());
     let names: BTreeSet<&str> = report.bars.keys().map(String::as_str).chain(of_trades).collect();
     names.into_iter().collect()
 }
 
-/// The id of a signal that was given none.
+/// The id of a signal to which the strategy gave none.
 fn usual_id(report: &Report, row: &TradeRow) -> String {
     let TradeRow { symbol, strategy, .. } = row;
     let pair = Pair {
@@ -294,7 +294,7 @@ fn usual_id(report: &Report, row: &TradeRow) -> String {
     pair.signal_id(row.scheduled_ms)
 }
 
-/// Keys by the number each was given.
+/// The keys in the order of their numbers.
 fn in_order<K>(numbered: BTreeMap<K, usize>) -> Vec<K> {
     let mut keys: Vec<(K, usize)> = numbered.into_iter().collect();
     keys.sort_by_key(|(_, number)| *number);

@@ -1,4 +1,4 @@
-//! The frame of a list that `table.js` fills: what to filter by, headings to sort by, a pager.
+//! Lists that `table.js` fills: filters, headings to sort by, and a pager.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,8 @@ pub(super) struct Column {
     pub(super) kind: &'static str,
 }
 
-/// A choice to filter by: rows whose `key` is the chosen one's first text. The second one is shown.
+/// A filter that shows the rows whose `key` is the chosen option. An option is the value of `key` and the text that is
+/// shown for it.
 pub(super) struct Choice {
     pub(super) key: String,
     pub(super) label: String,
@@ -23,7 +24,7 @@ impl Column {
 }
 
 impl Choice {
-    /// Between texts that are shown as they are.
+    /// A choice between texts that are shown as they are.
     pub(super) fn between<T: Into<String>>(
         key: impl Into<String>,
         label: impl Into<String>,
@@ -37,7 +38,7 @@ impl Choice {
     }
 }
 
-/// The frame; `what` the rows are, for those who cannot see the page.
+/// The list without its rows. `what` says what the rows are, for people who cannot see the page.
 pub(super) fn list(id: &str, what: &str, columns: &[Column], choices: &[Choice]) -> Markup {
     html! {
         div id=(id) hidden {

@@ -1,4 +1,4 @@
-//! Web pages of their own: each is one file that opens from disk, without a network.
+//! Reports as web pages. Each page is one file that opens from disk, without a network.
 //!
 //! All numbers are computed here; the scripts in `assets/` draw them, sort them and filter them.
 
@@ -24,7 +24,7 @@ const fn reason(reason: CloseReason) -> &'static str {
     }
 }
 
-/// A number in a table; gains and losses have their colours, and their signs.
+/// A number in a table; gains and losses have their own colours and signs.
 fn number_cell(unit: Unit, value: Option<f64>) -> Markup {
     html! { td class=(number_class(unit, value)) { (text::number(unit, value)) } }
 }

@@ -1,8 +1,8 @@
-//! One HTML document that needs nothing but itself.
+//! The HTML document of a report, which needs no other file.
 //!
-//! Names, notes and settings come from strategies, which are not trusted. Text is escaped by the templates, data is
-//! JSON in an element that nobody executes, and the policy lets the browser run the scripts below and nothing else:
-//! no other script, no style, no request.
+//! Names, notes and settings come from strategies, which are not trusted. Text is escaped by the templates. Data is
+//! JSON in an element that is not executed. The policy allows the scripts and the style below, and forbids every other
+//! script, style and request.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// TradingView's charts. See the folder for the licence.
 const CHARTS: &str = include_str!("../../assets/vendor/lightweight-charts/lightweight-charts.standalone.production.js");
 const STYLE: &str = include_str!("../../assets/page.css");
-/// What all pages share, in this order.
+/// The scripts that all pages share, in this order.
 const SHARED: [&str; 4] = [
     CHARTS,
     include_str!("../../assets/format.js"),
@@ -20,7 +20,7 @@ const SHARED: [&str; 4] = [
     include_str!("../../assets/chart.js"),
 ];
 
-/// The document: its title, what is in it, the data its scripts draw, and those scripts.
+/// The document, made from its title, its body, the data that its scripts draw, and those scripts.
 pub(super) fn page(title: &str, body: &Markup, data: &impl Serialize, scripts: &[&str]) -> String {
     let scripts: Vec<&str> = SHARED.iter().chain(scripts).copied().collect();
     html! {
@@ -65,7 +65,7 @@ fn footer() -> Markup {
     }
 }
 
-/// Content-Security-Policy: nothing but these very scripts and the style.
+/// The Content-Security-Policy, which allows only these scripts and the style.
 fn policy(scripts: &[&str]) -> String {
     let hash = |text: &&str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)));
     let scripts: Vec<String> = scripts.iter().map(hash).collect();
@@ -76,10 +76,10 @@ fn policy(scripts: &[&str]) -> String {
     )
 }
 
-/// JSON as it can stand in a script element: nothing in it can end the element or begin a comment.
+/// JSON for a script element: it can neither end the element nor begin a comment.
 fn embedded(data: &impl Serialize) -> String {
     let json = serde_json::to_string(data).expect("numbers, texts and lists are JSON");
-    // These characters only occur in texts, where JSON may write them like this.
+    // In JSON these characters occur only in texts, where they may be written like this.
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 

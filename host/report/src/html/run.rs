@@ -25,7 +25,7 @@ use crate::{
 
 const SCRIPTS: [&str; 2] = [include_str!("../../assets/price.js"), include_str!("../../assets/run.js")];
 
-/// Parts in one table: what is wider is read by nobody.
+/// The most parts in one table: a wider table cannot be read.
 const MOST_PARTS: usize = 40;
 
 /// The numbers at the top of the page.
@@ -40,8 +40,8 @@ const HEADLINES: [&str; 8] = [
     "totalSignals",
 ];
 
-/// The report of a run as one web page that needs nothing but itself: it opens from disk, without a network, and its
-/// security policy forbids it to ask for one. Texts of strategies never become markup or script.
+/// The report of a run as one web page that needs no other file. It opens from disk, without a network, and its
+/// security policy forbids every request. Texts of strategies never become markup or script.
 #[must_use]
 pub fn html(report: &Report) -> String {
     let mut parts = parts(&report.tally);
@@ -77,7 +77,7 @@ pub fn html(report: &Report) -> String {
     page(&title, &body, &Data::of(report, &parts), &SCRIPTS)
 }
 
-/// `sma-cross on BTCUSDT`, or how many of each.
+/// The title: `sma-cross on BTCUSDT`, or how many strategies and symbols there are.
 fn title(Report { tally, .. }: &Report) -> String {
     let several = |count: usize, one: Option<&String>, many: &str| match (count, one) {
         (1, Some(one)) => one.clone(),
@@ -126,10 +126,10 @@ fn header(Report { run, tally, trades, bars, .. }: &Report, title: &str) -> Mark
     }
 }
 
-/// What the keyboard does to a chart.
+/// What the keys do to a chart, as a part of its label.
 const KEYS: &str = ". Arrows move it, plus and minus zoom, 0 shows all of it.";
 
-/// A place for a chart. `says` is what it shows, for those who cannot see it.
+/// A place for a chart. `says` is what it shows, for people who cannot see it.
 pub(super) fn chart(id: &str, says: &str) -> Markup {
     html! {
         p class="legend" id={ (id) "-legend" } aria-hidden="true" {}
@@ -176,7 +176,7 @@ fn equity(parts: &[Part<'_>]) -> Markup {
 }
 
 fn price(report: &Report) -> Markup {
-    // A choice is a place in the list of the data.
+    // The value of an option is the symbol's place in the data.
     let drawn: Vec<(usize, &str)> =
         symbols(report).into_iter().enumerate().filter(|(_, symbol)| report.bars.contains_key(*symbol)).collect();
     let names: Vec<&str> = drawn.iter().map(|(_, symbol)| *symbol).collect();
@@ -207,7 +207,7 @@ fn price(report: &Report) -> Markup {
     }
 }
 
-/// Where a chosen trade is told in full.
+/// The place for the details of a chosen trade.
 fn chosen_trade() -> Markup {
     html! {
         aside id="trade" aria-live="polite" hidden {
@@ -301,7 +301,7 @@ fn trades(report: &Report) -> Markup {
         ("fall", "Worst", "gain"),
         ("note", "Note", "text"),
     ];
-    // A column of which every row says the same says nothing.
+    // A column that has the same text in every row is left out.
     let several = |key| match key {
         "strategy" => report.tally.strategies.len() > 1,
         "symbol" => report.tally.symbols.len() > 1,
@@ -329,7 +329,7 @@ fn trades(report: &Report) -> Markup {
         section id="trades" {
             h2 { "Trades" }
             (list("trade-list", "Trades", &columns, &choices))
-            // Without prices there is no chart beside which it could be.
+            // Without prices there is no chart, so the chosen trade is here and not beside the chart.
             @if report.bars.is_empty() { (chosen_trade()) }
         }
     }
@@ -551,7 +551,7 @@ fn timings(timings: &[Timing]) -> Markup {
     }
 }
 
-/// What it takes to repeat the run.
+/// What is needed to repeat the run.
 pub(super) fn repeat(run: &RunRecord) -> Markup {
     html! {
         section id="repeat" {
@@ -608,7 +608,7 @@ mod tests {
     const ONE: [(&str, &str); 1] = [("sma-cross", "BTCUSDT")];
     const FOUR: [(&str, &str); 4] = [("a", "X"), ("a", "Y"), ("b", "X"), ("b", "Y")];
 
-    /// A bar of a quarter of an hour for `count` of them.
+    /// `count` bars of a quarter of an hour each.
     fn bars(count: i64) -> Bars {
         let bar = |index| {
             let open_time_ms = made_up::START_MS + index * 900_000;

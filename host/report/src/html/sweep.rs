@@ -19,25 +19,26 @@ use crate::{
     text,
 };
 
-/// Rows of the list: more make the page slow, and nobody reads on from here.
+/// The most rows of the list: more would make the page slow, and are hardly read.
 const MOST_ROWS: usize = 5000;
 
-/// Maps on one page.
+/// The most maps on one page.
 const MOST_MAPS: usize = 24;
 
 #[derive(Serialize)]
 struct Data {
-    /// From, to, how many.
+    /// The ranges: from, to, how many runs.
     distribution: Vec<(f64, f64, u64)>,
-    /// What stands after its numbers.
+    /// The unit after the numbers of the distribution.
     unit: &'static str,
     keys: Vec<String>,
-    /// The best one first; values in the order of the keys.
+    /// The best run first; its values are in the order of the keys.
     rows: Vec<Vec<Value>>,
 }
 
-/// The ranking of a sweep as one web page that needs nothing but itself, as [`crate::html`] makes it of a run: a list
-/// that sorts and filters, the distribution of the number it is ranked by, and that number over each two settings.
+/// The ranking of a sweep as one web page that needs no other file, like [`crate::html`] for a run: a list that sorts
+/// and filters, the distribution of the number that runs are ranked by, and that number over the two settings where
+/// exactly two vary.
 #[must_use]
 pub fn sweep_html(sweep: &Sweep) -> String {
     let Sweep { run, metric, rows } = sweep;
@@ -118,7 +119,7 @@ struct List {
 /// Reads one name of a run.
 type NameOf = fn(&SweepRow) -> &String;
 
-/// What a run is of: a key, a heading, and the run's name.
+/// The names of a run, each with a key, a heading and the function that reads it.
 const NAMES: [(&str, &str, NameOf); 3] = [
     ("strategy", "Strategy", |row| &row.strategy),
     ("symbol", "Symbol", |row| &row.symbol),
@@ -126,7 +127,7 @@ const NAMES: [(&str, &str, NameOf); 3] = [
 ];
 
 fn runs(sweep: &Sweep) -> List {
-    // A column of which every row says the same says nothing.
+    // A column that has the same text in every row is left out.
     let several = |of: NameOf| {
         let names: BTreeSet<&String> = sweep.rows.iter().map(of).collect();
         (names.len() > 1).then_some(names)
@@ -137,7 +138,7 @@ fn runs(sweep: &Sweep) -> List {
 
     let mut columns = vec![Column::new("rank", "#", "count")];
     columns.extend(names.iter().map(|(key, heading, ..)| Column::new(*key, *heading, "text")));
-    // A key that is never that of another column.
+    // The word before the name makes a key that no other column has.
     columns.extend(settings.iter().map(|name| Column::new(format!("setting {name}"), name, "plain")));
     columns.extend(metrics.iter().map(|metric| Column::new(metric.name, metric.label, kind(metric.unit))));
     if sweep.rows.iter().any(|row| row.outcome.is_err()) {
@@ -170,7 +171,7 @@ fn runs(sweep: &Sweep) -> List {
     }
 }
 
-/// The kind of a column of such numbers.
+/// The kind of a column whose numbers have this unit (`format.js`).
 const fn kind(unit: Unit) -> &'static str {
     match unit {
         Unit::Count => "count",
