@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Length of the bar everything else is made of, milliseconds.
+/// Length of a one-minute bar, from which everything else is made, milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
 
 /// One OHLCV bar, keyed by its opening time. It covers `[open_time_ms, open_time_ms + 60 s)` and is only ever seen

@@ -1,4 +1,5 @@
-//! What happened, as data. A transition returns outcomes; whoever made it durable announces them.
+//! Outcomes: what happened, as data. A transition returns outcomes; the caller makes its state durable and announces
+//! them.
 
 use alloc::{string::String, vec::Vec};
 
@@ -122,7 +123,7 @@ pub trait Outcomes {
     /// Something happened.
     fn add(&mut self, outcome: Outcome);
 
-    /// Nothing happened ([`Outcome::is_uneventful`]). Most minutes have nothing but this, and few want to know.
+    /// Nothing happened ([`Outcome::is_uneventful`]). Most minutes have only this, and few receivers need it.
     fn tick(&mut self, tick: &Outcome) {
         self.add(tick.clone());
     }

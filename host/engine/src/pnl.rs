@@ -146,10 +146,10 @@ mod tests {
             (Side::Long, 10.0, 0.0, Some(90.0)),
             (Side::Short, 10.0, 0.0, Some(110.0)),
             (Side::Short, 0.5, 0.0, Some(300.0)),
-            // A long position without leverage is lost at nothing, and one with less never.
+            // A long position with a leverage of 1 is lost at a price of 0, and with a smaller leverage at no price.
             (Side::Long, 1.0, 0.0, None),
             (Side::Long, 0.5, 0.0, None),
-            // Costs bring it nearer.
+            // Costs bring the price nearer to the entry.
             (Side::Long, 10.0, 0.1, Some(90.370_751_131_511_9)),
             (Side::Short, 10.0, 0.1, Some(109.570_848_731_687_9)),
             // A result that does not depend on the price.

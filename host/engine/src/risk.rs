@@ -27,7 +27,7 @@ pub struct RiskRequest<'a> {
 }
 
 impl<'a> RiskRequest<'a> {
-    /// The question a fresh proposal raises.
+    /// The request for a new proposal.
     #[must_use]
     pub fn propose(pair: &'a Pair, now_ms: i64, current_price: f64, proposal: &Proposal) -> Self {
         Self {
@@ -53,7 +53,7 @@ pub struct Rejection {
     pub active_positions: usize,
 }
 
-/// Decides whether a signal may take up risk. Implemented by whoever knows the positions that are active.
+/// Decides whether a signal may take up risk. The implementation knows the positions that are active.
 pub trait RiskGate {
     /// `Ok` lets the signal pass.
     ///

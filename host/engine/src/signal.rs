@@ -173,7 +173,7 @@ impl Signal {
         scheduled_at_ms: i64,
         settings: &Settings,
     ) -> Result<Self, Vec<Violation>> {
-        // Without an entry price it is no number, which is refused.
+        // A missing entry price becomes NaN, which is refused.
         let price_open = stored.price_open.unwrap_or(f64::NAN);
         let signal = Self::draft(stored, pair, scheduled_at_ms, price_open, settings);
         let lenient = Settings {
@@ -222,7 +222,7 @@ mod tests {
         Pair { symbol: "BTCUSDT".into(), strategy: "s:1".into(), exchange: "x".into(), frame: String::new() }
     }
 
-    /// A proposal that says no more than it must.
+    /// A proposal with only the fields that it must have.
     fn proposal(stop_loss: f64, take_profit: f64) -> Proposal {
         Proposal {
             id: None,

@@ -213,8 +213,8 @@ impl Trader {
     }
 
     /// The side effects of holding on: extremes, breakeven and levels, each reported once (specification 4.4 and 7).
-    /// Most minutes have none: whatever lies between the worst and the best price so far was reported on the way there. So
-    /// the position is copied when the first one comes.
+    /// Most minutes have none, because everything between the worst and the best price so far has been reported. So the
+    /// position is copied only when the first one comes.
     fn watch(
         &self,
         position: &SharedPosition,
@@ -292,7 +292,7 @@ impl Trader {
         Next { state: None, asked_slot_ms: Some(self.interval.slot(now_ms)) }
     }
 
-    /// What becomes of a proposal; `None`: nothing, for the reason told.
+    /// What becomes of a proposal; `None`: it is not accepted, and the slot is used up.
     #[inline(never)]
     fn consider(
         &self,

@@ -1,7 +1,7 @@
 //! The equity curve (specification 11.3, equity walk).
 
-/// What an account amounts to that stakes all of itself on every trade, one after another, starting from 1: the
-/// present, its peak and the deepest fall below a peak.
+/// The equity of an account that starts with 1 and stakes all of it on every trade, one after another: its present
+/// value, its peak and the deepest fall below a peak.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Equity {
     now: f64,
@@ -36,7 +36,7 @@ impl Equity {
         }
     }
 
-    /// Its present.
+    /// The present value.
     #[must_use]
     pub const fn now(&self) -> f64 {
         self.now

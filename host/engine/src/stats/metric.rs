@@ -53,18 +53,18 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
-    /// Those of which more or less is better: what things can be ranked by.
+    /// The metrics of which more or less is better. Only these can rank.
     pub fn rankable() -> impl Iterator<Item = &'static Self> {
         METRICS.iter().filter(|metric| metric.better != Better::Neither)
     }
 
-    /// Its value; `None` where the sample cannot carry it.
+    /// Its value; `None` when the sample does not give this number.
     #[must_use]
     pub fn of(&self, statistics: &Statistics) -> Option<f64> {
         (self.of)(statistics)
     }
 
-    /// Orders two values, the better one first. One that is not there comes last, whatever the other is.
+    /// Orders two values, the better one first. A missing value comes last.
     #[must_use]
     pub fn rank(&self, left: Option<f64>, right: Option<f64>) -> Ordering {
         match (left, right) {

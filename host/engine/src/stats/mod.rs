@@ -42,7 +42,7 @@ pub const LONG_ENOUGH_DAYS: f64 = 14.0;
 /// Trades a year beyond which nothing is annualised: compounding them over a year says nothing.
 pub const MOST_TRADES_A_YEAR: f64 = 365.0;
 
-/// What is smaller is rounding, not spread: nothing is divided by it.
+/// A smaller divisor is rounding, not spread: nothing is divided by it.
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// Milliseconds in a minute and a day, as divisors.

@@ -127,7 +127,7 @@ impl Returns {
         self.results.len()
     }
 
-    /// The equity curve's present.
+    /// The equity so far.
     #[must_use]
     pub const fn equity(&self) -> &Equity {
         &self.equity
@@ -182,7 +182,7 @@ impl Returns {
             statistics.deviation = self.results.deviation();
             statistics.sharpe = statistics.deviation.and_then(|deviation| per(average, deviation));
             statistics.sortino = if losses.trades > 0 { per(average, libm::sqrt(self.downside / n)) } else { None };
-            // Without a win there is nothing on average to set against a loss: 0.
+            // Without a win the mean win counts as 0, and without a loss the mean loss.
             let (win, loss) = (wins.mean_percent().unwrap_or(0.0), losses.mean_percent().unwrap_or(0.0));
             statistics.certainty = per(win, -loss);
             statistics.expectancy = Some(count(wins.trades) / n * win + count(losses.trades) / n * loss);
@@ -208,10 +208,10 @@ impl Returns {
     }
 }
 
-/// Ratios to the drawdown are cut here: a drawdown of next to nothing makes them arbitrary.
+/// Ratios to the drawdown are limited to this, because a tiny drawdown makes them arbitrarily large.
 const MOST_TIMES: f64 = 1000.0;
 
-/// A yearly result beyond this is an extrapolation nobody should be shown.
+/// A yearly result beyond this is not shown, because such an extrapolation says nothing.
 const MOST_YEARLY_PERCENT: f64 = 100.0;
 
 #[cfg(test)]

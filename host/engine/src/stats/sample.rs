@@ -1,14 +1,14 @@
-//! A sample of numbers and where they lie.
+//! A sample of numbers: its mean, its spread and its percentiles.
 
 use alloc::vec::Vec;
 
-/// A sample of numbers. All of them count towards all but the percentiles, which are of the newest ones there is
-/// [room](Sample::with_room) for: without a word of it, of all.
+/// A sample of numbers. Percentiles are of the newest numbers, as many as there is [room](Sample::with_room) for;
+/// without a limit, of all numbers. Everything else is always of all numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The newest numbers, in no order.
     numbers: Vec<f64>,
-    /// The oldest of them, once there is no more room.
+    /// The place of the oldest of them, once there is no more room.
     oldest: usize,
     room: usize,
     len: u64,
@@ -26,7 +26,7 @@ impl Default for Sample {
 }
 
 impl Sample {
-    /// One whose percentiles are of the newest `room` numbers: for what goes on for years.
+    /// A sample whose percentiles are of the newest `room` numbers, so that its memory does not grow over years.
     #[must_use]
     pub const fn with_room(room: usize) -> Self {
         Self { numbers: Vec::new(), oldest: 0, room, len: 0, sum: 0.0, mean: 0.0, squares: 0.0, extremes: None }
@@ -55,7 +55,7 @@ impl Sample {
         self.len
     }
 
-    /// Whether none was.
+    /// Whether no number was added.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -85,7 +85,7 @@ impl Sample {
         self.extremes
     }
 
-    /// The numbers that so many `percent` of them do not exceed, in proportion between neighbours; `None` for none.
+    /// The percentiles at `percent`, interpolated between neighbouring numbers; `None` without a number.
     #[must_use]
     pub fn percentiles<const N: usize>(&self, percent: [f64; N]) -> Option<[f64; N]> {
         let last = self.numbers.len().checked_sub(1)?;

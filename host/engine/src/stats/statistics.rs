@@ -2,7 +2,8 @@
 
 /// What closed trades amount to, in numbers. [`super::METRICS`] lists them with names and units.
 ///
-/// Results are percent of what a trade invested, after costs; `None`: the sample cannot carry the number.
+/// Results are percent of what a trade invested, after costs; `None`: the sample does not give the number, for example
+/// because it is too small.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
     /// Closed trades.
@@ -29,11 +30,11 @@ pub struct Statistics {
     pub average_win: Option<f64>,
     /// Mean result of the losing trades, negative.
     pub average_loss: Option<f64>,
-    /// What the winning trades made over what the losing ones lost.
+    /// What the winning trades made, divided by what the losing ones lost.
     pub profit_factor: Option<f64>,
-    /// Share of wins times their mean, and the same of losses: what a trade is worth.
+    /// The expected result of a trade: share of wins times their mean, plus the same of losses.
     pub expectancy: Option<f64>,
-    /// Mean win over mean loss.
+    /// Mean win divided by mean loss.
     pub certainty: Option<f64>,
     /// Standard deviation of the results.
     pub deviation: Option<f64>,
@@ -76,7 +77,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// The same without what is no number: the results may have been absurd.
+    /// The same without NaN and infinities, which absurd results can lead to.
     pub(super) fn finite(mut self) -> Self {
         for number in [
             &mut self.win_rate,

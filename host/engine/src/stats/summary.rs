@@ -132,7 +132,7 @@ impl Tally {
     /// Adds one outcome of `pair`.
     pub fn add(&mut self, pair: &Pair, outcome: &Outcome) {
         match outcome {
-            // Most of what there is, and nothing to add up.
+            // Most outcomes are of these kinds, and there is nothing to add up.
             Outcome::Idle { .. }
             | Outcome::Waiting { .. }
             | Outcome::Active { .. }
@@ -163,7 +163,7 @@ impl Tally {
         entry(&mut self.symbols, symbol).trend.add(trade.closed_ms, trade.close_price);
     }
 
-    /// Does something to every summary that `strategy` on `symbol` counts towards.
+    /// Applies `change` to every summary that `strategy` on `symbol` counts towards.
     pub fn each(&mut self, strategy: &str, symbol: &str, mut change: impl FnMut(&mut Summary)) {
         change(&mut self.total);
         change(&mut entry(entry(&mut self.pairs, strategy), symbol).summary);
@@ -172,7 +172,7 @@ impl Tally {
     }
 }
 
-/// What is under `key`, put there if it is not.
+/// The value under `key`, which is added if it is missing.
 fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut V {
     if !map.contains_key(key) {
         map.insert(key.to_owned(), V::default());

@@ -1,4 +1,4 @@
-//! Where the prices that trades were closed at are going (specification 11.3, price profile).
+//! The trend of the prices that trades were closed at (specification 11.3, price profile).
 
 use super::{DAY_MS, ENOUGH, count, sample::Sample, span_ms};
 
@@ -62,11 +62,11 @@ pub struct TrendLine {
     pub slope_percent: f64,
     /// How well that line fits: from 0 to 1.
     pub confidence: f64,
-    /// The change from one to the next in the middle, percent.
+    /// The median change from one price to the next, without its sign, percent.
     pub median_step_percent: f64,
-    /// Share of steps upwards; what is missing to 1 went downwards.
+    /// Steps upwards as a share of all steps; the rest went downwards.
     pub buyer_pressure: f64,
-    /// Share of all that was moved which was moved upwards; what is missing to 1 was moved downwards.
+    /// Sum of the steps upwards as a share of the sum of all steps; the rest went downwards.
     pub buyer_strength: f64,
 }
 
@@ -86,7 +86,7 @@ impl Direction {
 /// A line that fits worse than this says nothing.
 const LEAST_CONFIDENCE: f64 = 0.30;
 
-/// A slope below this part of a usual step is none.
+/// A slope below this share of the median step counts as none.
 const LEAST_SLOPE: f64 = 0.25;
 
 impl Trend {
@@ -184,14 +184,14 @@ mod tests {
         // Up and down by two percent around a line that hardly rises.
         let zigzag = (0..20).map(|i| 100.0 + f64::from(i % 2) * 2.0);
         assert_eq!(line(zigzag).unwrap().direction, Direction::Sideways);
-        // A large step in the middle makes a line fit that is nothing beside it.
+        // The line fits, but its slope is small beside the median step.
         let stairs = (0..20).map(|i| 100.0 * libm::exp(0.001 * f64::from(i) + f64::from(i % 2) * 0.006));
         let stairs = line(stairs).unwrap();
         assert!(stairs.confidence >= 0.30 && stairs.direction == Direction::Neutral, "{stairs:?}");
     }
 
-    /// Ten prices that moved by `step` from one to the next, and the line through them: its slope, and the spread that it
-    /// explains some of.
+    /// Ten prices that moved by `step` from one to the next, and the line through them, given by its slope and by the
+    /// spread of the prices.
     fn trend(step: f64, slope: f64, spread: f64) -> Trend {
         let mut steps = Sample::default();
         steps.add(step);
@@ -202,12 +202,12 @@ mod tests {
     #[test]
     fn a_line_on_a_threshold_says_what_lies_beyond_it() {
         let cases = [
-            // A slope of 25 percent a day, and steps of which it is a quarter: one that counts.
+            // A slope of a quarter of a step counts.
             (trend(1.0, 0.25, 0.0625), Direction::Bullish),
             (trend(1.0, -0.25, 0.0625), Direction::Bearish),
             (trend(1.0, 0.24, 0.0576), Direction::Neutral),
             (trend(1.0, 0.0, 0.0), Direction::Sideways),
-            // A line that explains 9 of 30: one that fits.
+            // A line that explains 9 of a spread of 30 fits.
             (trend(1.0, 3.0, 30.0), Direction::Bullish),
             (trend(1.0, 3.0, 30.1), Direction::Sideways),
         ];
