@@ -17,7 +17,7 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// What the file says is invalid. Every problem is listed, in the order of the lines.
+    /// The content of the file is invalid. Every problem is listed, in the order of the lines.
     #[error("{}", one_a_line(.0))]
     Invalid(Vec<ConfigProblem>),
 }
