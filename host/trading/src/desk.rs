@@ -19,6 +19,9 @@
 //! 2. A trader whose store fails keeps its state in memory, opens nothing, and judges the same candle again later.
 //! 3. A strategy is asked at a boundary only after its trader has judged every candle up to that boundary.
 
+#[cfg(test)]
+mod tests;
+
 use std::{ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};

@@ -9,6 +9,9 @@
 //! never synced. If the process is killed, the file has the newest boundary. If the machine loses power, the file may
 //! have an older one, and strategies are asked again about the quiet minutes since.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{File, OpenOptions},
@@ -247,55 +250,5 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
             Some(pair) => tracing::warn!("{pair}: {notice}"),
             None => tracing::warn!("{notice}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use sigbox_engine::outcome::Outcome;
-
-    use super::*;
-
-    fn pair() -> Pair {
-        Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() }
-    }
-
-    fn mismatch(at_ms: i64) -> Outcome {
-        Outcome::SymbolMismatch { symbol: "ETHUSDT".into(), at_ms }
-    }
-
-    #[test]
-    fn an_event_is_recorded_once_across_restarts_and_half_a_line_is_told_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/events.jsonl");
-        let heard = std::cell::RefCell::new(Vec::new());
-        let mut journal = Journal::open(&path, |event: &Event| heard.borrow_mut().push(event.timestamp)).unwrap();
-        journal.tell(&pair(), &mismatch(60_000)).unwrap();
-        journal.tell(&pair(), &mismatch(60_000)).unwrap();
-        journal.tell(&pair(), &mismatch(120_000)).unwrap();
-        journal.sync().unwrap();
-        assert!(matches!(Journal::open(&path, |_: &Event| {}), Err(JournalError::InUse { .. })));
-        drop(journal);
-        let whole = fs::read_to_string(&path).unwrap();
-        assert_eq!((whole.lines().count(), heard.take()), (2, vec![60_000, 120_000]));
-
-        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-        let mut journal = Journal::open(&path, |event: &Event| heard.borrow_mut().push(event.timestamp)).unwrap();
-        assert_eq!(journal.recall("x", "s", "BTCUSDT").ask_from_ms, Some(120_000));
-        journal.tell(&pair(), &mismatch(60_000)).unwrap();
-        journal.tell(&pair(), &mismatch(120_000)).unwrap();
-        drop(journal);
-        assert_eq!((fs::read_to_string(&path).unwrap(), heard.take()), (whole, vec![120_000]));
-    }
-
-    #[test]
-    fn a_line_that_is_not_an_event_is_refused_with_its_number() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("events.jsonl");
-        fs::write(&path, "{\"id\":\"a\",\"action\":\"opened\",\"timestamp\":1}\nnonsense\n").unwrap();
-        let error = Journal::open(&path, |_: &Event| {}).err().unwrap().to_string();
-        assert!(error.contains("events.jsonl:2: not an event"), "{error}");
     }
 }

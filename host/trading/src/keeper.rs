@@ -10,6 +10,9 @@
 //! A crash between 1 and 3 leaves a row in two homes, never in none. If a row is in both homes at a start, it is the
 //! position.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};

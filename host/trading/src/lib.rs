@@ -36,6 +36,9 @@ pub mod store;
 
 mod error;
 
+#[cfg(test)]
+mod testing;
+
 pub use self::{
     aside::Aside,
     backtest::{Backtest, Frame, Progress},

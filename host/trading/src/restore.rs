@@ -1,5 +1,8 @@
 //! The start of a run: reads the documents of an earlier run and reconciles them.
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};

@@ -3,6 +3,9 @@
 //! A row holds what cannot be computed again. The extremes, the levels already passed and the stop in force follow from
 //! the row and the candles since, so a restart recomputes them and quiet minutes cost no write (hazard H-45).
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
