@@ -304,7 +304,7 @@ async fn a_parquet_file_and_its_part_go_on_together_whatever_was_left() {
 #[tokio::test]
 async fn files_of_others_are_left_as_they_are() {
     let mut place = Place::new().await;
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/src/candles/fixtures/pandas.parquet");
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../market/src/candles/fixtures/pandas.parquet");
     fs::copy(fixture, place.path("btc.parquet")).unwrap();
     fs::write(place.path("btc.csv"), "Date,Open,High,Low,Close,Volume\n").unwrap();
     for file in BOTH {
