@@ -422,8 +422,13 @@ impl<S: LiveStrategy> Desk<S> {
         }
     }
 
-    /// Admits a late answer. A trade that comes too late to enter becomes a failed answer.
-    pub(crate) async fn admit_late(&mut self, answered: Answered<S>, sink: &mut dyn Sink) {
+    /// Admits a late answer. A trade that comes too late to enter becomes a failed answer. While nothing new may begin, the
+    /// answer is dropped: a run that drains would otherwise open a position, and never end.
+    pub(crate) async fn admit_late(&mut self, answered: Answered<S>, entries: Entries, sink: &mut dyn Sink) {
+        if entries == Entries::Stopped {
+            self.seats[answered.seat].strategy = Some(answered.strategy);
+            return;
+        }
         let asked_ms = answered.asked_ms;
         self.take(answered, sink);
         self.conclude(asked_ms, sink).await;

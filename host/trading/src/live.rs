@@ -170,7 +170,9 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             let next = tokio::select! {
                 next = self.feed.next(&self.market, &mut notices) => next,
                 answered = self.desk.late_answer() => {
-                    self.desk.admit_late(answered, sink).await;
+                    // Its own time limit says whether it is fresh.
+                    let entries = entries(*stop.borrow(), true);
+                    self.desk.admit_late(answered, entries, sink).await;
                     continue;
                 }
                 Ok(()) = stop.changed() => continue,
