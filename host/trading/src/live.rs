@@ -188,11 +188,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             if !std::mem::replace(&mut self.begun, true) {
                 self.desk.tell_orders(sink)?;
             }
-            let entries = match *stop.borrow() {
-                Stop::No if fresh => Entries::Open,
-                Stop::No => Entries::Late,
-                Stop::Now | Stop::WhenFlat => Entries::Stopped,
-            };
+            let entries = entries(*stop.borrow(), fresh);
             let begun = Instant::now();
             self.desk.boundary(now_ms, entries, sink).await;
             sink.decided(now_ms, begun.elapsed());
@@ -225,6 +221,15 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
 /// back from the boundary at which it was asked. And at least so many are dropped at a time, because each drop moves
 /// all candles that stay.
 const DAY: usize = 24 * 60;
+
+/// What a boundary may begin.
+const fn entries(stop: Stop, fresh: bool) -> Entries {
+    match stop {
+        Stop::No if fresh => Entries::Open,
+        Stop::No => Entries::Late,
+        Stop::Now | Stop::WhenFlat => Entries::Stopped,
+    }
+}
 
 /// The memory of a trader that holds `state`.
 fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {

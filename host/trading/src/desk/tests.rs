@@ -317,7 +317,7 @@ impl Play {
             self.desk.boundary(at(minute), entries, &mut sink).await;
             self.over.send_replace(minute);
             while let Some(answered) = self.desk.late_answer().now_or_never() {
-                self.desk.admit_late(answered, &mut sink).await;
+                self.desk.admit_late(answered, entries, &mut sink).await;
             }
             self.end(minute, &mut story);
         }
@@ -1147,6 +1147,18 @@ fn a_late_answer_is_entered_as_of_its_question_and_judged_on_the_candles_since()
          sync
          write partial BTC_a/levels +10
          a: open 110 +10",
+    );
+}
+
+#[test]
+fn a_late_answer_opens_nothing_once_the_run_is_to_end() {
+    check(
+        "patience: 3600
+         stopped: 2..
+         BTC: 100 | 100 | 100 | 100
+         a every 1h: 0 until=2 long",
+        "at 0 | ask a
+         at 2 | a answers",
     );
 }
 
