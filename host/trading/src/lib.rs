@@ -32,6 +32,7 @@ mod journal;
 mod sink;
 
 pub mod feed;
+pub mod http;
 pub mod store;
 
 mod error;

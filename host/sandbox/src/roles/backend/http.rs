@@ -4,38 +4,26 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use http_body_util::BodyExt as _;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{HttpConnector, dns::Name},
-    },
-    rt::TokioExecutor,
-};
+use hyper_util::client::legacy::{Client, connect::dns::Name};
+use sigbox_trading::http::{Connector, NobodyTrusted, cause, client, reason};
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::network::{Network, is_link_local};
 
-/// How long a connection nobody uses is kept: less than servers do, so that few are closed under a request.
-const IDLE: Duration = Duration::from_secs(4);
-
 /// For requests that name no time of their own; the time of the whole call ends sooner.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-type Connector = HttpsConnector<HttpConnector<Resolver>>;
 
 /// Sends the requests of one binding. Its connections outlive the instance that opened them.
 pub(super) struct Http {
     network: Arc<Network>,
-    /// Made at the first request: most plugins make none, and reading the system's certificates takes time.
-    client: OnceLock<Client<Connector, WasiBody>>,
+    client: Client<Connector<Resolver>, WasiBody>,
 }
 
 impl fmt::Debug for Http {
@@ -46,24 +34,7 @@ impl fmt::Debug for Http {
 
 impl Http {
     pub(super) fn new(network: Arc<Network>) -> Arc<Self> {
-        Arc::new(Self { network, client: OnceLock::new() })
-    }
-
-    fn client(&self) -> Result<&Client<Connector, WasiBody>, Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let mut connector = HttpConnector::new_with_resolver(Resolver);
-        connector.set_nodelay(true);
-        connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(Error::Tls)?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
-        Ok(self.client.get_or_init(|| client))
+        Arc::new(Self { network, client: client(Resolver) })
     }
 
     async fn send(
@@ -77,7 +48,7 @@ impl Http {
             return Err(Error::HttpRequestDenied);
         }
         let patience = options.and_then(|options| options.first_byte_timeout).unwrap_or(PATIENCE);
-        let response = tokio::time::timeout(patience, self.client()?.request(request)).await;
+        let response = tokio::time::timeout(patience, self.client.request(request)).await;
         let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| explain(&error))?;
         Ok(response.map(|body| body.map_err(Error::Hyper).boxed_unsync()))
     }
@@ -85,13 +56,16 @@ impl Http {
 
 /// What went wrong, as far as `wasi:http` has a word for it.
 fn explain(error: &hyper_util::client::legacy::Error) -> Error {
-    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-    let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
+    let why = reason(error);
     if error.is_connect() {
         tracing::debug!(target: "plugin", "no connection: {why}");
-        return match cause.and_then(|cause| cause.downcast_ref::<Prohibited>()) {
-            Some(Prohibited) => Error::DestinationIpProhibited,
-            None if why.contains("certificate") => Error::TlsCertificateError,
+        if cause::<Prohibited>(error).is_some() {
+            return Error::DestinationIpProhibited;
+        }
+        return match cause::<rustls::Error>(error) {
+            Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
+            Some(_) => Error::Tls(io::Error::other(why)),
+            None if cause::<NobodyTrusted>(error).is_some() => Error::Tls(io::Error::other(why)),
             None => Error::Connect(io::Error::other(why)),
         };
     }
@@ -148,5 +122,57 @@ impl Service<Name> for Resolver {
             }
             Ok(allowed.into_iter())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use rustls::CertificateError;
+
+    use super::*;
+
+    /// Where each connection fails, of an error made for it.
+    #[derive(Clone)]
+    struct Failing(fn() -> io::Error);
+
+    impl Service<Name> for Failing {
+        type Response = std::iter::Empty<SocketAddr>;
+        type Error = io::Error;
+        type Future = std::future::Ready<io::Result<Self::Response>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            std::future::ready(Err(self.0()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_guest_is_told_depends_on_the_kind_of_an_error_not_on_its_words() {
+        let cases: [(fn() -> io::Error, &str); 5] = [
+            (|| io::Error::other(Prohibited), "DestinationIpProhibited"),
+            // TLS fails like this: within two errors of I/O.
+            (
+                || io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(CertificateError::Expired))),
+                "TlsCertificateError",
+            ),
+            (
+                || io::Error::other(io::Error::other(rustls::Error::General("no certificate".to_owned()))),
+                "Tls(Custom { kind: Other, error: \"unexpected error: no certificate\" })",
+            ),
+            (|| io::Error::other("no certificate"), "Connect(Custom { kind: Other, error: \"no certificate\" })"),
+            (
+                || io::ErrorKind::ConnectionRefused.into(),
+                "Connect(Custom { kind: Other, error: \"connection refused\" })",
+            ),
+        ];
+        for (fails, expected) in cases {
+            let request = http::Request::get("http://bucket.example/").body(Empty::<&[u8]>::new()).unwrap();
+            let error = client(Failing(fails)).request(request).await.unwrap_err();
+            assert_eq!(format!("{:?}", explain(&error)), expected);
+        }
     }
 }

@@ -15,6 +15,12 @@ pub(super) enum FetchError {
     /// The answer takes too long.
     #[error("{url} was not answered within {} ms ([live] request-timeout-ms)", timeout.as_millis())]
     Timeout { url: String, timeout: Duration },
+    /// 3xx: somewhere else.
+    #[error(
+        "{url} was answered with HTTP {status}, a redirect to {to}. Redirects are not followed; if the exchange has \
+         moved there, change [live] base-url"
+    )]
+    Moved { url: String, status: u16, to: String },
     /// 451 and 403: the exchange refuses requests from this location.
     #[error(
         "{url} was answered with HTTP {status}: {body}. The exchange refuses requests from this location; [live] \
@@ -63,7 +69,7 @@ impl FetchError {
     /// Whether the same request will most likely fail again a few seconds later.
     pub(super) const fn is_lasting(&self) -> bool {
         match self {
-            Self::Location { .. } | Self::UnknownSymbol { .. } => true,
+            Self::Moved { .. } | Self::Location { .. } | Self::UnknownSymbol { .. } => true,
             // The exchange refuses the request itself; 408 only says that it took too long.
             Self::Status { status, .. } => *status >= 400 && *status < 500 && *status != 408,
             Self::Unreachable { .. }

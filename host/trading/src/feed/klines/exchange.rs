@@ -5,27 +5,28 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use ::http::{HeaderMap, Request, header};
+use http_body_util::{BodyExt as _, Collected, Empty, LengthLimitError, Limited};
+use hyper_util::client::legacy::{Client, connect::dns::GaiResolver};
 use jiff::fmt::rfc2822;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sigbox_engine::MINUTE_MS;
-use ureq::{
-    Agent,
-    http::{HeaderMap, header},
-};
+use tokio::time::timeout;
 
 use super::{
     clock::Clock,
     error::{FetchError, excerpt},
 };
+use crate::http::{self, Connector};
 
 /// Most candles of one answer; the exchange allows no more.
 pub(super) const PAGE: usize = 1000;
 
 /// Most bytes of one answer: twenty times what a page takes.
-const BODY_MAX: u64 = 4 << 20;
+const BODY_MAX: usize = 4 << 20;
 
 /// Longest that a `Retry-After` is believed: three days, the longest ban of Binance.
 const QUIET_MAX: Duration = Duration::from_hours(3 * 24);
@@ -35,7 +36,7 @@ const CLOCK_OFF_MS: i64 = 2000;
 
 /// An exchange with a REST interface like Binance's. No key is needed for what is asked.
 pub(super) struct Exchange {
-    agent: Agent,
+    client: Client<Connector<GaiResolver>, Empty<&'static [u8]>>,
     base_url: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -57,15 +58,8 @@ pub(super) struct Answer {
 
 impl Exchange {
     pub(super) fn new(base_url: &str, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            // The body of an error says what to do.
-            .http_status_as_error(false)
-            .user_agent(concat!("sigbox/", env!("CARGO_PKG_VERSION")))
-            // The default one comes from the environment, which is not ours to read.
-            .proxy(None);
         Self {
-            agent: config.build().new_agent(),
+            client: http::client(GaiResolver::new()),
             base_url: base_url.trim_end_matches('/').to_owned(),
             timeout,
             clock,
@@ -101,18 +95,39 @@ impl Exchange {
         let url =
             format!("{}/api/v3/klines?symbol={symbol}&interval=1m&startTime={from_ms}&limit={PAGE}", self.base_url);
         let sent_ms = self.clock.now_ms();
-        let request = {
-            let (agent, url, timeout) = (self.agent.clone(), url.clone(), self.timeout);
-            tokio::task::spawn_blocking(move || get(&agent, url, timeout))
-        };
-        let answer = request
-            .await
-            .unwrap_or_else(|error| Err(FetchError::Unreachable { url, reason: error.to_string() }))
-            .inspect_err(|error| self.heed(error))?;
+        let answer = self.get(url).await.inspect_err(|error| self.heed(error))?;
         if let Some(date_ms) = answer.date_ms {
             self.learn_time(sent_ms, self.clock.now_ms(), date_ms);
         }
         Ok(answer)
+    }
+
+    /// One request. A redirect is not followed: no address of the interface needs one, and it may lead to where
+    /// connections are not protected.
+    async fn get(&self, url: String) -> Result<Answer, FetchError> {
+        let failed = |reason: String| FetchError::Unreachable { url: url.clone(), reason };
+        let timed_out = |_| FetchError::Timeout { url: url.clone(), timeout: self.timeout };
+        let request = Request::get(&url)
+            .header(header::USER_AGENT, concat!("sigbox/", env!("CARGO_PKG_VERSION")))
+            .header(header::ACCEPT, "*/*")
+            .body(Empty::new())
+            .map_err(|error| failed(error.to_string()))?;
+
+        let started = Instant::now();
+        let response = timeout(self.timeout, self.client.request(request)).await.map_err(timed_out)?;
+        let (head, body) = response.map_err(|error| failed(http::reason(&error)))?.into_parts();
+        let left = self.timeout.saturating_sub(started.elapsed());
+        let body = timeout(left, Limited::new(body, BODY_MAX).collect()).await;
+        if !head.status.is_success() {
+            // What the status says is worth more than a body that broke off.
+            let body = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
+            return Err(refusal(url, head.status.as_u16(), &head.headers, &body));
+        }
+        let body = body.map_err(timed_out)?.map_err(|error| match error.downcast_ref() {
+            Some(LengthLimitError { .. }) => failed(format!("the answer is longer than {BODY_MAX} bytes")),
+            None => failed(http::reason(&*error)),
+        })?;
+        Ok(Answer { body: body.to_bytes().into(), date_ms: date_ms(&head.headers), url })
     }
 
     /// Remembers to leave the exchange alone if that is what it asks for.
@@ -139,26 +154,6 @@ impl Exchange {
     }
 }
 
-/// One request, on a thread that may wait.
-fn get(agent: &Agent, url: String, timeout: Duration) -> Result<Answer, FetchError> {
-    let failed = |url: &str, error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => FetchError::Timeout { url: url.to_owned(), timeout },
-        ureq::Error::BodyExceedsLimit(bytes) => {
-            FetchError::Unreachable { url: url.to_owned(), reason: format!("the answer is longer than {bytes} bytes") }
-        }
-        error => FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() },
-    };
-    let mut response = agent.get(&url).call().map_err(|error| failed(&url, error))?;
-    let status = response.status();
-    let body = response.body_mut().with_config().limit(BODY_MAX).read_to_vec();
-    if !status.is_success() {
-        // What the status says is worth more than a body that broke off.
-        return Err(refusal(url, status.as_u16(), response.headers(), &body.unwrap_or_default()));
-    }
-    let body = body.map_err(|error| failed(&url, error))?;
-    Ok(Answer { date_ms: date_ms(response.headers()), url, body })
-}
-
 /// What a status other than success means.
 fn refusal(url: String, status: u16, headers: &HeaderMap, body: &[u8]) -> FetchError {
     #[derive(serde::Deserialize)]
@@ -169,6 +164,9 @@ fn refusal(url: String, status: u16, headers: &HeaderMap, body: &[u8]) -> FetchE
 
     let shown = excerpt(body);
     match status {
+        300..=399 if let Some(to) = headers.get(header::LOCATION) => {
+            FetchError::Moved { url, status, to: excerpt(to.as_bytes()) }
+        }
         403 | 451 => FetchError::Location { url, status, body: shown },
         418 | 429 => FetchError::TooMany { url, status, body: shown, retry_after: retry_after(headers) },
         400 if serde_json::from_slice(body).is_ok_and(|Complaint { code }| code == INVALID_SYMBOL) => {

@@ -3,7 +3,10 @@
 mod clock;
 mod fetch;
 
-use std::sync::atomic::Ordering;
+use std::{
+    io::{Read as _, Write as _},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::{Value, json};
 use sigbox_test_exchange::{Asked, LocalExchange, Reply, START_MS, candle, forming, http_date, kline, words};
@@ -761,6 +764,22 @@ async fn a_request_without_an_answer_ends_in_time() {
 }
 
 #[tokio::test]
+async fn a_status_is_told_though_the_body_does_not_come() {
+    let mut bench = Bench::running(&[BTC], |settings| {
+        settings.request_timeout = Duration::from_millis(200);
+        settings.retry_count = 1;
+    })
+    .await;
+    bench.exchange.then(BTC, |reply| {
+        reply.status = 502;
+        reply.breaks_off = true;
+    });
+    bench.next().await;
+    let told = bench.told();
+    assert!(told[0].ends_with("&limit=1000 was answered with HTTP 502: nothing"), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
     let mut bench = Bench::running(&[BTC], |settings| settings.retry_count = 1).await;
     bench.exchange.then(BTC, |reply| reply.body = Some(vec![b' '; 5 << 20]));
@@ -818,7 +837,7 @@ type Refused = (fn(&mut Reply), usize, &'static str);
 
 #[tokio::test]
 async fn a_run_does_not_start_without_its_candles_and_says_what_to_do() {
-    let cases: [Refused; 6] = [
+    let cases: [Refused; 7] = [
         (
             |reply| {
                 reply.status = 400;
@@ -835,6 +854,15 @@ async fn a_run_does_not_start_without_its_candles_and_says_what_to_do() {
             },
             1,
             "candles of BTCUSDT: URL was answered with HTTP 400: {\"code\":-1100,\"msg\":\"Illegal characters.\"}",
+        ),
+        (
+            |reply| {
+                reply.status = 301;
+                reply.headers.push(("location", "https://example.com/v3".to_owned()));
+            },
+            1,
+            "candles of BTCUSDT: URL was answered with HTTP 301, a redirect to https://example.com/v3. Redirects are not \
+             followed; if the exchange has moved there, change [live] base-url",
         ),
         (
             |reply| {
@@ -884,18 +912,68 @@ async fn a_run_does_not_start_without_its_candles_and_says_what_to_do() {
     }
 }
 
+/// Sends the same to each request, closes a connection after so many, and counts connections. Its address, without a
+/// scheme.
+fn parrot(answer: &'static [u8], requests: usize) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                for _ in 0..requests {
+                    let asked = stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0);
+                    if !asked || stream.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
 #[tokio::test]
-async fn a_run_does_not_start_when_nobody_answers() {
+async fn a_run_does_not_start_when_nobody_answers_and_says_why() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let mut bench = Bench::new(&[BTC], |settings| settings.base_url = format!("http://{free}/")).await;
-    let error = bench.prepare(&[]).await.unwrap_err();
-    let expected = format!(
-        "candles of BTCUSDT: cannot get http://{free}/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime={}&limit=1000: \
-         io: Connection refused",
-        at(-10)
-    );
-    assert!(error.starts_with(&expected), "{error}");
-    assert_eq!(bench.slept_seconds(), [5, 5]);
+    let (mute, _) = parrot(b"", 1);
+    let (other, _) = parrot(b"SSH-2.0-OpenSSH\r\n", 1);
+    let (short, _) = parrot(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[]", 1);
+    let cases = [
+        (format!("http://{free}"), "Connection refused"),
+        // Longer than a name can be, so that no network is asked.
+        (format!("http://{}.invalid", "a".repeat(64)), "failed to lookup address information: "),
+        (format!("http://{mute}"), "connection closed before message completed"),
+        (format!("http://{other}"), "invalid HTTP version parsed"),
+        (format!("http://{short}"), "end of file before message length reached"),
+        (format!("https://{other}"), "received corrupt message of type InvalidContentType"),
+    ];
+    for (url, reason) in cases {
+        let mut bench = Bench::new(&[BTC], |settings| settings.base_url = format!("{url}/")).await;
+        let error = bench.prepare(&[]).await.unwrap_err();
+        let expected = format!(
+            "candles of BTCUSDT: cannot get {url}/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime={}&limit=1000: \
+             {reason}",
+            at(-10)
+        );
+        assert!(error.starts_with(&expected), "{error}");
+        assert_eq!(bench.slept_seconds(), [5, 5]);
+    }
+}
+
+#[tokio::test]
+async fn requests_share_a_connection() {
+    for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", "HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\n[]"] {
+        let (address, connections) = parrot(answer.as_bytes(), usize::MAX);
+        let exchange = Exchange::new(&format!("http://{address}"), Duration::from_secs(10), TestClock::new());
+        for _ in 0..20 {
+            let _ = exchange.klines(BTC, START_MS).await;
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -1033,7 +1111,7 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
     };
 
     let Bench { exchange, market, feed, .. } = Bench::new(&[BTC, ETH], |_| {}).await;
-    let questions = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let questions = Arc::new(AtomicUsize::new(0));
     let asks = || {
         let questions = Arc::clone(&questions);
         Native(move |_, _| {
