@@ -11,8 +11,9 @@ use sigbox_engine::{Outcome, signal::Pair};
 use super::scene::{BTC, Scene, at, check, story};
 use crate::support::Events;
 
+/// Specification: S-DEF-01, S-DEF-02.
 #[test]
-fn s_def_01_s_def_02_a_limit_is_filled_on_the_way_to_its_stop_and_never_cancelled() {
+fn a_limit_is_filled_on_the_way_to_its_stop_and_never_cancelled() {
     check(
         "42000 | to 39800 in 11 | flat 5",
         "long open=41000 tp=43000 sl=40000",
@@ -25,8 +26,9 @@ fn s_def_01_s_def_02_a_limit_is_filled_on_the_way_to_its_stop_and_never_cancelle
     );
 }
 
+/// Specification: S-DEF-03.
 #[test]
-fn s_def_03_a_limit_may_be_filled_and_its_target_reached_a_minute_later() {
+fn a_limit_may_be_filled_and_its_target_reached_a_minute_later() {
     let scene = Scene::new("42000 | to 41000 in 5 | gap 43500 | flat 5").trades("long open=41000 tp=41500 sl=40000");
     let events = scene.events();
     let expected = ["0 scheduled 41000", "4 opened 41000", "5 take_profit 41500 +0.82 %"];
@@ -35,14 +37,16 @@ fn s_def_03_a_limit_may_be_filled_and_its_target_reached_a_minute_later() {
     assert_eq!((&closed["scheduledAt"], &closed["pendingAt"]), (&at(0).into(), &at(4).into()));
 }
 
+/// Specification: S-DEF-04, S-SCH-02, S-TIM-04.
 #[test]
-fn s_def_04_s_sch_02_s_tim_04_an_order_that_is_never_filled_waits_two_hours() {
+fn an_order_that_is_never_filled_waits_two_hours() {
     check("42000 | flat 130", "long open=41000 tp=43000 sl=40000", &["0 scheduled 41000", "120 timeout"]);
     check("42000 | flat 130", "short open=43000 tp=41000 sl=44000", &["0 scheduled 43000", "120 timeout"]);
 }
 
+/// Specification: S-DEF-05, S-DEF-06, S-DEF-07, S-DEF-08, S-DEF-09, S-DEF-10, S-DEF-11.
 #[test]
-fn s_def_05_s_def_06_s_def_07_s_def_08_s_def_09_s_def_10_s_def_11_a_signal_that_makes_no_sense_is_never_traded() {
+fn a_signal_that_makes_no_sense_is_never_traded() {
     let cases = [
         ("long  open=41000 tp=40500 sl=40000", "long_tp_wrong_side long_tp_too_close"),
         ("short open=43000 tp=43500 sl=44000", "short_tp_wrong_side short_tp_too_close"),
@@ -63,8 +67,9 @@ fn s_def_05_s_def_06_s_def_07_s_def_08_s_def_09_s_def_10_s_def_11_a_signal_that_
     }
 }
 
+/// Specification: S-DEF-12, S-SCH-03, S-OTH-01.
 #[test]
-fn s_def_12_s_sch_03_s_oth_01_orders_at_the_same_price_are_filled_one_after_the_other() {
+fn orders_at_the_same_price_are_filled_one_after_the_other() {
     // The auditor of the events allows one order or position at a time.
     check(
         "42000 | to 41000 in 5 | to 42500 in 10 | to 41000 in 5 | to 42500 in 10 | flat 5",
@@ -82,8 +87,9 @@ fn s_def_12_s_sch_03_s_oth_01_orders_at_the_same_price_are_filled_one_after_the_
     );
 }
 
+/// Specification: S-DEF-13, S-SCH-04, S-SAN-10, S-EDG-01.
 #[test]
-fn s_def_13_s_sch_04_s_san_10_s_edg_01_an_order_whose_stop_is_touched_first_is_never_filled() {
+fn an_order_whose_stop_is_touched_first_is_never_filled() {
     let (long, short) = ("long open=41000 tp=43000 sl=40000", "short open=43000 tp=41000 sl=44000");
     // In one candle that comes by the limit as well, and in a gap beyond both.
     for fall in ["to 39000 in 1", "to 40000 in 1", "high 42000 low 39000", "gap 39000"] {
@@ -96,8 +102,9 @@ fn s_def_13_s_sch_04_s_san_10_s_edg_01_an_order_whose_stop_is_touched_first_is_n
     }
 }
 
+/// Specification: S-DEF-14, S-OTH-03.
 #[test]
-fn s_def_14_s_oth_03_a_candle_that_crosses_both_levels_closes_at_the_stop() {
+fn a_candle_that_crosses_both_levels_closes_at_the_stop() {
     let chart = "42000 | flat 3 | high 43500 low 40500 | flat 5";
     check(chart, "long tp=43000 sl=41000", &["0 opened 42000", "3 stop_loss 41000 -2.77 %"]);
     check(chart, "short tp=41000 sl=43000", &["0 opened 42000", "3 stop_loss 43000 -2.79 %"]);
@@ -106,8 +113,9 @@ fn s_def_14_s_oth_03_a_candle_that_crosses_both_levels_closes_at_the_stop() {
     check(chart, "long tp=43000 sl=41000", &["0 opened 42000", "3 stop_loss 41000 -2.77 %"]);
 }
 
+/// Specification: S-DEF-15.
 #[test]
-fn s_def_15_a_backtest_without_its_candles_ends_with_an_error_that_names_the_first() {
+fn a_backtest_without_its_candles_ends_with_an_error_that_names_the_first() {
     let scene = Scene::new("42000 | flat 10").trades("2 long tp=43000 sl=41000 life=3");
     let (told, ended) = scene.run_until(Some(20));
     let error = ended.unwrap_err();
@@ -151,8 +159,9 @@ impl Sink for Failing {
     }
 }
 
+/// Specification: S-DEF-16.
 #[test]
-fn s_def_16_who_listens_and_fails_stops_nothing_and_the_failure_is_not_lost() {
+fn who_listens_and_fails_stops_nothing_and_the_failure_is_not_lost() {
     let scene = Scene::new("42000 | to 44000 in 10 | flat 5").trades("long tp=43000 sl=41000");
     let mut failing = Failing::default();
     scene.tell(None, &mut failing).unwrap();

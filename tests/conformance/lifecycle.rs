@@ -30,8 +30,9 @@ fn endless(settings: &mut Settings) {
     settings.max_signal_lifetime_minutes = f64::INFINITY;
 }
 
+/// Specification: S-SHU-01.
 #[test]
-fn s_shu_01_what_is_held_when_a_run_is_to_stop_runs_to_its_end() {
+fn what_is_held_when_a_run_is_to_stop_runs_to_its_end() {
     let scene = scene("100 * 30 | 102 | 100 * 10").trades("1..: long tp=102 sl=99");
     let world = World::new();
     let told = world.live(&scene.stopped(5, Stop::WhenFlat));
@@ -39,8 +40,9 @@ fn s_shu_01_what_is_held_when_a_run_is_to_stop_runs_to_its_end() {
     assert_eq!((told.asked("a", BTC), world.document(Domain::Signal)), (vec![1], Value::Null));
 }
 
+/// Specification: S-SHU-02, S-SHU-04.
 #[test]
-fn s_shu_02_s_shu_04_after_a_close_a_run_that_is_to_stop_opens_nothing_more() {
+fn after_a_close_a_run_that_is_to_stop_opens_nothing_more() {
     for minute in [2, 3] {
         let told = World::new().live(&eager().stopped(minute, Stop::WhenFlat));
         assert_eq!(told.story(), ["1 opened 100", "2 take_profit 102"], "told to stop at {minute}");
@@ -48,8 +50,9 @@ fn s_shu_02_s_shu_04_after_a_close_a_run_that_is_to_stop_opens_nothing_more() {
     }
 }
 
+/// Specification: S-SHU-03.
 #[test]
-fn s_shu_03_an_idle_run_that_is_to_stop_ends() {
+fn an_idle_run_that_is_to_stop_ends() {
     for how in [Stop::Now, Stop::WhenFlat] {
         let told = World::new().live(&scene("100 * 30").trades("20: long tp=102 sl=99").stopped(5, how));
         assert_eq!(told.asked("a", BTC), [1, 2, 3, 4], "{how:?}");
@@ -57,8 +60,9 @@ fn s_shu_03_an_idle_run_that_is_to_stop_ends() {
     }
 }
 
+/// Specification: S-SHU-07.
 #[test]
-fn s_shu_07_a_backtest_in_which_nobody_trades_can_be_broken_off() {
+fn a_backtest_in_which_nobody_trades_can_be_broken_off() {
     let (told, ended) = scene(&format!("100 * {LONG}")).trades("").backtest_while(|done, _| done == 0);
     ended.unwrap();
     let asked = told.asked("a", BTC).len();
@@ -66,8 +70,9 @@ fn s_shu_07_a_backtest_in_which_nobody_trades_can_be_broken_off() {
     assert!(told.story().is_empty());
 }
 
+/// Specification: S-SHU-10, S-SHU-13.
 #[test]
-fn s_shu_10_s_shu_13_backtests_run_beside_each_other_and_each_ends() {
+fn backtests_run_beside_each_other_and_each_ends() {
     let answers = [("long tp=102 sl=99", "2 take_profit 102"), ("short tp=98 sl=101", "2 stop_loss 101")];
     thread::scope(|scope| {
         let runs = answers.into_iter().cycle().take(3).map(|(answer, end)| {
@@ -80,8 +85,9 @@ fn s_shu_10_s_shu_13_backtests_run_beside_each_other_and_each_ends() {
     });
 }
 
+/// Specification: S-SHU-11.
 #[tokio::test]
-async fn s_shu_11_what_three_live_pairs_hold_can_be_listed() {
+async fn what_three_live_pairs_hold_can_be_listed() {
     let documents: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let markets = scene("100 * 5").market(ETH, "100 * 5").market(SOL, "100 * 5");
     let scene = markets
@@ -98,8 +104,9 @@ async fn s_shu_11_what_three_live_pairs_hold_can_be_listed() {
     assert!(matches!(states[..], [State::Open(_), State::Scheduled(_), State::Idle]), "{states:?}");
 }
 
+/// Specification: S-BT-01, S-BT-05.
 #[test]
-fn s_bt_01_s_bt_05_a_closed_position_is_told_with_all_its_results() {
+fn a_closed_position_is_told_with_all_its_results() {
     let told = eager().frame(|frame| frame.name = "an hour".to_owned()).backtest();
     let closed = told.events("closed");
     assert_eq!(closed.len(), 12);
@@ -122,8 +129,9 @@ fn s_bt_01_s_bt_05_a_closed_position_is_told_with_all_its_results() {
     assert_eq!((&first["pnl"]["priceOpen"], &first["pnl"]["priceClose"]), (&100.into(), &102.into()));
 }
 
+/// Specification: S-BT-02, S-BT-04.
 #[test]
-fn s_bt_02_s_bt_04_progress_goes_from_nothing_to_all_and_says_so_once() {
+fn progress_goes_from_nothing_to_all_and_says_so_once() {
     let mut told = Vec::new();
     let scene = scene(&format!("100 * {LONG}")).trades("");
     let (_, ended) = scene.backtest_while(|done, total| {
@@ -140,8 +148,9 @@ fn s_bt_02_s_bt_04_progress_goes_from_nothing_to_all_and_says_so_once() {
     assert_eq!(done.last(), Some(&total));
 }
 
+/// Specification: S-BT-03.
 #[test]
-fn s_bt_03_who_breaks_a_backtest_off_has_the_beginning_of_the_whole() {
+fn who_breaks_a_backtest_off_has_the_beginning_of_the_whole() {
     let swings = ["100 * 2 | 102 | 100 * 1500"; 6].join(" | ");
     let scene = scene(&swings).trades("1..: long tp=102 sl=99");
     let (broken_off, ended) = scene.backtest_while(|done, _| done == 0);
@@ -151,8 +160,9 @@ fn s_bt_03_who_breaks_a_backtest_off_has_the_beginning_of_the_whole() {
     assert_eq!(begun, whole[..begun.len()]);
 }
 
+/// Specification: S-CB-01, S-CB-02, S-CB-03, S-CB-04, S-CB-05, S-CB-06.
 #[test]
-fn s_cb_01_s_cb_02_s_cb_03_s_cb_04_s_cb_05_s_cb_06_a_backtest_tells_its_period_and_each_opening_and_close() {
+fn a_backtest_tells_its_period_and_each_opening_and_close() {
     let scene = scene("100 * 2 | 102 | 100 * 10")
         .frame(|frame| frame.name = "tested".to_owned())
         .trades("1: long tp=102 sl=99 life=30 id=mine");
@@ -170,8 +180,9 @@ fn s_cb_01_s_cb_02_s_cb_03_s_cb_04_s_cb_05_s_cb_06_a_backtest_tells_its_period_a
     }
 }
 
+/// Specification: S-CB-07, S-CB-08.
 #[test]
-fn s_cb_07_s_cb_08_a_live_run_tells_what_it_restored_and_each_idle_minute() {
+fn a_live_run_tells_what_it_restored_and_each_idle_minute() {
     let world = World::with(Domain::Signal, &row("long open=100 tp=102 sl=99 id=kept"));
     let mut idle = Vec::new();
     let scene = scene("100 * 3 | 102 | 100 * 3").trades("");
@@ -192,8 +203,9 @@ fn s_cb_07_s_cb_08_a_live_run_tells_what_it_restored_and_each_idle_minute() {
     assert_eq!(idle, [at(4), at(5), at(6), at(7)], "from the minute it is flat");
 }
 
+/// Specification: S-EVT-01, S-EVT-02.
 #[test]
-fn s_evt_01_s_evt_02_who_listens_is_told_each_event_once() {
+fn who_listens_is_told_each_event_once() {
     let (world, scene) = (World::new(), scene("100 * 5 | 102 | 100 * 5").trades("1: long tp=102 sl=99"));
     let first = world.live(&scene.clone().only(4));
     let second = world.live(&scene);
@@ -201,8 +213,9 @@ fn s_evt_01_s_evt_02_who_listens_is_told_each_event_once() {
     assert_eq!((second.events("opened").len(), second.events("closed").len()), (0, 1), "it was told before");
 }
 
+/// Specification: L-LIV-01.
 #[test]
-fn l_liv_01_live_every_end_is_decided_by_the_candle_that_brings_it() {
+fn live_every_end_is_decided_by_the_candle_that_brings_it() {
     let cases = [
         ("1: long tp=102 sl=99 life=3", "100 * 10", vec!["1 opened 100", "4 time_expired 100"]),
         ("1: long open=98 tp=101 sl=97", "100 * 10", vec!["1 scheduled 98", "6 timeout 100"]),
@@ -216,16 +229,18 @@ fn l_liv_01_live_every_end_is_decided_by_the_candle_that_brings_it() {
     }
 }
 
+/// Specification: L-LIV-02.
 #[test]
-fn l_liv_02_live_a_strategy_is_asked_once_in_each_slot_of_its_interval() {
+fn live_a_strategy_is_asked_once_in_each_slot_of_its_interval() {
     let scene = scene("100 * 22").trades("").every("5m");
     let world = World::new();
     assert_eq!(world.live(&scene.clone().only(12)).asked("a", BTC), [1, 5, 10]);
     assert_eq!(world.live(&scene).asked("a", BTC), [15, 20], "a restart in the middle of a slot does not ask again");
 }
 
+/// Specification: L-LIV-03.
 #[test]
-fn l_liv_03_the_newest_price_and_time_can_be_had_from_outside() {
+fn the_newest_price_and_time_can_be_had_from_outside() {
     let world = World::new();
     world.live(&scene("100 * 4 | 101 | 103").trades(""));
     let market = world.market();
@@ -240,9 +255,9 @@ fn endless_until(minutes: usize, closing: &str) -> Vec<String> {
     scene(&prices).settings(endless).trades("1: long tp=102 sl=99 life=inf").story()
 }
 
+/// Specification: L-HLD-01, L-HLD-02, L-HLD-03, L-HLD-04, L-HLD-05, L-HLD-06, L-HLD-07.
 #[test]
-fn l_hld_01_l_hld_02_l_hld_03_l_hld_04_l_hld_05_l_hld_06_l_hld_07_an_endless_position_ends_at_its_candle_however_late()
-{
+fn an_endless_position_ends_at_its_candle_however_late() {
     for minutes in [10, 999, 1000, 1500, 2001, 2500, 10 * 1440] {
         assert_eq!(endless_until(minutes, "102"), ["1 opened 100".to_owned(), format!("{minutes} take_profit 102")]);
         assert_eq!(
@@ -252,14 +267,16 @@ fn l_hld_01_l_hld_02_l_hld_03_l_hld_04_l_hld_05_l_hld_06_l_hld_07_an_endless_pos
     }
 }
 
+/// Specification: L-HLD-12.
 #[test]
-fn l_hld_12_an_endless_position_ends_with_the_candles() {
+fn an_endless_position_ends_with_the_candles() {
     let told = scene("100 * 50").settings(endless).trades("1: long tp=102 sl=99 life=inf").backtest();
     assert_eq!(told.story(), ["1 opened 100", "49 time_expired 100"]);
 }
 
+/// Specification: L-HLD-13, L-HLD-14, L-HLD-15.
 #[test]
-fn l_hld_13_l_hld_14_l_hld_15_candles_that_are_too_few_double_or_shifted_are_an_error() {
+fn candles_that_are_too_few_double_or_shifted_are_an_error() {
     let beyond = scene("100 * 50").settings(endless).frame(|frame| frame.end_ms = Some(at(60)));
     let (told, ended) = beyond.trades("1: long tp=102 sl=99 life=inf").backtest_while(|_, _| true);
     let Err(RunError::MissingCandle { symbol, open_ms }) = ended else { panic!("{ended:?}") };
@@ -289,8 +306,9 @@ fn minutes_at_which_nobody_is_due_are_left_out_but_not_what_is_wrong_with_the_ca
     assert_eq!(sound.story(), ["30 opened 100", "33 time_expired 100"], "the slot that has begun is used up");
 }
 
+/// Specification: L-HLD-16, L-HLD-17, L-HLD-18, L-HLD-19, L-HLD-20.
 #[test]
-fn l_hld_16_l_hld_17_l_hld_18_l_hld_19_l_hld_20_the_end_of_the_frame_comes_before_everything_later() {
+fn the_end_of_the_frame_comes_before_everything_later() {
     let cases = [
         ("long tp=102 sl=99", "100 * 7 | 102 | 100", "1 opened 100", "6 time_expired 100"),
         ("long tp=102 sl=99", "100 * 7 | 100 98 100 | 100", "1 opened 100", "6 time_expired 100"),

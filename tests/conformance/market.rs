@@ -28,8 +28,9 @@ fn interval(name: &str) -> Interval {
     name.parse().unwrap()
 }
 
+/// Specification: L-LOK-01.
 #[test]
-fn l_lok_01_half_a_minute_past_10_24_the_last_candles_are_those_that_have_closed() {
+fn half_a_minute_past_10_24_the_last_candles_are_those_that_have_closed() {
     let (series, midnight) = (day(), at(0));
     let now_ms = midnight + 10 * HOUR_MS + 24 * MINUTE_MS + 30_000;
     for (name, opened_ms) in [
@@ -46,8 +47,9 @@ fn l_lok_01_half_a_minute_past_10_24_the_last_candles_are_those_that_have_closed
     }
 }
 
+/// Specification: S-EXC-02.
 #[test]
-fn s_exc_02_the_average_price_is_that_of_the_last_five_minutes() {
+fn the_average_price_is_that_of_the_last_five_minutes() {
     let rows = [
         (30_000.0, 20_000.0, 25_000.0, 100.0),
         (42_100.0, 41_900.0, 42_000.0, 1.1),
@@ -70,8 +72,9 @@ fn s_exc_02_the_average_price_is_that_of_the_last_five_minutes() {
     assert_eq!(asked, [42_115.301_333_333_33]);
 }
 
+/// Specification: S-CAC-01, S-CAC-02, S-CAC-03, S-CAC-04, S-CAC-05.
 #[test]
-fn s_cac_01_s_cac_02_s_cac_03_s_cac_04_s_cac_05_a_higher_candle_stays_the_same_until_the_next_has_closed() {
+fn a_higher_candle_stays_the_same_until_the_next_has_closed() {
     let last = |series: &Series, name: &str, now_ms| series.last_closed_of(interval(name), now_ms, 1).unwrap()[0];
     let market = Market::new([(BTC.to_owned(), day())]);
     let ten = at(0) + 10 * HOUR_MS;
@@ -84,8 +87,9 @@ fn s_cac_01_s_cac_02_s_cac_03_s_cac_04_s_cac_05_a_higher_candle_stays_the_same_u
     assert_eq!([0, 1, 2, 3].map(changes), [16, 4, 2, 1]);
 }
 
+/// Specification: L-CCH-08, L-CCH-09.
 #[test]
-fn l_cch_08_l_cch_09_candles_of_one_symbol_or_interval_are_not_those_of_another() {
+fn candles_of_one_symbol_or_interval_are_not_those_of_another() {
     let (bitcoin, ether) = (day(), Series::new(generate(&recipe(6, 1)).unwrap()).unwrap());
     let market = Market::growing([BTC.to_owned(), "ETHUSDT".to_owned()]);
     for (symbol, series) in [(BTC, &bitcoin), ("ETHUSDT", &ether)] {

@@ -18,8 +18,9 @@ use tokio::sync::watch;
 use super::scene::{BTC, Scene, at, check, story};
 use crate::support::{Configuration, Events, Workplace, first_difference, plugin};
 
+/// Specification: S-SCH-01, S-SCH-05.
 #[test]
-fn s_sch_01_s_sch_05_an_order_is_scheduled_filled_and_closed() {
+fn an_order_is_scheduled_filled_and_closed() {
     let scene =
         Scene::new("42000 | to 40800 in 6 | to 44000 in 10 | flat 5").trades("long open=41000 tp=43000 sl=40000");
     let events = scene.events();
@@ -29,8 +30,9 @@ fn s_sch_01_s_sch_05_an_order_is_scheduled_filled_and_closed() {
     assert_eq!((actions[0], actions[1], actions[actions.len() - 1]), ("scheduled", "opened", "closed"));
 }
 
+/// Specification: S-SCH-06.
 #[test]
-fn s_sch_06_orders_are_counted_with_how_they_ended() {
+fn orders_are_counted_with_how_they_ended() {
     #[derive(Default)]
     struct Counted(Summary);
     impl Sink for Counted {
@@ -56,8 +58,9 @@ fn s_sch_06_orders_are_counted_with_how_they_ended() {
     assert_eq!(count(&script), (3, 1, 2, Some(2.0 / 3.0 * 100.0)));
 }
 
+/// Specification: S-TIM-01.
 #[test]
-fn s_tim_01_a_lifetime_counts_from_the_fill_and_not_from_the_order() {
+fn a_lifetime_counts_from_the_fill_and_not_from_the_order() {
     check(
         "42000 | flat 100 | high 42000 low 41000 | flat 1500",
         "long open=41000 tp=43000 sl=40000 life=1440",
@@ -65,8 +68,9 @@ fn s_tim_01_a_lifetime_counts_from_the_fill_and_not_from_the_order() {
     );
 }
 
+/// Specification: S-TIM-02, S-TIM-03.
 #[test]
-fn s_tim_02_s_tim_03_a_row_says_when_it_was_accepted_and_when_it_was_opened() {
+fn a_row_says_when_it_was_accepted_and_when_it_was_opened() {
     let times = |script: &str| {
         let events = Scene::new("42000 | flat 3 | high 42000 low 41000 | flat 5").trades(script).events();
         let time = |event: &Value| {
@@ -84,22 +88,25 @@ fn s_tim_02_s_tim_03_a_row_says_when_it_was_accepted_and_when_it_was_opened() {
     assert_eq!(filled.last(), Some(&row("closed", at(1), at(3))));
 }
 
+/// Specification: S-CLO-01, V-SCH-04.
 #[test]
-fn s_clo_01_v_sch_04_a_position_that_lives_ten_minutes_expires_in_the_tenth() {
+fn a_position_that_lives_ten_minutes_expires_in_the_tenth() {
     check("42000 | flat 20", "long tp=43000 sl=41000 life=10", &["0 opened 42000", "10 time_expired 42000 -0.40 %"]);
     check("42000 | flat 20", "short tp=41000 sl=43000 life=1", &["0 opened 42000", "1 time_expired 42000 -0.40 %"]);
 }
 
+/// Specification: S-CLO-03, S-CLO-06.
 #[test]
-fn s_clo_03_s_clo_06_a_price_that_goes_the_wrong_way_closes_at_the_stop() {
+fn a_price_that_goes_the_wrong_way_closes_at_the_stop() {
     let expected = ["0 opened 42000", "4 stop_loss 43000 -2.79 %"];
     check("42000 | to 43200 in 6 | flat 5", "short tp=41000 sl=43000", &expected);
     let expected = ["0 opened 42000", "4 stop_loss 41000 -2.77 %"];
     check("42000 | to 40800 in 6 | flat 5", "long tp=43000 sl=41000", &expected);
 }
 
+/// Specification: S-CLO-04.
 #[test]
-fn s_clo_04_a_candle_that_touches_the_limit_fills_it() {
+fn a_candle_that_touches_the_limit_fills_it() {
     let script = "long open=42000 tp=44000 sl=41000";
     let touched = ["0 scheduled 42000", "2 opened 42000", "8 time_expired 43000 +1.97 %"];
     check("43000 | flat 2 | high 43000 low 42000 | flat 6", script, &touched);
@@ -107,8 +114,9 @@ fn s_clo_04_a_candle_that_touches_the_limit_fills_it() {
     check("43000 | flat 2 | high 43000 low 42000.01 | flat 6", script, &nearly);
 }
 
+/// Specification: S-CLO-05, S-OTH-02.
 #[test]
-fn s_clo_05_s_oth_02_the_nearest_target_allowed_still_pays_its_costs() {
+fn the_nearest_target_allowed_still_pays_its_costs() {
     // The fees and slippage of both ends take 0.4 %.
     let chart = "42000 | to 43000 in 10 | flat 5";
     check(chart, "long tp=42210 sl=41000", &["0 opened 42000", "4 take_profit 42210 +0.10 %"]);
@@ -119,8 +127,9 @@ fn s_clo_05_s_oth_02_the_nearest_target_allowed_still_pays_its_costs() {
         .check(&["0 opened 42000", "3 take_profit 42168 -0.00 %"]);
 }
 
+/// Specification: V-SCH-01.
 #[test]
-fn v_sch_01_a_stop_is_watched_from_the_minute_after_the_fill() {
+fn a_stop_is_watched_from_the_minute_after_the_fill() {
     for quiet in 0..4 {
         let chart = format!("42000 | flat 2 | high 42000 low 41000 | flat {quiet} | high 42000 low 40000 | flat 3");
         let stopped = format!("{} stop_loss 40000 -2.83 %", quiet + 3);
@@ -128,8 +137,9 @@ fn v_sch_01_a_stop_is_watched_from_the_minute_after_the_fill() {
     }
 }
 
+/// Specification: V-SCH-05.
 #[test]
-fn v_sch_05_on_a_coarse_grid_the_first_boundary_after_a_close_is_not_missed() {
+fn on_a_coarse_grid_the_first_boundary_after_a_close_is_not_missed() {
     Scene::new("42000 | flat 25").ask_every("5m").trades("always long tp=43000 sl=41000 life=6").check(&[
         "0 opened 42000",
         "6 time_expired 42000 -0.40 %",
@@ -187,8 +197,9 @@ async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, wit
     live.run(&mut sink, stopped).await.unwrap();
 }
 
+/// Specification: V-SCH-03, L-STP-09.
 #[tokio::test]
-async fn v_sch_03_l_stp_09_an_order_that_waits_when_a_run_is_stopped_is_kept_and_traded_on_with() {
+async fn an_order_that_waits_when_a_run_is_stopped_is_kept_and_traded_on_with() {
     // The limit is touched in minute 6, while the other position is held.
     let scene = Scene::new("42000 | flat 6 | high 42000 low 41000 | flat 8 | to 44000 in 5 | flat 12")
         .trader("a", "long open=41000 tp=43000 sl=40000 | 26 long tp=46000 sl=43000 life=2", &[])
@@ -210,8 +221,9 @@ async fn v_sch_03_l_stp_09_an_order_that_waits_when_a_run_is_stopped_is_kept_and
     }
 }
 
+/// Specification: S-CLO-02, S-CFG-31.
 #[test]
-fn s_clo_02_s_cfg_31_what_the_configuration_says_holds_from_the_first_order_on() {
+fn what_the_configuration_says_holds_from_the_first_order_on() {
     let workplace = Workplace::empty();
     let file = workplace.path("candles.csv");
     sigbox::market::candles::write_csv(&file, Scene::new("42000 | flat 20").candles()).unwrap();

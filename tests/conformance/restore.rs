@@ -19,8 +19,9 @@ fn from_row(words: &str, scene: Scene) -> Vec<String> {
     World::with(Domain::Signal, &row(words)).live(&scene.trades("")).story()
 }
 
+/// Specification: S-PER-01, S-PER-02, S-SEQ-09.
 #[test]
-fn s_per_01_s_per_02_s_seq_09_a_stored_position_is_traded_on() {
+fn a_stored_position_is_traded_on() {
     let cases = [
         ("long  open=100 tp=102 sl=99", "100 * 4 | 103", "4 take_profit 102"),
         ("short open=100 tp=98 sl=101", "100 * 4 | 101.5", "4 stop_loss 101"),
@@ -30,8 +31,9 @@ fn s_per_01_s_per_02_s_seq_09_a_stored_position_is_traded_on() {
     }
 }
 
+/// Specification: S-PER-04, S-PER-05.
 #[test]
-fn s_per_04_s_per_05_what_happened_while_nobody_looked_counts_when_it_happened() {
+fn what_happened_while_nobody_looked_counts_when_it_happened() {
     let cases = [
         ("long  open=100 tp=102 sl=99 life=5", "100 * 20", "6 time_expired 100"),
         ("short open=100 tp=98 sl=101", "100 * 9 | 97 | 100 * 10", "9 take_profit 98"),
@@ -43,8 +45,9 @@ fn s_per_04_s_per_05_what_happened_while_nobody_looked_counts_when_it_happened()
     }
 }
 
+/// Specification: S-PER-06.
 #[test]
-fn s_per_06_a_store_of_ones_own_is_read_and_what_it_has_is_used() {
+fn a_store_of_ones_own_is_read_and_what_it_has_is_used() {
     let own = MemoryStore::new();
     let world = World::on(Arc::new(own));
     world.put(Domain::Signal, &row("long open=100 tp=102 sl=99"));
@@ -53,8 +56,9 @@ fn s_per_06_a_store_of_ones_own_is_read_and_what_it_has_is_used() {
     assert_eq!(told.story(), ["1 opened 100", "2 take_profit 102"]);
 }
 
+/// Specification: S-PER-03, S-PER-14.
 #[test]
-fn s_per_03_s_per_14_an_order_is_kept_apart_until_it_is_a_position() {
+fn an_order_is_kept_apart_until_it_is_a_position() {
     let waits = scene("100 * 4").trades("1: long open=98 tp=101 sl=97");
     let told = World::new().live(&waits);
     assert_eq!(told.lines(), ["schedule long 98", "1 scheduled 98"]);
@@ -66,8 +70,9 @@ fn s_per_03_s_per_14_an_order_is_kept_apart_until_it_is_a_position() {
     assert!(told.written("signal").iter().all(|row| row["_isScheduled"] == false));
 }
 
+/// Specification: S-PER-07, S-PER-10, S-PER-11, S-PER-12, S-PER-13.
 #[test]
-fn s_per_07_s_per_10_s_per_11_s_per_12_s_per_13_each_beginning_and_each_end_is_one_write() {
+fn each_beginning_and_each_end_is_one_write() {
     let prices = "100 * 2 | 103 | 100 | 100 98 98 | 100 * 10";
     let told = World::new().live(
         &scene(prices)
@@ -97,8 +102,9 @@ fn s_per_07_s_per_10_s_per_11_s_per_12_s_per_13_each_beginning_and_each_end_is_o
     );
 }
 
+/// Specification: S-PER-08.
 #[test]
-fn s_per_08_a_row_says_everything_about_its_position() {
+fn a_row_says_everything_about_its_position() {
     let told = World::new().live(&scene("100 * 3").trades("1: long tp=102 sl=99 life=30 id=mine"));
     let expected = json!({
         "id": "mine", "position": "long", "note": "", "priceOpen": 100, "priceTakeProfit": 102, "priceStopLoss": 99,
@@ -109,14 +115,16 @@ fn s_per_08_a_row_says_everything_about_its_position() {
     assert_eq!(told.written("signal"), [expected]);
 }
 
+/// Specification: S-PER-09.
 #[test]
-fn s_per_09_a_short_one_is_written_and_cleared() {
+fn a_short_one_is_written_and_cleared() {
     let told = World::new().live(&scene("100 * 2 | 97").trades("1: short tp=98 sl=101"));
     assert_eq!(told.lines(), ["signal short 100", "1 opened 100", "2 take_profit 98", "signal null"]);
 }
 
+/// Specification: S-RES-01.
 #[test]
-fn s_res_01_a_restored_position_is_announced_once() {
+fn a_restored_position_is_announced_once() {
     let world = World::with(Domain::Signal, &row("long open=100 tp=102 sl=99 id=kept"));
     let scene = scene("100 * 5").trades("");
     let first = world.live(&scene.clone().only(3));
@@ -130,8 +138,9 @@ fn s_res_01_a_restored_position_is_announced_once() {
     assert!(world.live(&scene).story().is_empty(), "the next restart knows that it was");
 }
 
+/// Specification: S-RES-02.
 #[test]
-fn s_res_02_a_restored_order_is_announced_once() {
+fn a_restored_order_is_announced_once() {
     let order = row("scheduled long open=98 tp=101 sl=97 id=kept");
     let world = World::with(Domain::Schedule, &order);
     let scene = scene("100 * 5").trades("");
@@ -144,8 +153,9 @@ fn s_res_02_a_restored_order_is_announced_once() {
     assert!(world.live(&scene).story().is_empty());
 }
 
+/// Specification: S-RES-03, S-RES-04, L-HRD-03.
 #[test]
-fn s_res_03_s_res_04_l_hrd_03_a_row_of_somebody_else_stops_the_start_and_stays() {
+fn a_row_of_somebody_else_stops_the_start_and_stays() {
     let order = row("scheduled long open=98 tp=101 sl=97");
     let names = [("exchangeName", "kraken"), ("strategyName", "b"), ("symbol", ETH)];
     for (domain, (field, name)) in
@@ -169,15 +179,17 @@ fn s_res_03_s_res_04_l_hrd_03_a_row_of_somebody_else_stops_the_start_and_stays()
     }
 }
 
+/// Specification: S-RES-05.
 #[test]
-fn s_res_05_without_anything_stored_a_run_begins_flat() {
+fn without_anything_stored_a_run_begins_flat() {
     let told = World::new().live(&scene("100 * 3").trades("1: long tp=102 sl=99"));
     assert_eq!(told.asked("a", BTC), [1]);
     assert_eq!(told.lines(), ["signal long 100", "1 opened 100"]);
 }
 
+/// Specification: S-RES-06.
 #[test]
-fn s_res_06_the_time_left_counts_from_the_opening() {
+fn the_time_left_counts_from_the_opening() {
     let story = from_row("long open=100 tp=102 sl=99 life=1440 at=10", scene("100 * 1500").back_at(730));
     assert_eq!(story, ["10 opened 100", "1450 time_expired 100"]);
 }
@@ -192,8 +204,9 @@ fn keys(slots: &Value) -> Vec<&str> {
     slots.as_array().expect("slots are a list").iter().map(|slot| slot[0].as_str().expect("a key")).collect()
 }
 
+/// Specification: S-RSK-P1.
 #[test]
-fn s_rsk_p1_without_slots_there_are_none() {
+fn without_slots_there_are_none() {
     let world = World::new();
     assert_eq!(slots(&world, "shared"), Value::Null);
     let told = world.live(&scene("100 * 3").trades("1: long tp=102 sl=99").risk("shared", Rule::MaxActive(1)));
@@ -201,8 +214,9 @@ fn s_rsk_p1_without_slots_there_are_none() {
     assert_eq!(told.story(), ["1 opened 100"]);
 }
 
+/// Specification: S-RSK-P2, S-RSK-P4.
 #[test]
-fn s_rsk_p2_s_rsk_p4_slots_are_pairs_of_key_and_position_and_read_back_as_they_were() {
+fn slots_are_pairs_of_key_and_position_and_read_back_as_they_were() {
     let world = World::new();
     let both = |scene: Scene| scene.trades("1: long tp=102 sl=99").trader("b", ETH, "2: short tp=98 sl=101");
     let markets = scene("100 * 10").market(ETH, "100 * 10");
@@ -224,8 +238,9 @@ fn s_rsk_p2_s_rsk_p4_slots_are_pairs_of_key_and_position_and_read_back_as_they_w
     assert_eq!(slots(&world, "shared"), kept);
 }
 
+/// Specification: S-RSK-P3.
 #[test]
-fn s_rsk_p3_slots_go_to_the_store_they_are_bound_to() {
+fn slots_go_to_the_store_they_are_bound_to() {
     let (world, own) = (World::new(), Arc::new(MemoryStore::new()));
     let scene = scene("100 * 3").trades("1: long tp=102 sl=99").risk("shared", Rule::MaxActive(1));
     let risk = Arc::clone(&own) as Arc<dyn Store>;
@@ -244,8 +259,9 @@ fn s_rsk_p3_slots_go_to_the_store_they_are_bound_to() {
     assert_eq!(keys(&slots(&World::on(own), "shared")), ["a_ex_BTCUSDT"]);
 }
 
+/// Specification: S-RSK-P5, L-REC-29.
 #[test]
-fn s_rsk_p5_l_rec_29_slots_are_replaced_and_given_back_before_the_position_is_cleared() {
+fn slots_are_replaced_and_given_back_before_the_position_is_cleared() {
     let world = World::new();
     let told = world.live(&scene("100 * 2 | 103").trades("1: long tp=102 sl=99").risk("shared", Rule::MaxActive(1)));
     let expected = [
@@ -260,8 +276,9 @@ fn s_rsk_p5_l_rec_29_slots_are_replaced_and_given_back_before_the_position_is_cl
     assert_eq!(told.lines(), expected);
 }
 
+/// Specification: S-RSK-P6.
 #[test]
-fn s_rsk_p6_profiles_have_slots_of_their_own() {
+fn profiles_have_slots_of_their_own() {
     let world = World::new();
     let markets = scene("100 * 4").market(ETH, "100 * 4");
     let scene = markets
@@ -274,8 +291,9 @@ fn s_rsk_p6_profiles_have_slots_of_their_own() {
     assert_eq!(keys(&slots(&world, "one")), ["a_ex_BTCUSDT", "b_ex_ETHUSDT"]);
 }
 
+/// Specification: L-REC-17.
 #[test]
-fn l_rec_17_after_a_restart_the_extremes_are_what_they_were() {
+fn after_a_restart_the_extremes_are_what_they_were() {
     let scene = scene("100 * 2 | 101.5 | 99.3 | 100 * 4 | 103").trades("1: long tp=102.5 sl=99");
     let (disturbed, undisturbed) = (World::new(), World::new());
     undisturbed.live(&scene);
@@ -290,8 +308,9 @@ fn l_rec_17_after_a_restart_the_extremes_are_what_they_were() {
     assert_eq!(disturbed.events(), undisturbed.events());
 }
 
+/// Specification: L-REC-21.
 #[test]
-fn l_rec_21_a_slot_that_was_lost_is_taken_again() {
+fn a_slot_that_was_lost_is_taken_again() {
     let world = World::with(Domain::Signal, &row("long open=100 tp=102 sl=99"));
     world.put(Domain::Risk, &json!([]));
     let markets = scene("100 * 5").market(ETH, "100 * 5");
@@ -304,8 +323,9 @@ fn l_rec_21_a_slot_that_was_lost_is_taken_again() {
     );
 }
 
+/// Specification: L-REC-26.
 #[test]
-fn l_rec_26_an_order_counts_but_takes_no_stored_slot() {
+fn an_order_counts_but_takes_no_stored_slot() {
     let world = World::new();
     let markets = scene("100 * 5").market(ETH, "100 * 5");
     let cast = markets.trades("1: long open=98 tp=101 sl=97").trader("b", ETH, "2: long tp=102 sl=99").trader(
@@ -319,8 +339,9 @@ fn l_rec_26_an_order_counts_but_takes_no_stored_slot() {
     assert_eq!(events.of("risk_rejection").len(), 1, "the order and the position are two: {events:?}");
 }
 
+/// Specification: L-HRD-01.
 #[test]
-fn l_hrd_01_an_endless_position_has_no_end_after_a_restart_either() {
+fn an_endless_position_has_no_end_after_a_restart_either() {
     let scene = scene("100 * 3000 | 103")
         .settings(|settings| settings.max_signal_lifetime_minutes = f64::INFINITY)
         .trades("1: long tp=102 sl=99 life=inf");
@@ -330,8 +351,9 @@ fn l_hrd_01_an_endless_position_has_no_end_after_a_restart_either() {
     assert_eq!(world.live(&scene).story(), ["3000 take_profit 102"]);
 }
 
+/// Specification: L-HRD-02, L-FIL-01.
 #[test]
-fn l_hrd_02_l_fil_01_the_id_opened_last_is_refused_after_a_restart_too() {
+fn the_id_opened_last_is_refused_after_a_restart_too() {
     let cases = [
         ("1..: long tp=102 sl=99 id=same", "100 * 2 | 103 | 100 * 6", "1 opened 100"),
         ("1..: long open=98 tp=101 sl=97 id=same", "100 * 2 | 99 98 99 | 102 | 100 * 6", "2 opened 98"),
@@ -346,8 +368,9 @@ fn l_hrd_02_l_fil_01_the_id_opened_last_is_refused_after_a_restart_too() {
     }
 }
 
+/// Specification: L-FIL-02.
 #[test]
-fn l_fil_02_the_last_id_is_that_of_the_restored_position() {
+fn the_last_id_is_that_of_the_restored_position() {
     // The events tell of `old` only: the crash came before `new` was told.
     let scene = scene("100 * 2 | 103 | 100 * 2 | 103 | 100 * 6")
         .trades("1: long tp=102 sl=99 id=old; 6..8: long tp=102 sl=99 id=new; 8: long tp=102 sl=99 id=old");

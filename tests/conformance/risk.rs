@@ -13,8 +13,9 @@ const ONE: &[(Rule, &str)] = &[(Rule::MaxActive(1), "one at a time")];
 
 const FLAT: &str = "42000 | flat 12";
 
+/// Specification: S-RSK-01.
 #[test]
-fn s_rsk_01_a_profile_refuses_on_the_symbols_it_is_named_for() {
+fn a_profile_refuses_on_the_symbols_it_is_named_for() {
     let scene = Scene::new(FLAT).symbol(ETH, FLAT).profile("none", &[(Rule::MaxActive(0), "not this one")]);
     let script = "long tp=43000 sl=41000 life=3";
     scene.trader("btc", script, &["none"]).trader_on(ETH, "eth", script, &[]).check(&[
@@ -24,8 +25,9 @@ fn s_rsk_01_a_profile_refuses_on_the_symbols_it_is_named_for() {
     ]);
 }
 
+/// Specification: S-RSK-02, S-RSK-08.
 #[test]
-fn s_rsk_02_s_rsk_08_rules_look_at_price_time_side_reward_and_positions_and_say_nothing_when_they_allow() {
+fn rules_look_at_price_time_side_reward_and_positions_and_say_nothing_when_they_allow() {
     let cases = [
         (Rule::MaxPrice(41_999.0), false),
         (Rule::MaxPrice(42_000.0), true),
@@ -46,8 +48,9 @@ fn s_rsk_02_s_rsk_08_rules_look_at_price_time_side_reward_and_positions_and_say_
     }
 }
 
+/// Specification: S-RSK-03, S-RSK-12, L-RSK-01.
 #[test]
-fn s_rsk_03_s_rsk_12_l_rsk_01_strategies_that_share_a_profile_share_its_slots() {
+fn strategies_that_share_a_profile_share_its_slots() {
     let scene = Scene::new(FLAT).profile("one", ONE).profile("other", ONE);
     let quick = "0 long tp=43000 sl=41000 life=2";
     let eager = "always short tp=41000 sl=43000 life=4";
@@ -66,8 +69,9 @@ fn s_rsk_03_s_rsk_12_l_rsk_01_strategies_that_share_a_profile_share_its_slots() 
     ]);
 }
 
+/// Specification: S-RSK-04.
 #[test]
-fn s_rsk_04_a_limit_of_none_refuses_everything() {
+fn a_limit_of_none_refuses_everything() {
     let scene = Scene::new("42000 | flat 5").profile("none", &[(Rule::MaxActive(0), "no")]);
     scene.trader("s", "always long open=41000 tp=43000 sl=40000", &["none"]).check(&[
         "0 risk: no, 0 held",
@@ -77,8 +81,9 @@ fn s_rsk_04_a_limit_of_none_refuses_everything() {
     ]);
 }
 
+/// Specification: S-RSK-06.
 #[test]
-fn s_rsk_06_a_refusal_is_an_event_that_says_who_when_at_what_price_and_why() {
+fn a_refusal_is_an_event_that_says_who_when_at_what_price_and_why() {
     let scene = Scene::new("42000 | flat 5").profile("one", ONE);
     let scene = scene.trader("a", "long tp=43000 sl=41000", &["one"]).trader("b", "2 long tp=43000 sl=41000", &["one"]);
     let events = scene.events();
@@ -97,8 +102,9 @@ fn s_rsk_06_a_refusal_is_an_event_that_says_who_when_at_what_price_and_why() {
     assert_eq!(events.of("risk_rejection"), [&expected]);
 }
 
+/// Specification: S-RSK-07.
 #[test]
-fn s_rsk_07_a_result_counts_refusals_in_all_and_by_strategy_and_symbol() {
+fn a_result_counts_refusals_in_all_and_by_strategy_and_symbol() {
     let workplace = Workplace::empty();
     let mut configuration = Configuration::new();
     for symbol in [BTC, ETH] {
@@ -130,8 +136,9 @@ fn s_rsk_07_a_result_counts_refusals_in_all_and_by_strategy_and_symbol() {
     assert!(table.contains("7 signals refused by risk rules"), "{table}");
 }
 
+/// Specification: S-RSK-09.
 #[test]
-fn s_rsk_09_every_profile_must_let_a_signal_pass_and_the_first_refusal_is_told() {
+fn every_profile_must_let_a_signal_pass_and_the_first_refusal_is_told() {
     let scene = Scene::new(FLAT).profile("first", &[(Rule::MaxActive(1), "first")]);
     let scene = scene.profile("second", &[(Rule::MaxActive(1), "second")]);
     let short = "0 long tp=43000 sl=41000 life=2";
@@ -154,8 +161,9 @@ fn s_rsk_09_every_profile_must_let_a_signal_pass_and_the_first_refusal_is_told()
         ]);
 }
 
+/// Specification: S-RSK-10.
 #[test]
-fn s_rsk_10_two_profiles_of_one_name_are_refused() {
+fn two_profiles_of_one_name_are_refused() {
     let scene = Scene::new(FLAT).profile("one", ONE).profile("other", ONE).profile("one", ONE).trades("");
     let error = scene.tell(None, &mut Silence).unwrap_err();
     assert_eq!(error.to_string(), "there are two risk profiles \"one\"; give one another name");
@@ -169,8 +177,9 @@ fn one_strategy_twice_on_a_symbol_is_refused() {
     assert_eq!(error.to_string(), message);
 }
 
+/// Specification: L-RSK-02.
 #[test]
-fn l_rsk_02_what_ends_before_it_is_a_position_gives_its_slot_back() {
+fn what_ends_before_it_is_a_position_gives_its_slot_back() {
     let other = "always long tp=44000 sl=41000 life=2";
     let order = "long open=41000 tp=43000 sl=40000";
     let cases: [(&str, &str, &[&str]); 3] = [
@@ -211,8 +220,9 @@ fn l_rsk_02_what_ends_before_it_is_a_position_gives_its_slot_back() {
     }
 }
 
+/// Specification: L-RSK-03.
 #[test]
-fn l_rsk_03_an_order_refused_when_it_is_filled_is_cancelled() {
+fn an_order_refused_when_it_is_filled_is_cancelled() {
     let scene = Scene::new("42000 | flat 3 | high 42000 low 41000 | flat 5");
     let scene = scene.profile("hours", &[(Rule::RejectWindow(at(3), at(3)), "closed")]);
     scene.trader("s", "long open=41000 tp=43000 sl=40000", &["hours"]).check(&[
@@ -222,8 +232,9 @@ fn l_rsk_03_an_order_refused_when_it_is_filled_is_cancelled() {
     ]);
 }
 
+/// Specification: L-AUD-03.
 #[test]
-fn l_aud_03_an_id_the_rules_refused_is_opened_once_when_they_allow_it() {
+fn an_id_the_rules_refused_is_opened_once_when_they_allow_it() {
     let scene = Scene::new("42000 | flat 10").profile("hours", &[(Rule::RejectWindow(at(0), at(1)), "closed")]);
     scene.trader("s", "always long id=mine tp=43000 sl=41000 life=2", &["hours"]).check(&[
         "0 risk: closed, 0 held",

@@ -13,8 +13,9 @@ fn swings() -> Scene {
     scene(&format!("{} | 100 * 10", [ten; 6].join(" | ")))
 }
 
+/// Specification: S-SEQ-01, S-SEQ-06.
 #[test]
-fn s_seq_01_s_seq_06_winners_losers_and_orders_of_both_sides_follow_each_other() {
+fn winners_losers_and_orders_of_both_sides_follow_each_other() {
     let script = "1: long tp=102 sl=98; 6: long open=99 tp=101.5 sl=98 id=2; 16: short tp=98 sl=102 id=3; \
                   26: short open=101.5 tp=100.5 sl=103 id=4; 41: long tp=104 sl=98 life=5 id=5";
     let expected = [
@@ -41,8 +42,9 @@ fn signs(scene: &Scene) -> Vec<f64> {
     closed.iter().map(|closed| closed["pnl"]["pnlPercentage"].as_f64().expect("a result").signum()).collect()
 }
 
+/// Specification: S-SEQ-02.
 #[test]
-fn s_seq_02_three_winners() {
+fn three_winners() {
     let scene = swings().trades("1: long tp=102 sl=98; 11: long tp=102 sl=98 id=2; 21: long tp=102 sl=98 id=3");
     let won = ["1 opened 100", "4 take_profit 102", "11 opened 100", "14 take_profit 102", "21 opened 100"];
     assert_eq!(scene.story()[..5], won);
@@ -50,8 +52,9 @@ fn s_seq_02_three_winners() {
     assert_eq!(signs(&scene), [1.0; 3]);
 }
 
+/// Specification: S-SEQ-03.
 #[test]
-fn s_seq_03_three_losers() {
+fn three_losers() {
     let scene = swings().trades("1: short tp=98 sl=102; 6: long tp=103 sl=99 id=2; 11: short tp=98 sl=102 id=3");
     let lost = ["1 opened 100", "4 stop_loss 102", "6 opened 100", "9 stop_loss 99", "11 opened 100"];
     assert_eq!(scene.story()[..5], lost);
@@ -59,16 +62,18 @@ fn s_seq_03_three_losers() {
     assert_eq!(signs(&scene), [-1.0; 3]);
 }
 
+/// Specification: S-SEQ-04, S-SEQ-05.
 #[test]
-fn s_seq_04_s_seq_05_a_position_lives_as_long_as_it_says() {
+fn a_position_lives_as_long_as_it_says() {
     for (life, end) in [(5, "6 time_expired 100"), (120, "121 time_expired 100")] {
         let flat = scene("100 * 200").trades(&format!("1: long tp=104 sl=97 life={life}"));
         assert_eq!(flat.story(), ["1 opened 100", end]);
     }
 }
 
+/// Specification: S-SEQ-07, S-SEQ-08.
 #[test]
-fn s_seq_07_s_seq_08_of_two_quick_ones_the_second_waits_for_the_end_of_the_first() {
+fn of_two_quick_ones_the_second_waits_for_the_end_of_the_first() {
     let cases = [
         ("1: long tp=102 sl=98; 2..6: long tp=105 sl=98 id=2", "4 take_profit 102"),
         ("1: short tp=98 sl=102; 2..6: short tp=100.5 sl=105 id=2", "4 stop_loss 102"),
@@ -78,8 +83,9 @@ fn s_seq_07_s_seq_08_of_two_quick_ones_the_second_waits_for_the_end_of_the_first
     }
 }
 
+/// Specification: S-SEQ-10.
 #[test]
-fn s_seq_10_an_expiry_before_a_winner_two_rapid_longs_and_three_of_each_kind() {
+fn an_expiry_before_a_winner_two_rapid_longs_and_three_of_each_kind() {
     let expiry = "1: long tp=104 sl=98 life=8; 11: long tp=102 sl=98 id=2";
     let expected = ["1 opened 100", "9 time_expired 100", "11 opened 100", "14 take_profit 102"];
     assert_eq!(swings().trades(expiry).story(), expected);
@@ -99,8 +105,9 @@ fn s_seq_10_an_expiry_before_a_winner_two_rapid_longs_and_three_of_each_kind() {
 
 const SOL: &str = "SOLUSDT";
 
+/// Specification: S-PAR-01, S-PAR-02.
 #[test]
-fn s_par_01_s_par_02_each_symbol_has_a_story_of_its_own() {
+fn each_symbol_has_a_story_of_its_own() {
     let script = "1: long tp=102 sl=99 life=10";
     let scene = scene("100 * 5 | 102 | 100 * 20").market(ETH, "100 * 7 | 98 | 100 * 18").market(SOL, "100 * 26");
     let scene = [BTC, ETH, SOL].into_iter().fold(scene, |scene, symbol| scene.trader("a", symbol, script));
@@ -114,8 +121,9 @@ fn s_par_01_s_par_02_each_symbol_has_a_story_of_its_own() {
     }
 }
 
+/// Specification: S-PAR-03.
 #[test]
-fn s_par_03_results_by_strategy_and_symbol_are_those_of_each_alone() {
+fn results_by_strategy_and_symbol_are_those_of_each_alone() {
     let slow = "settings = { fast = 20, slow = 60 }";
     let fast = "settings = { fast = 5, slow = 20 }";
     let market = Configuration::new().generated(BTC, 3, 2).generated(ETH, 4, 2);
@@ -137,8 +145,9 @@ fn s_par_03_results_by_strategy_and_symbol_are_those_of_each_alone() {
     }
 }
 
+/// Specification: S-PAR-04.
 #[test]
-fn s_par_04_on_a_store_of_ones_own_too() {
+fn on_a_store_of_ones_own_too() {
     let markets = scene("100 * 5 | 102 | 100 * 20").market(ETH, "100 * 7 | 98 | 100 * 18");
     let traders =
         [("a", BTC, "1: long tp=102 sl=99"), ("a", ETH, "1: long tp=102 sl=99"), ("b", ETH, "2: short tp=98.5 sl=102")];

@@ -4,8 +4,9 @@ use sigbox::trading::RunError;
 
 use super::scene::{Scene, at, check, story};
 
+/// Specification: S-SAN-01, S-SAN-02, S-SAN-03, S-SAN-04, S-SAN-05, S-SAN-06.
 #[test]
-fn s_san_01_s_san_02_s_san_03_s_san_04_s_san_05_s_san_06_numbers_beyond_the_limits_are_refused() {
+fn numbers_beyond_the_limits_are_refused() {
     let cases = [
         ("long tp=42010 sl=41000", "long_tp_too_close"),
         ("long open=41000 tp=43000 sl=20000", "long_sl_too_far"),
@@ -32,8 +33,9 @@ fn s_san_01_s_san_02_s_san_03_s_san_04_s_san_05_s_san_06_numbers_beyond_the_limi
     }
 }
 
+/// Specification: S-SAN-07.
 #[test]
-fn s_san_07_candles_out_of_this_world_are_not_traded_on() {
+fn candles_out_of_this_world_are_not_traded_on() {
     let scene = Scene::new("42000 | flat 30 | gap 0.1 | flat 19 | gap 42000 | flat 20")
         .trades("2 long tp=43000 sl=41000 life=3 | 28 long tp=43000 sl=41000 | 40 long tp=0.2 sl=0.09");
     let (told, ended) = scene.run_until(None);
@@ -44,8 +46,9 @@ fn s_san_07_candles_out_of_this_world_are_not_traded_on() {
     assert_eq!(story(&told, false), expected);
 }
 
+/// Specification: S-SAN-08, S-SAN-09.
 #[test]
-fn s_san_08_s_san_09_a_sound_signal_is_opened_and_earns_its_target() {
+fn a_sound_signal_is_opened_and_earns_its_target() {
     check(
         "42000 | to 44000 in 10 | flat 5",
         "long tp=43000 sl=41000",
@@ -58,14 +61,16 @@ fn s_san_08_s_san_09_a_sound_signal_is_opened_and_earns_its_target() {
     );
 }
 
+/// Specification: S-OTH-04.
 #[test]
-fn s_oth_04_a_flash_crash_closes_at_the_stop() {
+fn a_flash_crash_closes_at_the_stop() {
     let stopped = ["0 opened 42000", "3 stop_loss 41000 -2.77 %"];
     check("42000 | flat 3 | to 30000 in 1 | to 42000 in 1 | flat 5", "long tp=43000 sl=41000", &stopped);
 }
 
+/// Specification: S-OTH-05.
 #[test]
-fn s_oth_05_a_gap_through_the_limit_fills_the_order_at_its_price() {
+fn a_gap_through_the_limit_fills_the_order_at_its_price() {
     check(
         "45000 | flat 2 | gap 42000 | flat 10",
         "long open=43000 tp=46000 sl=41000",
@@ -73,16 +78,18 @@ fn s_oth_05_a_gap_through_the_limit_fills_the_order_at_its_price() {
     );
 }
 
+/// Specification: S-EDG-02.
 #[test]
-fn s_edg_02_without_volume_the_average_is_that_of_the_closes() {
+fn without_volume_the_average_is_that_of_the_closes() {
     // The typical price of these candles is a thousand more.
     let chart = "42000 | high 45000 low 42000 | high 45000 low 42000 | to 44000 in 5 | flat 5";
     let script = "2 long tp=43000 sl=41000";
     Scene::new(chart).without_volume().trades(script).check(&["2 opened 42000", "6 take_profit 43000 +1.97 %"]);
 }
 
+/// Specification: S-EDG-03.
 #[test]
-fn s_edg_03_a_target_may_be_more_than_twice_the_price() {
+fn a_target_may_be_more_than_twice_the_price() {
     check(
         "42000 | to 95000 in 10 | flat 5",
         "long tp=90000 sl=40000",
@@ -90,8 +97,9 @@ fn s_edg_03_a_target_may_be_more_than_twice_the_price() {
     );
 }
 
+/// Specification: S-EDG-04.
 #[test]
-fn s_edg_04_wins_and_losses_follow_each_other() {
+fn wins_and_losses_follow_each_other() {
     check(
         "42000 | to 44000 in 10 | flat 10 | to 42000 in 10 | flat 10 | to 40000 in 10 | flat 10 | to 42000 in 10 | flat 5",
         "long tp=43000 sl=41000 | 20 long tp=45000 sl=43000 | 40 short tp=41000 sl=43000 | 60 short tp=39000 sl=41000",
@@ -108,8 +116,9 @@ fn s_edg_04_wins_and_losses_follow_each_other() {
     );
 }
 
+/// Specification: L-AUD-01.
 #[test]
-fn l_aud_01_a_signal_without_an_id_gets_one_that_says_who_and_when() {
+fn a_signal_without_an_id_gets_one_that_says_who_and_when() {
     for script in ["3 long tp=43000 sl=41000", "3 long id= tp=43000 sl=41000", "3 long open=41000 tp=43000 sl=40000"] {
         let events = Scene::new("42000 | flat 10").trades(script).events();
         let first = events.iter().next().unwrap();

@@ -66,8 +66,9 @@ fn a_line_that_is_no_event_is_refused_with_its_number() {
     assert_eq!(disturbed.read(EVENTS), before);
 }
 
+/// Specification: V-PER-01.
 #[test]
-fn v_per_01_a_row_nobody_can_read_is_set_aside_and_trading_goes_on_flat() {
+fn a_row_nobody_can_read_is_set_aside_and_trading_goes_on_flat() {
     let cases = [
         ("{\"id\":\"cut o", "EOF while parsing a string"),
         ("", "EOF while parsing a value"),
@@ -118,8 +119,9 @@ fn a_row_nobody_can_read_stops_a_run_that_is_to_halt() {
     assert_eq!(disturbed.read(EVENTS), events);
 }
 
+/// Specification: V-PER-02, L-REC-19.
 #[test]
-fn v_per_02_l_rec_19_a_row_of_another_exchange_is_left_alone() {
+fn a_row_of_another_exchange_is_left_alone() {
     let configuration = Configuration::sma_cross(2);
     let (disturbed, _) = killed(&configuration);
     let documents = disturbed.documents();

@@ -62,8 +62,9 @@ fn shown(workplace: &Workplace) -> Value {
     shown.as_array().unwrap()[0].clone()
 }
 
+/// Specification: V-PER-03.
 #[test]
-fn v_per_03_a_position_of_the_reference_is_traded_to_its_end() {
+fn a_position_of_the_reference_is_traded_to_its_end() {
     let workplace = workplace(&configuration());
     let opened = candle(300);
     let row = row(&opened, 11_949, false);
@@ -119,8 +120,9 @@ fn an_order_of_the_reference_waits_on() {
     assert_eq!(workplace.read(SCHEDULE), "null");
 }
 
+/// Specification: L-REC-15.
 #[test]
-fn l_rec_15_a_row_found_in_both_homes_is_the_open_position() {
+fn a_row_found_in_both_homes_is_the_open_position() {
     for look_first in [false, true] {
         let workplace = workplace(&configuration());
         let candle = candle(300);
@@ -164,8 +166,9 @@ fn an_order_beside_the_position_of_another_signal_is_set_aside() {
     audit(&events);
 }
 
+/// Specification: L-REC-22.
 #[test]
-fn l_rec_22_a_slot_without_a_position_is_dropped_and_one_with_a_position_counts() {
+fn a_slot_without_a_position_is_dropped_and_one_with_a_position_counts() {
     let strategy = |settings: &str| {
         Configuration::new()
             .generated("BTCUSDT", SEED, DAYS)

@@ -38,8 +38,9 @@ fn message(answer: Answer) -> String {
     }
 }
 
+/// Specification: L-HRD-06.
 #[tokio::test]
-async fn l_hrd_06_what_takes_too_long_is_cut_and_a_fresh_instance_answers_next() {
+async fn what_takes_too_long_is_cut_and_a_fresh_instance_answers_next() {
     for mode in ["spin", "sleep", "spin-on-clock", "candles-forever", "next-candles-forever", "average-forever"] {
         let mut strategy = started(&hostile(), &once(mode)).await.unwrap();
         let asked = Instant::now();

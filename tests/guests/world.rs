@@ -19,8 +19,9 @@ fn there_is_no_network_and_no_name_is_looked_up() {
     assert_eq!(seen("network"), "get-signal failed: network: 0 of 9");
 }
 
+/// Specification: S-EXC-03.
 #[test]
-fn s_exc_03_every_clock_shows_the_engines_time_and_stands_still() {
+fn every_clock_shows_the_engines_time_and_stands_still() {
     let now_ms = *ASKED_MS;
     assert_eq!(seen("clocks"), format!("get-signal failed: clocks: {now_ms} {now_ms} {now_ms} 0"));
 }
@@ -49,8 +50,9 @@ fn sleeping_takes_no_time() {
     assert!(started.elapsed().as_secs() < 60, "it asked for an hour");
 }
 
+/// Specification: L-LOK-04.
 #[test]
-fn l_lok_04_no_candle_of_the_future_is_shown() {
+fn no_candle_of_the_future_is_shown() {
     assert_eq!(seen("future-candles"), "get-signal failed: future: 0 of 30");
 }
 

@@ -80,8 +80,9 @@ fn the_number_of_jobs_and_the_order_of_runs_cannot_be_seen() {
     }
 }
 
+/// Specification: S-WLK-08.
 #[test]
-fn s_wlk_08_tables_show_the_best_first_and_what_to_do_with_it() {
+fn tables_show_the_best_first_and_what_to_do_with_it() {
     let grid = format!("[walk.grid.sma-cross]\nfast = [5, 10, 20]\n{TWO_FRAMES}");
     let workplace = Workplace::new(&sma_cross(&["BTCUSDT", "ETHUSDT"], &grid));
     let finished = workplace.succeed(&["walk", "--metric", "profitFactor", "--top", "5"]);

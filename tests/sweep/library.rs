@@ -65,8 +65,9 @@ fn never_trades(runs: usize) -> Configuration {
         .section(&format!("[walk.grid.idle]\nsignals = [{}]\n", ids.join(", ")))
 }
 
+/// Specification: S-WLK-01.
 #[test]
-fn s_wlk_01_progress_is_told_of_every_run_and_only_grows() {
+fn progress_is_told_of_every_run_and_only_grows() {
     let place = place();
     let mut told: Vec<Progress> = Vec::new();
     let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(12)), &place, 2, |progress| {
@@ -81,8 +82,9 @@ fn s_wlk_01_progress_is_told_of_every_run_and_only_grows() {
     assert!(told.iter().all(|progress| progress.total == 12 && progress.kept == 0 && progress.failed == 0));
 }
 
+/// Specification: S-WLK-02.
 #[test]
-fn s_wlk_02_a_run_is_counted_once_however_often_the_sweep_is_started() {
+fn a_run_is_counted_once_however_often_the_sweep_is_started() {
     let place = place();
     for kept in [0, 12, 12] {
         let mut last = None;
@@ -96,8 +98,9 @@ fn s_wlk_02_a_run_is_counted_once_however_often_the_sweep_is_started() {
     }
 }
 
+/// Specification: S-WLK-03.
 #[test]
-fn s_wlk_03_the_end_is_told_with_the_best() {
+fn the_end_is_told_with_the_best() {
     let mut last = None;
     let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(6)), &place(), 2, |progress| {
         last = Some(progress);
@@ -110,8 +113,9 @@ fn s_wlk_03_the_end_is_told_with_the_best() {
     assert_eq!((last.done, last.total, last.best), (6, 6, best));
 }
 
+/// Specification: S-WLK-04.
 #[test]
-fn s_wlk_04_a_row_has_all_statistics_of_its_run() {
+fn a_row_has_all_statistics_of_its_run() {
     let rows = walk(&sma_cross(&["BTCUSDT"], ""), &place(), 1, |_| ControlFlow::Continue(())).unwrap();
     let measured = rows[0].outcome.as_ref().unwrap();
     let statistics = &measured.statistics;
@@ -119,8 +123,9 @@ fn s_wlk_04_a_row_has_all_statistics_of_its_run() {
     assert_eq!(statistics.trades, statistics.wins + statistics.losses);
 }
 
+/// Specification: S-WLK-05.
 #[test]
-fn s_wlk_05_rows_come_in_the_order_of_the_configuration() {
+fn rows_come_in_the_order_of_the_configuration() {
     let walk_section = "[walk]\nsymbols = [\"ETHUSDT\", \"BTCUSDT\"]\n[walk.grid.sma-cross]\nslow = [60, 30]\nfast = [9, 5]\n\
                         [[walk.frames]]\nname = \"b\"\n[[walk.frames]]\nname = \"a\"\n";
     let rows = walk(&sma_cross(&["BTCUSDT", "ETHUSDT"], walk_section), &place(), 3, |_| ControlFlow::Continue(()));
@@ -153,8 +158,9 @@ fn the_best_so_far_never_gets_worse() {
     assert!(!best.is_empty() && best.is_sorted(), "{best:?}");
 }
 
+/// Specification: L-STA-10.
 #[test]
-fn l_sta_10_of_five_hundred_runs_none_is_dropped() {
+fn of_five_hundred_runs_none_is_dropped() {
     let configuration = Configuration::new()
         .generated("BTCUSDT", 11, 1)
         .strategy("sma-cross", &plugin("strategies/sma-cross"), &["BTCUSDT"], "settings = { minutes = 90 }")
@@ -175,8 +181,9 @@ fn l_sta_10_of_five_hundred_runs_none_is_dropped() {
     assert!(values[numbers..].iter().all(Option::is_none), "nothing without a number is before one that has it");
 }
 
+/// Specification: S-SHU-05.
 #[test]
-fn s_shu_05_a_stopped_sweep_starts_fewer_runs_than_it_lists() {
+fn a_stopped_sweep_starts_fewer_runs_than_it_lists() {
     let place = place();
     let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(400)), &place, 2, |progress| {
         if progress.done >= 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -186,8 +193,9 @@ fn s_shu_05_a_stopped_sweep_starts_fewer_runs_than_it_lists() {
     assert!((3..400).contains(&done), "{done}");
 }
 
+/// Specification: S-SHU-06.
 #[test]
-fn s_shu_06_of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
+fn of_two_sweeps_one_is_stopped_and_the_other_goes_on() {
     // Both are under way when one is stopped.
     let together = Barrier::new(2);
     let wait_for_the_other = |waited: &mut bool, progress: Progress| {
@@ -239,8 +247,9 @@ fn a_backtest_whose_strategy_never_trades_can_be_stopped() {
     assert!((1..minutes / 10).contains(&asked), "{asked} of {minutes}");
 }
 
+/// Specification: S-SHU-08.
 #[test]
-fn s_shu_08_a_sweep_whose_strategy_never_trades_can_be_stopped_in_the_middle_of_a_run() {
+fn a_sweep_whose_strategy_never_trades_can_be_stopped_in_the_middle_of_a_run() {
     let place = place();
     let mut told = 0;
     let rows = walk(&never_trades(50), &place, 1, |_| {
@@ -252,8 +261,9 @@ fn s_shu_08_a_sweep_whose_strategy_never_trades_can_be_stopped_in_the_middle_of_
     assert!(lines(&place) < 50, "{}", lines(&place));
 }
 
+/// Specification: S-SHU-09.
 #[test]
-fn s_shu_09_a_stopped_sweep_goes_on_where_it_was_and_comes_to_the_same() {
+fn a_stopped_sweep_goes_on_where_it_was_and_comes_to_the_same() {
     let configuration = sma_cross(&["BTCUSDT"], &grid_of(20));
     let stopped = place();
     let mut starts = 0;
@@ -274,8 +284,9 @@ fn s_shu_09_a_stopped_sweep_goes_on_where_it_was_and_comes_to_the_same() {
     assert_eq!(lines(&stopped), 20);
 }
 
+/// Specification: S-SHU-12.
 #[test]
-fn s_shu_12_a_sweep_under_way_says_that_it_is() {
+fn a_sweep_under_way_says_that_it_is() {
     let mut first = None;
     let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(3)), &place(), 1, |progress| {
         first.get_or_insert(progress);
@@ -285,8 +296,9 @@ fn s_shu_12_a_sweep_under_way_says_that_it_is() {
     assert_eq!(first.unwrap(), Progress { done: 0, total: 3, kept: 0, failed: 0, best: None });
 }
 
+/// Specification: S-SHU-14.
 #[test]
-fn s_shu_14_a_finished_sweep_says_that_it_is() {
+fn a_finished_sweep_says_that_it_is() {
     let mut last = None;
     let rows = walk(&sma_cross(&["BTCUSDT"], &grid_of(3)), &place(), 1, |progress| {
         last = Some(progress);

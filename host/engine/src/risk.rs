@@ -133,8 +133,9 @@ pub fn check_rules(rules: &[NamedRule], request: &RiskRequest<'_>, active: usize
 mod tests {
     use super::*;
 
+    /// Specification: S-RSK-05, S-RSK-11.
     #[test]
-    fn s_rsk_05_s_rsk_11_rules_refuse_in_order_and_the_first_refusal_stops() {
+    fn rules_refuse_in_order_and_the_first_refusal_stops() {
         let pair = Pair { symbol: "BTCUSDT".into(), strategy: "s".into(), exchange: "x".into(), frame: String::new() };
         let request = RiskRequest {
             pair: &pair,

@@ -172,16 +172,18 @@ mod tests {
 
     const NO_NUMBERS: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 
+    /// Specification: S-CFG-01, S-CFG-02, S-CFG-03, S-CFG-04, S-CFG-05, S-CFG-06.
     #[test]
-    fn s_cfg_01_s_cfg_02_s_cfg_03_s_cfg_04_s_cfg_05_s_cfg_06_costs_are_finite_and_not_negative() {
+    fn costs_are_finite_and_not_negative() {
         for refused in [&NO_NUMBERS[..], &[-0.1, -1e-9]] {
             check("percent_slippage", |s, value| s.percent_slippage = value, refused, &[0.0, 0.15]);
             check("percent_fee", |s, value| s.percent_fee = value, refused, &[0.0, 0.15]);
         }
     }
 
+    /// Specification: S-CFG-07, S-CFG-08, S-CFG-09, S-CFG-10.
     #[test]
-    fn s_cfg_07_s_cfg_08_s_cfg_09_s_cfg_10_a_take_profit_must_be_able_to_cover_the_costs() {
+    fn a_take_profit_must_be_able_to_cover_the_costs() {
         let set = |s: &mut Settings, value| s.min_takeprofit_distance_percent = value;
         let name = "min_takeprofit_distance_percent";
         check(name, set, &NO_NUMBERS, &[]);
@@ -191,8 +193,9 @@ mod tests {
         assert_eq!(names(&dear), [name], "the default of 0.5 is too little for costs of 0.6");
     }
 
+    /// Specification: S-CFG-11, S-CFG-12, S-CFG-13, S-CFG-14, S-CFG-15, S-CFG-16.
     #[test]
-    fn s_cfg_11_s_cfg_12_s_cfg_13_s_cfg_14_s_cfg_15_s_cfg_16_the_nearest_stop_is_nearer_than_the_farthest() {
+    fn the_nearest_stop_is_nearer_than_the_farthest() {
         let least = |s: &mut Settings, value| s.min_stoploss_distance_percent = value;
         let most = |s: &mut Settings, value| s.max_stoploss_distance_percent = value;
         check("min_stoploss_distance_percent", least, &NO_NUMBERS, &[]);
@@ -205,8 +208,9 @@ mod tests {
         }
     }
 
+    /// Specification: S-CFG-18, S-CFG-21, S-CFG-25, S-CFG-26.
     #[test]
-    fn s_cfg_18_s_cfg_21_s_cfg_25_s_cfg_26_the_other_numbers_have_a_least_value() {
+    fn the_other_numbers_have_a_least_value() {
         check(
             "max_signal_lifetime_minutes",
             |s, value| s.max_signal_lifetime_minutes = value,
@@ -246,8 +250,9 @@ mod tests {
         check("get_candles_min_candles_for_median", |s, count| s.get_candles_min_candles_for_median = count);
     }
 
+    /// Specification: S-CFG-27, S-CFG-28.
     #[test]
-    fn s_cfg_27_s_cfg_28_the_defaults_can_be_used_and_every_problem_is_listed_at_once() {
+    fn the_defaults_can_be_used_and_every_problem_is_listed_at_once() {
         assert!(Settings::default().problems().is_empty());
         let bad = Settings {
             percent_fee: -0.1,

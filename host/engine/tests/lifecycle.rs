@@ -198,8 +198,9 @@ fn a_market_entry_is_judged_from_the_candle_it_was_made_in() {
     check("long  tp=102 sl=99  | 100 | 100", "opened 100 | active | active");
 }
 
+/// Specification: S-OTH-06, S-OTH-07.
 #[test]
-fn s_oth_06_s_oth_07_a_limit_the_market_has_reached_opens_at_once_at_its_own_price() {
+fn a_limit_the_market_has_reached_opens_at_once_at_its_own_price() {
     check("long  open=100 tp=102 sl=99 market=100", "opened 100");
     check("long  open=101 tp=102 sl=99 market=100", "opened 101");
     check("short open=99  tp=98 sl=101 market=100", "opened 99");
@@ -325,8 +326,9 @@ fn risk_rules_may_refuse_a_proposal_and_again_when_its_order_is_filled() {
     );
 }
 
+/// Specification: L-HRD-07.
 #[test]
-fn l_hrd_07_a_signal_for_another_symbol_is_not_traded() {
+fn a_signal_for_another_symbol_is_not_traded() {
     check("long tp=102 sl=99 symbol=BTCUSDT", "opened 100");
     check("long tp=102 sl=99 symbol=ETHUSDT", "not ETHUSDT, idle");
 }
@@ -355,8 +357,9 @@ fn every_broken_rule_is_reported_in_order() {
     check("long cost=inf", "cost_not_positive, idle");
 }
 
+/// Specification: S-VAL-01, S-VAL-02, S-VAL-03, S-VAL-04, S-VAL-05, S-VAL-06, S-VAL-07, S-VAL-08.
 #[test]
-fn s_val_01_s_val_02_s_val_03_s_val_04_s_val_05_s_val_06_s_val_07_s_val_08_levels_are_on_their_sides_of_the_entry() {
+fn levels_are_on_their_sides_of_the_entry() {
     check("long  open=99  tp=102   sl=98", "scheduled");
     check("short open=101 tp=98    sl=102", "scheduled");
     check("long  open=99  tp=98.5  sl=98", "long_tp_wrong_side, idle");
@@ -367,8 +370,9 @@ fn s_val_01_s_val_02_s_val_03_s_val_04_s_val_05_s_val_06_s_val_07_s_val_08_level
     check("long  open=99  tp=102   sl=98 life=-5", "lifetime_not_positive, idle");
 }
 
+/// Specification: S-OTH-08, S-OTH-09.
 #[test]
-fn s_oth_08_s_oth_09_a_sound_signal_is_not_opened_where_the_market_is_beyond_its_levels() {
+fn a_sound_signal_is_not_opened_where_the_market_is_beyond_its_levels() {
     check("long  open=101 tp=103 sl=100 market=100", "long_open_beyond_sl, idle");
     check("long  open=101 tp=103 sl=100 market=99", "long_open_beyond_sl, idle");
     check("short open=99  tp=98  sl=100 market=101", "short_open_beyond_sl, idle");
@@ -461,8 +465,9 @@ fn asked(interval: &str, start: i64, answer: &Answer, refuses: bool) -> Vec<i64>
     minutes
 }
 
+/// Specification: L-AUD-05.
 #[test]
-fn l_aud_05_a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
+fn a_strategy_is_asked_once_a_slot_unless_the_risk_rules_refused_it() {
     let trade = |words: &str| Answer::Trade(scene(words).0.proposal);
     let sound = trade("long tp=102 sl=99");
     assert_eq!(asked("5m", 0, &Answer::Nothing, false), [0, 5, 10]);

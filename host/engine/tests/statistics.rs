@@ -45,8 +45,9 @@ fn value(statistics: &Statistics, name: &str) -> Option<f64> {
     Metric::named(name).unwrap_or_else(|| panic!("{name} is no metric")).of(statistics)
 }
 
+/// Specification: L-STA-01.
 #[test]
-fn l_sta_01_the_reference_vector() {
+fn the_reference_vector() {
     let mut trades = every_other_day(RESULTS);
     trades[5].fall_percent = Some(-3.0);
     trades[0].peak_percent = Some(0.6);
@@ -109,8 +110,9 @@ fn the_trend_of_the_reference_vector() {
     }
 }
 
+/// Specification: L-STA-02.
 #[test]
-fn l_sta_02_without_trades_there_are_no_numbers_but_counts() {
+fn without_trades_there_are_no_numbers_but_counts() {
     let nothing = Returns::default().statistics();
     let there: Vec<&str> =
         METRICS.iter().filter(|metric| metric.of(&nothing).is_some()).map(|metric| metric.name).collect();
@@ -121,8 +123,9 @@ fn l_sta_02_without_trades_there_are_no_numbers_but_counts() {
 /// What nine trades cannot carry and ten can.
 const RATIOS: [&str; 5] = ["stdDev", "sharpeRatio", "sortinoRatio", "certaintyRatio", "expectancy"];
 
+/// Specification: L-STA-04.
 #[test]
-fn l_sta_04_what_a_sample_cannot_carry_is_not_there() {
+fn what_a_sample_cannot_carry_is_not_there() {
     let few = usize::try_from(ENOUGH).unwrap() - 1;
     let nine = statistics(&every_other_day(RESULTS[..few].iter().copied()));
     for name in RATIOS.into_iter().chain(["recoveryFactor", "annualizedSharpeRatio", "expectedYearlyReturns"]) {
@@ -212,8 +215,9 @@ fn what_cannot_be_extrapolated_is_not_there() {
     assert_eq!(value(&steep, "expectedYearlyReturns"), None);
 }
 
+/// Specification: L-STA-05.
 #[test]
-fn l_sta_05_h_18_no_list_is_too_short_for_the_statistics() {
+fn h_18_no_list_is_too_short_for_the_statistics() {
     // Ten thousand wins of one percent after three hundred losses: each of them counts.
     let results = std::iter::repeat_n(-1.0, 300).chain(std::iter::repeat_n(1.0, 10_000));
     let found = statistics(&every_other_day(results));

@@ -290,8 +290,9 @@ mod tests {
         assert_eq!(documents.read(at("BTCUSDT")).unwrap(), Some(b"null".to_vec()));
     }
 
+    /// Specification: L-HRD-04.
     #[test]
-    fn l_hrd_04_temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
+    fn temp_files_are_no_documents_and_are_swept_while_strangers_stay() {
         let root = tempfile::tempdir().unwrap();
         let documents = open(&root);
         documents.write(at("BTCUSDT"), b"1").unwrap();

@@ -423,8 +423,9 @@ mod tests {
         assert_eq!(orders.average_activation_minutes(), Some(3.0));
     }
 
+    /// Specification: L-STA-03.
     #[test]
-    fn l_sta_03_an_event_told_again_counts_once() {
+    fn an_event_told_again_counts_once() {
         let text = [order("scheduled", 1, "a", 1), order("opened", 2, "a", 1), closed(|_| {})].concat();
         let (once, twice) = (read(&text), read(&text.repeat(2)));
         assert_eq!((once.tally.clone(), once.trades.clone()), (twice.tally, twice.trades));

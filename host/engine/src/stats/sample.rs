@@ -122,8 +122,9 @@ mod tests {
         sample
     }
 
+    /// Specification: L-STA-09.
     #[test]
-    fn l_sta_09_percentiles_lie_between_neighbours_in_proportion() {
+    fn percentiles_lie_between_neighbours_in_proportion() {
         let found = sample(&[4.0, 1.0, 3.0, 2.0]).percentiles([0.0, 50.0, 95.0, 99.0, 100.0]).unwrap();
         for (found, expected) in found.into_iter().zip([1.0, 2.5, 3.85, 3.97, 4.0]) {
             assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");

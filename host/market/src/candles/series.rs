@@ -294,8 +294,9 @@ mod tests {
         name.parse().unwrap()
     }
 
+    /// Specification: L-LOK-03.
     #[test]
-    fn l_lok_03_a_candle_is_visible_from_the_millisecond_it_closes_and_not_before() {
+    fn a_candle_is_visible_from_the_millisecond_it_closes_and_not_before() {
         let series = series(10, 13);
         let cases = [
             (i64::MIN, vec![]),
@@ -313,8 +314,9 @@ mod tests {
         assert!(Series::empty().closed_before(i64::MAX).is_empty());
     }
 
+    /// Specification: S-EXC-01, L-CCH-01, L-CCH-02, L-CCH-03.
     #[test]
-    fn s_exc_01_l_cch_01_l_cch_02_l_cch_03_a_window_is_exact_or_absent() {
+    fn a_window_is_exact_or_absent() {
         let series = series(10, 20);
         let cases = [
             (15 * MINUTE_MS, 5, Some(vec![10, 11, 12, 13, 14])),
@@ -385,8 +387,9 @@ mod tests {
         assert_eq!(series.last_closed_of(Interval::MINUTE, 12 * MINUTE_MS, 1).unwrap(), [minute(11)]);
     }
 
+    /// Specification: L-LOK-02, L-CCH-04.
     #[test]
-    fn l_lok_02_l_cch_04_higher_candles_are_aligned_complete_and_closed_or_absent() {
+    fn higher_candles_are_aligned_complete_and_closed_or_absent() {
         let cases = [
             // series, now, limit, opening minutes
             ((0, 12), 10 * MINUTE_MS, 2, Some(vec![0, 5])),
@@ -476,8 +479,9 @@ mod tests {
         assert_eq!((empty.first_open_ms(), empty.end_ms(), empty.is_empty()), (None, None, true));
     }
 
+    /// Specification: L-CCH-05, L-CCH-06.
     #[test]
-    fn l_cch_05_l_cch_06_only_the_next_possible_minute_can_follow() {
+    fn only_the_next_possible_minute_can_follow() {
         let after_minute_1 = [
             (minute(2), None),
             (minute(1), Some("the candle of 1970-01-01T00:01:00Z comes where the one of 1970-01-01T00:02:00Z belongs")),

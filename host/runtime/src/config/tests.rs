@@ -525,8 +525,9 @@ avg-price-candles-count = 0
     );
 }
 
+/// Specification: S-CFG-17, S-CFG-19, S-CFG-20, S-CFG-22, S-CFG-23, S-CFG-24.
 #[test]
-fn s_cfg_17_s_cfg_19_s_cfg_20_s_cfg_22_s_cfg_23_s_cfg_24_counts_are_whole_and_those_that_must_be_are_positive() {
+fn counts_are_whole_and_those_that_must_be_are_positive() {
     for (key, least) in [
         ("schedule-await-minutes", 1),
         ("max-signal-generation-seconds", 1),
@@ -547,8 +548,9 @@ fn s_cfg_17_s_cfg_19_s_cfg_20_s_cfg_22_s_cfg_23_s_cfg_24_counts_are_whole_and_th
     }
 }
 
+/// Specification: S-CFG-29, S-CFG-30.
 #[test]
-fn s_cfg_29_s_cfg_30_a_setting_that_is_given_changes_and_the_others_stay() {
+fn a_setting_that_is_given_changes_and_the_others_stay() {
     let engine = |more: &str| Config::parse(&format!("{FINE}{more}"), "sigbox.toml").unwrap().engine;
     assert_eq!(engine(""), Settings::default());
     let expected = Settings { schedule_await_minutes: 10, percent_fee: 0.05, ..Settings::default() };

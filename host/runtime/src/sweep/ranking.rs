@@ -115,8 +115,9 @@ mod tests {
         best_first(metric, rows).iter().map(|row| row.case.symbol.parse().unwrap()).collect()
     }
 
+    /// Specification: S-WLK-07.
     #[test]
-    fn s_wlk_07_the_best_comes_first_and_of_equals_the_first() {
+    fn the_best_comes_first_and_of_equals_the_first() {
         let rows =
             rows(&[&[Is::Some(1.0), Is::None, Is::Failed, Is::Some(2.0), Is::Some(2.0), Is::Some(-3.0), Is::None]]);
         assert_eq!(order(metric("sharpeRatio"), &rows), [3, 4, 0, 5, 1, 6, 2]);

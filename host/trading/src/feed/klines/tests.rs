@@ -121,8 +121,9 @@ fn stale(minute: i64) -> Boundary {
     Boundary { now_ms: at(minute), fresh: false }
 }
 
+/// Specification: L-CCH-12.
 #[tokio::test]
-async fn l_cch_12_the_history_is_fetched_page_by_page_up_to_the_newest_closed_candle() {
+async fn the_history_is_fetched_page_by_page_up_to_the_newest_closed_candle() {
     let mut bench = Bench::new(&[BTC], |settings| settings.history_minutes = 2500).await;
     bench.clock.advance_ms(30_000);
     bench.prepare(&[(BTC, None)]).await.unwrap();
@@ -172,8 +173,9 @@ async fn the_history_reaches_back_to_what_was_left_behind_and_its_average() {
     }
 }
 
+/// Specification: L-CCH-11.
 #[tokio::test]
-async fn l_cch_11_each_minute_gives_its_candle_and_a_fresh_boundary() {
+async fn each_minute_gives_its_candle_and_a_fresh_boundary() {
     let mut bench = Bench::running(&[BTC, ETH], |_| {}).await;
     for minute in 1..=3 {
         assert_eq!(bench.next().await, boundary(minute));
@@ -202,8 +204,10 @@ async fn a_run_that_starts_before_its_minute_has_settled_waits_for_it() {
 
 /// The clock of this machine goes ahead while the run is under way: at what it takes for 00:01:02, the candle of 00:00
 /// is still forming, and its values change before it ends.
+///
+/// Specification: L-CCH-14.
 #[tokio::test]
-async fn l_cch_14_a_candle_is_not_taken_before_the_exchange_says_that_it_has_closed() {
+async fn a_candle_is_not_taken_before_the_exchange_says_that_it_has_closed() {
     let mut bench = Bench::running(&[BTC], |_| {}).await;
     bench.exchange.ahead_ms.store(-5000, Ordering::SeqCst);
     let shown = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -223,8 +227,10 @@ async fn l_cch_14_a_candle_is_not_taken_before_the_exchange_says_that_it_has_clo
 }
 
 /// Each millisecond round the end of a minute, with what the exchange shows then.
+///
+/// Specification: L-CCH-13.
 #[tokio::test]
-async fn l_cch_13_a_candle_that_may_still_change_is_never_taken() {
+async fn a_candle_that_may_still_change_is_never_taken() {
     for settle_ms in [0, 500, 1000, 2000, 3000] {
         for at_ms in [-2000, -1001, -1, 0, 1, 999, 1000, 1999, 2000, 3000] {
             let mut bench = Bench::new(&[BTC], |settings| settings.settle = Duration::from_millis(settle_ms)).await;
@@ -362,8 +368,9 @@ async fn after_a_pause_of_the_process_all_that_was_missed_is_added_at_once() {
     }
 }
 
+/// Specification: L-LIV-04.
 #[tokio::test]
-async fn l_liv_04_during_an_outage_boundaries_go_on_and_after_it_nothing_is_missing() {
+async fn during_an_outage_boundaries_go_on_and_after_it_nothing_is_missing() {
     let mut bench = Bench::running(&[BTC], |_| {}).await;
     for minute in 1..=4 {
         for _ in 0..3 {
@@ -505,8 +512,9 @@ fn flat(open_time_ms: i64, price: f64) -> Candle {
     Candle { open_time_ms, open: price, high: price, low: price, close: price, volume: 0.0 }
 }
 
+/// Specification: L-CCH-15.
 #[tokio::test]
-async fn l_cch_15_an_answer_with_a_fault_is_refused_as_a_whole_and_asked_for_again() {
+async fn an_answer_with_a_fault_is_refused_as_a_whole_and_asked_for_again() {
     for (change, expected) in UNUSABLE {
         let mut bench = Bench::running(&[BTC], |settings| settings.retry_count = 2).await;
         bench.clock.advance_ms(5 * MINUTE_MS);
@@ -580,8 +588,9 @@ async fn a_price_may_rise_a_thousandfold_and_what_was_good_stays_good() {
     bench.assert_final(BTC, -10, 0);
 }
 
+/// Specification: L-CCH-07.
 #[tokio::test]
-async fn l_cch_07_a_candle_that_was_added_does_not_change_any_more() {
+async fn a_candle_that_was_added_does_not_change_any_more() {
     let mut bench = Bench::running(&[BTC], |_| {}).await;
     assert_eq!(bench.next().await, boundary(1));
     bench.exchange.then(BTC, |reply| {
