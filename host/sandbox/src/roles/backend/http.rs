@@ -152,7 +152,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_guest_is_told_depends_on_the_kind_of_an_error_not_on_its_words() {
-        let cases: [(fn() -> io::Error, &str); 5] = [
+        type Fails = fn() -> io::Error;
+        let cases: [(Fails, &str); 5] = [
             (|| io::Error::other(Prohibited), "DestinationIpProhibited"),
             // TLS fails like this: within two errors of I/O.
             (
