@@ -1,18 +1,19 @@
 //! `[frame]`: the period of a backtest.
 
+use serde_json::json;
 use sigbox_engine::Interval;
 use sigbox_trading::Frame;
 
 use super::{
     reader::Section,
+    schema::Expected,
     value::{Name, WholeMinuteMs},
 };
 
 pub(super) fn read(root: &Section<'_>) -> Frame {
     root.section("frame", "[frame]", |section| {
-        let name = section.get_if("name", "a text without control characters", |name: &String| {
-            name.is_empty() || Name::is_fine(name)
-        });
+        let expected = Expected::new("a text without control characters", json!({ "type": "string" }));
+        let name = section.get_if("name", expected, |name: &String| name.is_empty() || Name::is_fine(name));
         read_period(section, name.unwrap_or_default())
     })
 }

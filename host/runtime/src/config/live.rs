@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::Uri;
+use serde_json::json;
 
-use super::reader::Section;
+use super::{reader::Section, schema::Expected};
 
 /// Where a live run gets its candles, and how long it waits.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,9 +69,13 @@ const ENTRY_DELAY_SECONDS_MAX: u64 = 3600;
 pub(super) fn read(root: &Section<'_>) -> Live {
     let default = Live::default();
     root.section("live", "[live]", |section| {
-        let speed = section.get_if("speed", "a number from 0", |speed: &f64| speed.is_finite() && *speed >= 0.0);
-        let base_url =
-            section.get_if("base-url", "a URL such as \"https://api.binance.com\"", |url: &String| is_base_url(url));
+        let from_0 = Expected::new("a number from 0", json!({ "type": "number", "minimum": 0 }));
+        let speed = section.get_if("speed", from_0, |speed: &f64| speed.is_finite() && *speed >= 0.0);
+        let url = Expected::new(
+            "a URL such as \"https://api.binance.com\"",
+            json!({ "type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://." }),
+        );
+        let base_url = section.get_if("base-url", url, |url: &String| is_base_url(url));
         let history_minutes = section.whole("history-minutes", 1..=HISTORY_MINUTES_MAX);
         let request_timeout = section.whole("request-timeout-ms", 1..=REQUEST_TIMEOUT_MS_MAX);
         let max_entry_delay = section.whole("max-entry-delay-seconds", 1..=ENTRY_DELAY_SECONDS_MAX);

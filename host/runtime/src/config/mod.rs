@@ -17,6 +17,7 @@ mod live;
 mod persistence;
 mod reader;
 mod risk;
+mod schema;
 mod secrets;
 mod strategies;
 mod sweep;
@@ -48,6 +49,7 @@ pub use self::{
     live::{Feed, Live, is_base_url},
     persistence::{Persistence, SecretSource, StoreChoice, StorePlugin},
     risk::RiskProfile,
+    schema::schema,
     secrets::{settings_without_secrets, text_without_secrets},
     strategies::Strategy,
     sweep::{Axis, Sweep},

@@ -7,12 +7,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sigbox_sandbox::Endpoint;
 use sigbox_trading::store::{OnCorrupt, PerDomain};
 use toml::de::DeValue;
 
 use super::{
     reader::{Item, Section},
+    schema::Expected,
     value::{FromValue, Name},
 };
 
@@ -91,7 +93,8 @@ pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -
 
 fn read_choice(section: &Section<'_>, key: &'static str, stores: &BTreeMap<String, StorePlugin>) -> StoreChoice {
     let is_known = |name: &String| [FILE, MEMORY].contains(&name.as_str()) || stores.contains_key(name);
-    section.get_if(key, CHOICES, is_known).map_or(StoreChoice::File, StoreChoice::named)
+    let expected = Expected::new(CHOICES, String::expected().schema);
+    section.get_if(key, expected, is_known).map_or(StoreChoice::File, StoreChoice::named)
 }
 
 /// The end of a message that begins with "must be".
@@ -201,8 +204,9 @@ pub(super) fn over_problem(name: &str, over: &StoreChoice, stores: &BTreeMap<Str
 }
 
 impl FromValue for Endpoint {
-    fn expected() -> String {
-        "HOST:PORT in quotes, like \"localhost:6379\"".into()
+    fn expected() -> Expected {
+        let schema = json!({ "type": "string", "pattern": ":[+0-9]+$" });
+        Expected::new("HOST:PORT in quotes, like \"localhost:6379\"", schema)
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -214,8 +218,8 @@ impl FromValue for Endpoint {
 struct Setting(String);
 
 impl FromValue for Setting {
-    fn expected() -> String {
-        "a text, a number, true or false".into()
+    fn expected() -> Expected {
+        Expected::new("a text, a number, true or false", json!({ "type": ["string", "number", "boolean"] }))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {

@@ -1,8 +1,10 @@
 //! Reads a parsed file section by section and collects everything that is wrong with it.
 //!
 //! A key nobody asks for is refused, so what a section knows is what its code reads, and nothing can be forgotten in
-//! a list beside it. Whatever is wrong is reported and a default stands in for it, so that the rest is read too; the
-//! stand-ins are never seen, because a file with problems gives no configuration.
+//! a list beside it. The schema for editors is made of what was asked, too.
+//!
+//! Whatever is wrong is reported and a default stands in for it, so that the rest is read too; the stand-ins are never
+//! seen, because a file with problems gives no configuration.
 
 use std::{
     cell::RefCell,
@@ -11,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::json;
 use toml::{
     Spanned,
     de::{DeString, DeTable, DeValue},
@@ -18,6 +21,7 @@ use toml::{
 
 use super::{
     error::ConfigProblem,
+    schema::{Expected, Keys, Kind, Place},
     value::{FromValue, Name},
 };
 
@@ -30,27 +34,24 @@ pub(super) struct Reader<'t> {
     file: &'t Path,
     /// Byte offset in the text, and the message.
     problems: RefCell<Vec<(usize, String)>>,
-    /// Every key of every section that was asked for, and whether any such section had it.
-    #[cfg(test)]
-    pub(super) asked: RefCell<BTreeMap<String, bool>>,
+    /// What the file was asked for.
+    pub(super) asked: RefCell<Keys>,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str, file: &'t Path) -> Self {
-        Self {
-            text,
-            file,
-            problems: RefCell::default(),
-            #[cfg(test)]
-            asked: RefCell::default(),
-        }
+        Self { text, file, problems: RefCell::default(), asked: RefCell::default() }
     }
 
     /// Reads the whole file with `body`. A file that is not TOML has only that problem: what would be guessed about
     /// the rest would mislead.
     pub(super) fn read<T>(&self, body: impl FnOnce(&Section<'_>) -> T) -> Option<T> {
         match DeTable::parse(self.text) {
-            Ok(root) => Some(Section::read(self, "", 0, root.get_ref(), body)),
+            Ok(root) => {
+                let (value, asked) = Section::read(self, "", 0, root.get_ref(), body);
+                self.asked.replace(asked);
+                Some(value)
+            }
             Err(error) => {
                 let span = error.span().unwrap_or_default();
                 let found = self.text.get(span.clone()).unwrap_or_default().trim();
@@ -99,49 +100,69 @@ pub(super) struct Section<'a> {
     /// Where it begins, for what is missing in it.
     offset: usize,
     table: &'a DeTable<'a>,
-    asked: RefCell<Vec<&'static str>>,
+    asked: RefCell<Keys>,
 }
 
 impl<'a> Section<'a> {
+    /// What `body` makes of a table, and what it asked for.
     fn read<T>(
         reader: &'a Reader<'a>,
         label: &str,
         offset: usize,
         table: &'a DeTable<'a>,
         body: impl FnOnce(&Self) -> T,
-    ) -> T {
+    ) -> (T, Keys) {
         let section = Section { reader, label: label.into(), offset, table, asked: RefCell::default() };
         let value = body(&section);
         section.refuse_what_nobody_asked_for();
+        (value, section.asked.into_inner())
+    }
+
+    /// What `body` makes of a table at or below `key`.
+    fn read_below<T>(
+        &self,
+        key: &str,
+        label: &str,
+        offset: usize,
+        table: &DeTable<'_>,
+        body: impl FnOnce(&Section<'_>) -> T,
+    ) -> T {
+        let (value, asked) = Section::read(self.reader, label, offset, table, body);
+        self.asked.borrow_mut().add_below(key, asked);
         value
     }
 
     /// The value of `key`; `None` when there is none, and when it is not what it must be, which is reported.
     pub(super) fn get<T: FromValue>(&self, key: &'static str) -> Option<T> {
-        self.get_if(key, &T::expected(), |_| true)
+        self.get_if(key, T::expected(), |_| true)
     }
 
     /// The value of `key`, or `default`.
-    pub(super) fn or<T: FromValue>(&self, key: &'static str, default: T) -> T {
-        self.get(key).unwrap_or(default)
+    pub(super) fn or<T: FromValue + PartialEq>(&self, key: &'static str, default: T) -> T {
+        let value = self.get(key);
+        if value.as_ref() == Some(&default) {
+            self.asked.borrow_mut().is_default(key);
+        }
+        value.unwrap_or(default)
     }
 
     /// The value of `key`; it is reported when there is none.
     pub(super) fn required<T: FromValue>(&self, key: &'static str) -> Option<T> {
-        self.required_if(key, &T::expected(), |_| true)
+        self.required_if(key, T::expected(), |_| true)
     }
 
-    /// The value of `key` when `is_allowed`; `expected` completes "must be …".
+    /// The value of `key` when `is_allowed`, which is what `expected` says.
     pub(super) fn get_if<T: FromValue>(
         &self,
         key: &'static str,
-        expected: &str,
+        expected: Expected,
         is_allowed: impl FnOnce(&T) -> bool,
     ) -> Option<T> {
-        let value = self.look(key)?;
+        let Expected { words, schema } = expected;
+        let value = self.look(key, Kind::Value(schema))?;
         let ours = T::from_value(value.get_ref()).filter(is_allowed);
         if ours.is_none() {
-            self.refuse(key, &format!("must be {expected}"));
+            self.refuse(key, &format!("must be {words}"));
         }
         ours
     }
@@ -150,33 +171,35 @@ impl<'a> Section<'a> {
     pub(super) fn required_if<T: FromValue>(
         &self,
         key: &'static str,
-        expected: &str,
+        expected: Expected,
         is_allowed: impl FnOnce(&T) -> bool,
     ) -> Option<T> {
-        if self.look(key).is_none() {
+        if !self.has(key) {
             self.complain(&format!("{key} is missing; it must be {expected}"));
         }
-        self.get_if(key, expected, is_allowed)
+        let value = self.get_if(key, expected, is_allowed);
+        self.asked.borrow_mut().require(key);
+        value
     }
 
     /// A whole number within `range`.
     pub(super) fn whole(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.get_if(key, &whole_within(&range), |number| range.contains(number))
+        self.get_if(key, Expected::whole(&range), |number| range.contains(number))
     }
 
     /// A whole number within `range`; it is reported when there is none.
     pub(super) fn required_whole(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.required_if(key, &whole_within(&range), |number| range.contains(number))
+        self.required_if(key, Expected::whole(&range), |number| range.contains(number))
     }
 
     /// A number within `range`.
     pub(super) fn number(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        self.get_if(key, &number_within(&range), |number| range.contains(number))
+        self.get_if(key, Expected::number(&range), |number| range.contains(number))
     }
 
     /// A number within `range`; it is reported when there is none.
     pub(super) fn required_number(&self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        self.required_if(key, &number_within(&range), |number| range.contains(number))
+        self.required_if(key, Expected::number(&range), |number| range.contains(number))
     }
 
     /// A path, relative to the file's folder unless it is absolute.
@@ -191,8 +214,9 @@ impl<'a> Section<'a> {
 
     /// The path of a plugin, which must be there: a component, or a folder to build one from.
     pub(super) fn plugin(&self, key: &'static str) -> Option<PathBuf> {
-        let path = self.required_if(key, "the path of a .wasm file or of a folder with a Cargo.toml", |_| true);
-        let path = path.map(|Name(path)| self.in_folder(&path))?;
+        let expected =
+            Expected::new("the path of a .wasm file or of a folder with a Cargo.toml", Name::expected().schema);
+        let path = self.required_if(key, expected, |_| true).map(|Name(path)| self.in_folder(&path))?;
         if !path.exists() {
             let shown = path.display();
             let message = format!("{key} must be a .wasm file or a folder, but there is nothing at {shown}");
@@ -203,7 +227,8 @@ impl<'a> Section<'a> {
 
     /// The items of the list at `key`, each with its place. Empty when there is no list.
     pub(super) fn list<T: FromValue>(&self, key: &'static str) -> Vec<Item<T>> {
-        let Some(value) = self.look(key) else {
+        let schema = json!({ "type": "array", "items": T::expected().schema });
+        let Some(value) = self.look(key, Kind::Value(schema)) else {
             return Vec::new();
         };
         let Some(items) = value.get_ref().as_array() else {
@@ -225,7 +250,7 @@ impl<'a> Section<'a> {
     /// The section at `key`. One that is not there is read like an empty one, so that it gets its defaults.
     pub(super) fn section<T>(&self, key: &'static str, label: &str, body: impl FnOnce(&Section<'_>) -> T) -> T {
         let nothing = DeTable::new();
-        let (offset, table) = match self.look(key) {
+        let (offset, table) = match self.look(key, Kind::Section(Keys::default())) {
             None => (self.offset, &nothing),
             Some(value) => match value.get_ref().as_table() {
                 Some(table) => (value.span().start, table),
@@ -235,7 +260,7 @@ impl<'a> Section<'a> {
                 }
             },
         };
-        Section::read(self.reader, label, offset, table, body)
+        self.read_below(key, label, offset, table, body)
     }
 
     /// The sections at `key`, be they `[[key]]` or a list of `{ }`.
@@ -245,7 +270,7 @@ impl<'a> Section<'a> {
         label: &str,
         mut body: impl FnMut(&Section<'_>) -> T,
     ) -> Vec<T> {
-        let Some(value) = self.look(key) else {
+        let Some(value) = self.look(key, Kind::Sections(Keys::default())) else {
             return Vec::new();
         };
         let tables: Option<Vec<_>> = value
@@ -256,7 +281,7 @@ impl<'a> Section<'a> {
             self.refuse(key, &format!("must be a list of tables, each {label}"));
             return Vec::new();
         };
-        tables.into_iter().map(|(offset, table)| Section::read(self.reader, label, offset, table, &mut body)).collect()
+        tables.into_iter().map(|(offset, table)| self.read_below(key, label, offset, table, &mut body)).collect()
     }
 
     /// The sections below the section at `key`, each by a name of the user's choice. `label` gets the name in place
@@ -268,7 +293,7 @@ impl<'a> Section<'a> {
         mut body: impl FnMut(&Section<'_>, &str) -> T,
     ) -> BTreeMap<String, T> {
         let mut sections = BTreeMap::new();
-        for (name, value) in self.entries(key, label) {
+        for (name, value) in self.table(key, label, Kind::Named(Keys::default())) {
             let label = label.replace("NAME", &shown_key(name.get_ref()));
             self.check_name(key, name);
             let Some(table) = value.get_ref().as_table() else {
@@ -276,8 +301,8 @@ impl<'a> Section<'a> {
                 self.reader.report(name.span().start, format!("{label} must be a section; found {shown}"));
                 continue;
             };
-            let read =
-                Section::read(self.reader, &label, value.span().start, table, |section| body(section, name.get_ref()));
+            let body = |section: &Section<'_>| body(section, name.get_ref());
+            let read = self.read_below(key, &label, value.span().start, table, body);
             sections.insert(name.get_ref().to_string(), read);
         }
         sections
@@ -286,7 +311,8 @@ impl<'a> Section<'a> {
     /// The values below the section at `key`, each by a name of the user's choice.
     pub(super) fn named_values<T: FromValue>(&self, key: &'static str, label: &str) -> BTreeMap<String, Item<T>> {
         let mut values = BTreeMap::new();
-        for (name, value) in self.entries(key, label) {
+        let schema = json!({ "type": "object", "additionalProperties": T::expected().schema });
+        for (name, value) in self.table(key, label, Kind::Value(schema)) {
             self.check_name(key, name);
             let offset = name.span().start;
             if let Some(ours) = T::from_value(value.get_ref()) {
@@ -305,7 +331,16 @@ impl<'a> Section<'a> {
         key: &'static str,
         label: &str,
     ) -> impl Iterator<Item = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>)> + use<'a> {
-        let value = self.look(key);
+        self.table(key, label, Kind::Value(json!({ "type": "object" })))
+    }
+
+    fn table(
+        &self,
+        key: &'static str,
+        label: &str,
+        kind: Kind,
+    ) -> impl Iterator<Item = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>)> + use<'a> {
+        let value = self.look(key, kind);
         let table = value.and_then(|value| value.get_ref().as_table());
         if value.is_some() && table.is_none() {
             self.refuse(key, &format!("must be a table {label}"));
@@ -344,9 +379,12 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// Whether `key` is missing, or a list without items.
-    pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        self.list_length(key) == Some(0) || !self.has(key)
+    /// Reports `message` when `key` is missing, or a list without items.
+    pub(super) fn require_items(&self, key: &str, message: &str) {
+        self.asked.borrow_mut().require(key);
+        if self.list_length(key) == Some(0) || !self.has(key) {
+            self.report(self.offset_of(key), message.into());
+        }
     }
 
     /// How many items the list at `key` has, right or wrong; `None` when there is no list.
@@ -369,26 +407,20 @@ impl<'a> Section<'a> {
         line_of(self.reader.text, offset)
     }
 
-    fn look(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        let value = self.table.get(key);
-        let mut asked = self.asked.borrow_mut();
-        if !asked.contains(&key) {
-            asked.push(key);
-        }
-        #[cfg(test)]
-        {
-            let mut all = self.reader.asked.borrow_mut();
-            *all.entry(format!("{} {key}", self.name())).or_default() |= value.is_some();
-        }
-        value
+    fn look(&self, key: &'static str, kind: Kind) -> Option<&'a Spanned<DeValue<'a>>> {
+        let found = self.table.get_key_value(key);
+        let place = found.map(|(key, value)| Place { key: key.span().start, value: value.span() });
+        self.asked.borrow_mut().ask(key, kind, place);
+        found.map(|(_, value)| value)
     }
 
     fn refuse_what_nobody_asked_for(&self) {
         let (asked, name) = (self.asked.borrow(), self.name());
         for key in self.table.keys() {
-            if !asked.contains(&key.get_ref().as_ref()) {
+            if !asked.contains(key.get_ref()) {
                 let (key, at) = (shown_key(key.get_ref()), key.span().start);
-                self.reader.report(at, format!("{name} has no key {key}; it has {}", asked.join(", ")));
+                let known = asked.names().collect::<Vec<_>>().join(", ");
+                self.reader.report(at, format!("{name} has no key {key}; it has {known}"));
             }
         }
     }
@@ -433,14 +465,6 @@ impl Taken {
             self.offsets.insert(name.into(), offset);
         }
     }
-}
-
-fn whole_within(range: &RangeInclusive<u64>) -> String {
-    format!("a whole number from {} to {}", range.start(), range.end())
-}
-
-fn number_within(range: &RangeInclusive<f64>) -> String {
-    format!("a number from {} to {}", range.start(), range.end())
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

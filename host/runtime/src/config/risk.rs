@@ -1,6 +1,7 @@
 //! `[[risk]]`: profiles of risk rules. The signals of a strategy must pass the profiles that the strategy names.
 
 use jiff::Timestamp;
+use serde_json::json;
 use sigbox_engine::{
     Side,
     risk::{NamedRule, Rule},
@@ -8,6 +9,7 @@ use sigbox_engine::{
 
 use super::{
     reader::{Section, Taken},
+    schema::Expected,
     value::{Name, TimeMs},
 };
 
@@ -28,24 +30,24 @@ pub(super) fn read(root: &Section<'_>) -> Vec<RiskProfile> {
     root.sections("risk", "[[risk]]", |section| {
         let name = taken.required_name(section);
         let rules = section.sections("rules", "[[risk]] rules", read_rule);
-        if section.is_empty_list("rules") {
-            let message = "rules must hold at least one rule, such as { max-active = 3 }";
-            section.report(section.offset_of("rules"), message.into());
-        }
+        section.require_items("rules", "rules must hold at least one rule, such as { max-active = 3 }");
         RiskProfile { name, rules: rules.into_iter().flatten().collect() }
     })
 }
 
 fn read_rule(section: &Section<'_>) -> Option<NamedRule> {
-    let finite_above_0 = |number: &f64| number.is_finite() && *number > 0.0;
+    let above_0 = |key| {
+        let expected = Expected::new("a number above 0", json!({ "type": "number", "exclusiveMinimum": 0 }));
+        section.get_if(key, expected, |number: &f64| number.is_finite() && *number > 0.0)
+    };
     let conditions = [
         section
             .whole("max-active", 1..=u64::from(u32::MAX))
             .map(|limit| Rule::MaxActive(usize::try_from(limit).unwrap_or(usize::MAX))),
-        section.get_if("min-reward-risk", "a number above 0", finite_above_0).map(Rule::MinRewardRisk),
+        above_0("min-reward-risk").map(Rule::MinRewardRisk),
         section.get("reject-position").map(Rule::RejectSide),
         read_window(section),
-        section.get_if("max-price", "a number above 0", finite_above_0).map(Rule::MaxPrice),
+        above_0("max-price").map(Rule::MaxPrice),
     ];
     let written = ["max-active", "min-reward-risk", "reject-position", "reject-window", "max-price"]
         .into_iter()

@@ -46,19 +46,14 @@ pub(super) fn read(root: &Section<'_>, candles: &Candles, live: &Live, profiles:
         risk: read_profile_names(section, profiles),
         settings: read_settings(section),
     });
-    if root.is_empty_list("strategies") {
-        root.complain("names no strategy; add a [[strategies]] with name, plugin and symbols");
-    }
+    root.require_items("strategies", "the file names no strategy; add a [[strategies]] with name, plugin and symbols");
     strategies
 }
 
 fn read_symbols(section: &Section<'_>, candles: &Candles, live: &Live) -> Vec<String> {
     let key = "symbols";
     let symbols = section.list::<Name>(key);
-    if section.is_empty_list(key) {
-        let message = "symbols must name at least one symbol, such as [\"BTCUSDT\"]";
-        section.report(section.offset_of(key), message.into());
-    }
+    section.require_items(key, "symbols must name at least one symbol, such as [\"BTCUSDT\"]");
     let mut taken = Taken::default();
     for symbol in &symbols {
         taken.take(section, &symbol.value.0, symbol.offset, "symbol");

@@ -6,7 +6,7 @@ use sigbox_engine::{Interval, Side, risk::Rule};
 use sigbox_market::candles::Recipe;
 use sigbox_trading::store::PerDomain;
 
-use super::*;
+use super::{schema::tests::refused, *};
 
 /// A file without mistakes, of six lines. The plugin is the folder of the file.
 const FINE: &str = r#"[candles.files]
@@ -19,7 +19,10 @@ symbols = ["BTC"]
 
 fn messages(text: &str) -> Vec<String> {
     match Config::parse(text, "sigbox.toml") {
-        Ok(_) => Vec::new(),
+        Ok(_) => {
+            assert_eq!(refused(text), [""; 0], "an editor would mark what is fine: {text}");
+            Vec::new()
+        }
         Err(ConfigError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
         Err(error) => panic!("{error}"),
     }
@@ -714,6 +717,7 @@ cache-dir = "cache"
     )
     .unwrap();
     let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(refused(&config.text), [""; 0]);
     let here = folder.path();
 
     assert_eq!((config.file, config.exchange_name.as_str()), (file.clone(), "kraken"));

@@ -1,17 +1,18 @@
 //! What a value of the file must be to become a value of ours.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use sigbox_engine::{Interval, MINUTE_MS, Side, stats::Metric};
 use sigbox_market::candles::Gaps;
 use sigbox_trading::store::OnCorrupt;
 use toml::de::DeValue;
 
-use super::live::Feed;
+use super::{live::Feed, schema::Expected};
 
 /// Made from one TOML value, or not at all.
 pub(super) trait FromValue: Sized {
-    /// Completes "must be …".
-    fn expected() -> String;
+    /// What the value must be.
+    fn expected() -> Expected;
 
     /// `None` when `value` is not what [`FromValue::expected`] says.
     fn from_value(value: &DeValue<'_>) -> Option<Self>;
@@ -29,8 +30,10 @@ impl Name {
 }
 
 impl FromValue for Name {
-    fn expected() -> String {
-        "a text that is not blank, without control characters".into()
+    fn expected() -> Expected {
+        let pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+        let schema = json!({ "type": "string", "pattern": pattern });
+        Expected::new("a text that is not blank, without control characters", schema)
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -40,8 +43,8 @@ impl FromValue for Name {
 
 /// Any text, the empty one too.
 impl FromValue for String {
-    fn expected() -> String {
-        "a text in quotes".into()
+    fn expected() -> Expected {
+        Expected::new("a text in quotes", json!({ "type": "string" }))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -50,8 +53,8 @@ impl FromValue for String {
 }
 
 impl FromValue for bool {
-    fn expected() -> String {
-        "true or false".into()
+    fn expected() -> Expected {
+        Expected::new("true or false", json!({ "type": "boolean" }))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -60,8 +63,9 @@ impl FromValue for bool {
 }
 
 impl FromValue for f64 {
-    fn expected() -> String {
-        "a number".into()
+    fn expected() -> Expected {
+        // JSON has neither inf nor nan, so an editor checks null in their place.
+        Expected::new("a number", json!({ "type": ["number", "null"] }))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -81,8 +85,8 @@ impl FromValue for f64 {
 }
 
 impl FromValue for u64 {
-    fn expected() -> String {
-        format!("a whole number from 0 to {}", Self::MAX)
+    fn expected() -> Expected {
+        Expected::whole(&(0..=Self::MAX))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -91,8 +95,8 @@ impl FromValue for u64 {
 }
 
 impl FromValue for u32 {
-    fn expected() -> String {
-        format!("a whole number from 0 to {}", Self::MAX)
+    fn expected() -> Expected {
+        Expected::whole(&(0..=Self::MAX.into()))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -110,8 +114,8 @@ impl TimeMs {
 }
 
 impl FromValue for TimeMs {
-    fn expected() -> String {
-        "a time such as \"2024-01-31T12:00:00Z\", from 1970 to 9998".into()
+    fn expected() -> Expected {
+        Expected::new("a time such as \"2024-01-31T12:00:00Z\", from 1970 to 9998", time_schema())
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -126,13 +130,18 @@ impl FromValue for TimeMs {
     }
 }
 
+/// Something with a time of day and an offset; an editor checks TOML's own times as texts, too.
+fn time_schema() -> Value {
+    json!({ "type": "string", "pattern": "^[+0-9][0-9-]*[Tt ][0-9].*([Zz]|[+-][0-9])" })
+}
+
 /// A [`TimeMs`] at which a candle can open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WholeMinuteMs(pub(super) i64);
 
 impl FromValue for WholeMinuteMs {
-    fn expected() -> String {
-        "a whole minute such as \"2024-01-31T12:00:00Z\", from 1970 to 9998".into()
+    fn expected() -> Expected {
+        Expected::new("a whole minute such as \"2024-01-31T12:00:00Z\", from 1970 to 9998", time_schema())
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -141,8 +150,9 @@ impl FromValue for WholeMinuteMs {
 }
 
 impl FromValue for Interval {
-    fn expected() -> String {
-        "an interval: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d in quotes".into()
+    fn expected() -> Expected {
+        let schema = Expected::one_of(Self::all().map(Self::name)).schema;
+        Expected::new("an interval: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d in quotes", schema)
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -155,8 +165,8 @@ impl FromValue for Interval {
 pub(super) struct SignalInterval(pub(super) Interval);
 
 impl FromValue for SignalInterval {
-    fn expected() -> String {
-        one_of(Interval::SIGNAL)
+    fn expected() -> Expected {
+        Expected::one_of(Interval::SIGNAL)
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -166,8 +176,8 @@ impl FromValue for SignalInterval {
 
 /// A metric that things can be ranked by.
 impl FromValue for &'static Metric {
-    fn expected() -> String {
-        one_of(Metric::rankable().map(|metric| metric.name))
+    fn expected() -> Expected {
+        Expected::one_of(Metric::rankable().map(|metric| metric.name))
     }
 
     fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -180,8 +190,8 @@ impl FromValue for &'static Metric {
 macro_rules! words {
     ($type:ty: $($word:literal => $value:expr),+ $(,)?) => {
         impl FromValue for $type {
-            fn expected() -> String {
-                one_of([$($word),+])
+            fn expected() -> Expected {
+                Expected::one_of([$($word),+])
             }
 
             fn from_value(value: &DeValue<'_>) -> Option<Self> {
@@ -199,19 +209,18 @@ words!(Side: "long" => Self::Long, "short" => Self::Short);
 words!(OnCorrupt: "quarantine" => Self::Quarantine, "halt" => Self::Halt);
 words!(Feed: "replay" => Self::Replay, "klines" => Self::Klines);
 
-/// `"a", "b" or "c"`.
-fn one_of<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
-    let mut quoted: Vec<_> = words.into_iter().map(|word| format!("{word:?}")).collect();
-    let last = quoted.pop().unwrap_or_default();
-    if quoted.is_empty() { last } else { format!("{} or {last}", quoted.join(", ")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema::tests::refused_by;
 
     fn read<T: FromValue>(toml: &str) -> Option<T> {
-        T::from_value(DeValue::parse(toml).unwrap().get_ref())
+        let value = T::from_value(DeValue::parse(toml).unwrap().get_ref());
+        if value.is_some() {
+            let schema = json!({ "properties": { "x": T::expected().schema } });
+            assert_eq!(refused_by(&schema, &format!("x = {toml}")), [""; 0], "an editor would mark what is fine");
+        }
+        value
     }
 
     #[test]
@@ -244,6 +253,12 @@ mod tests {
             ("\"2024-01-01T00:00:00Z\"", Some(1_704_067_200_000)),
             ("2024-01-01T00:00:00Z", Some(1_704_067_200_000)),
             ("2024-01-01T01:00:00+01:00", Some(1_704_067_200_000)),
+            ("2024-01-01 00:00:00z", Some(1_704_067_200_000)),
+            ("\"2024-01-01T00Z\"", Some(1_704_067_200_000)),
+            ("\"20240101T000000Z\"", Some(1_704_067_200_000)),
+            ("\"2024-01-01T00:00-00\"", Some(1_704_067_200_000)),
+            ("\"2024-01-01T01:00+01:00[Europe/Paris]\"", Some(1_704_067_200_000)),
+            ("\"+002024-01-01T00:00Z\"", Some(1_704_067_200_000)),
             ("\"2024-01-01T00:00:00.001Z\"", Some(1_704_067_200_001)),
             ("\"2024-01-01T00:00:00.0001Z\"", None),
             ("2024-01-01T00:00:00", None),
