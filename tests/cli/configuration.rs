@@ -1,7 +1,9 @@
 //! `sigbox.toml` and the command line.
 
+use std::fs;
+
 use super::{assert_refused, fine};
-use crate::support::{Configuration, Workplace};
+use crate::support::{Configuration, Workplace, repository};
 
 #[test]
 fn without_a_configuration_it_says_how_to_get_one() {
@@ -104,6 +106,18 @@ fn init_writes_a_configuration_that_runs() {
     assert_eq!(said, "Wrote sigbox.toml. Try: sigbox backtest --config sigbox.toml\n");
     let table = workplace.succeed(&["backtest", "--config", "sigbox.toml"]).stdout;
     assert!(table.contains("sma-cross"), "{table}");
+}
+
+#[test]
+fn init_prints_the_schema_that_the_documentation_has() {
+    let workplace = Workplace::empty();
+    let said = workplace.succeed(&["init", "--schema"]).stdout;
+    assert_eq!(said, fs::read_to_string(repository().join("docs/sigbox.schema.json")).unwrap());
+    assert!(!workplace.path("sigbox.toml").exists(), "it writes nothing");
+
+    let finished = workplace.run(&["init", "--schema", "mine.toml"]);
+    assert_eq!(finished.code(), Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("'--schema' cannot be used with '[FILE]'"), "{finished:?}");
 }
 
 #[test]

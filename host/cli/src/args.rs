@@ -206,6 +206,9 @@ pub(crate) struct Init {
     /// The strategy to start with: a folder with its source, or a .wasm file.
     #[arg(long, value_name = "PATH", default_value = "plugins/strategies/sma-cross")]
     pub(crate) plugin: String,
+    /// Write nothing, and print the JSON Schema of such a file: with it, editors complete keys and mark mistakes.
+    #[arg(long, conflicts_with_all = ["file", "plugin"])]
+    pub(crate) schema: bool,
 }
 
 #[derive(Debug, Arguments)]

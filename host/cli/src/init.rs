@@ -12,6 +12,10 @@ use sigbox::config;
 use crate::{args, exit::Usage};
 
 pub(crate) fn run(command: &args::Init) -> anyhow::Result<()> {
+    if command.schema {
+        println!("{:#}", config::schema());
+        return Ok(());
+    }
     let file = &command.file;
     let plugin = Path::new(&command.plugin);
     if !plugin.exists() {
