@@ -327,10 +327,11 @@ async fn giving_up_at_any_time_leaves_a_file_that_goes_on() {
     for file in BOTH {
         let mut place = Place::new().await;
         let mut random = TestRunner::deterministic();
-        let mut rounds = 0;
+        let mut rounds: u64 = 0;
         loop {
             rounds += 1;
-            let wait = (1..30_u64).new_tree(&mut random).unwrap().current();
+            // Longer from round to round, so that a busy machine gets there too.
+            let wait = (1..30 + rounds).new_tree(&mut random).unwrap().current();
             let order = FetchOrder { symbol: BTC.to_owned(), from_ms: at(-9500), to_ms: None, file: place.path(file) };
             let clock = Arc::clone(&place.clock) as Arc<dyn Clock>;
             let mut unheard = |_| {};
