@@ -9,19 +9,21 @@
 //! never synced. If the process is killed, the file has the newest boundary. If the machine loses power, the file may
 //! have an older one, and strategies are asked again about the quiet minutes since.
 
+mod records;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair};
 use sigbox_events::{Action, Event, Head, Notice, TraderLine, reached_file};
 
+use self::records::{Records, Unread};
 use crate::sink::Sink;
 
 /// What an earlier run's events say about a trader that is flat now.
@@ -37,7 +39,7 @@ pub struct Recall {
 
 /// An event file that can be appended to across restarts.
 pub struct Journal<L> {
-    file: File,
+    records: Records,
     /// Holds the boundary reached, as text.
     reached_file: File,
     /// The boundary an earlier run reached.
@@ -105,28 +107,15 @@ impl<L: FnMut(&Event)> Journal<L> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(io)?;
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
         file.try_lock().map_err(|_| JournalError::InUse { path: path.to_path_buf() })?;
         let mut known = BTreeMap::new();
-        let mut reader = BufReader::new(&mut file);
-        let (mut whole_bytes, mut number, mut line) = (0_u64, 0, String::new());
-        loop {
-            line.clear();
-            let bytes = reader.read_line(&mut line).map_err(io)?;
-            if bytes == 0 || !line.ends_with('\n') {
-                break;
+        let records = Records::open(file, |line| learn(&mut known, line)).map_err(|unread| match unread {
+            Unread::Io(source) => io(source),
+            Unread::Record(line, error) => {
+                JournalError::Line { path: path.to_path_buf(), line, reason: error.to_string() }
             }
-            number += 1;
-            whole_bytes += bytes as u64;
-            learn(&mut known, line.as_bytes()).map_err(|error| JournalError::Line {
-                path: path.to_path_buf(),
-                line: number,
-                reason: error.to_string(),
-            })?;
-        }
-        drop(reader);
-        file.set_len(whole_bytes).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
+        })?;
 
         let mut reached_file = OpenOptions::new()
             .read(true)
@@ -139,7 +128,7 @@ impl<L: FnMut(&Event)> Journal<L> {
         // A file that cannot be read or has no number counts as empty.
         let _ = reached_file.read_to_string(&mut reached);
         let reached_ms = reached.trim().parse().ok();
-        Ok(Self { file, reached_file, reached_ms, known, listener })
+        Ok(Self { records, reached_file, reached_ms, known, listener })
     }
 
     /// What earlier runs recorded about a trader.
@@ -218,9 +207,7 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
         if known.ids.contains(&event.id) {
             return Ok(());
         }
-        let mut line = event.to_json();
-        line.push('\n');
-        self.file.write_all(line.as_bytes())?;
+        self.records.append(&event.to_json())?;
         known.add(event.id.clone(), Some(event.action), event.signal.as_ref().map(|signal| signal.id));
         (self.listener)(&event);
         Ok(())
@@ -231,7 +218,7 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.records.sync()
     }
 
     fn reached(&mut self, now_ms: i64) {
@@ -242,8 +229,7 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
     }
 
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
-        let line = notice.to_json(at_ms, pair) + "\n";
-        if let Err(error) = self.file.write_all(line.as_bytes()) {
+        if let Err(error) = self.records.append(&notice.to_json(at_ms, pair)) {
             tracing::error!("a notice could not be recorded: {error}");
         }
         match pair {
