@@ -1,6 +1,6 @@
 //! A world in words for the unit tests of this crate: prices, proposals and what traders hold, and one recorder that is
-//! both their store and their sink. It notes in one log, in order, what it was asked, so that tables show which write came
-//! before which event.
+//! both their store and their sink. It notes in one log, in order, what it was asked, so that tables show which write
+//! came before which event.
 //!
 //! ```text
 //! write signal BTC_a/BTC open 100      the document at this address; `fails` at the end: the store did not take it
@@ -67,8 +67,8 @@ pub(crate) fn number<T: std::str::FromStr>(text: &str) -> T {
     text.trim().parse().unwrap_or_else(|_| panic!("{text:?} is not a number"))
 }
 
-/// `short open=101 tp=50 sl=200 life=5 id=x symbol=ETH`. What is left out: long, at the market, from 50 to 200 or from 200 to 50, for
-/// an hour.
+/// `short open=101 tp=50 sl=200 life=5 id=x symbol=ETH`. What is not said: long, at the market, take-profit and
+/// stop-loss at 200 and 50 (a short one: at 50 and 200), for an hour.
 pub(crate) fn proposal(words: &str) -> Proposal {
     let mut proposal = Proposal {
         id: None,
@@ -102,8 +102,8 @@ pub(crate) fn proposal(words: &str) -> Proposal {
     proposal
 }
 
-/// What `pair` holds: `flat`, `waiting open=99`, `open +10 -20 @3`, with the words of a proposal. It began at minute 0, or at
-/// that after the `@`; the entry price is 100, unless it says another one.
+/// What `pair` holds: `flat`, `waiting open=99`, `open +10 -20 @3`, with the words of a proposal. It began at minute 0,
+/// or at that after the `@`; the entry price is 100, unless it says another one.
 pub(crate) fn state(pair: &Pair, words: &str) -> State {
     let (mut began, mut profit, mut loss, mut said) = (0, Vec::new(), Vec::new(), String::new());
     let mut all = words.split_whitespace();

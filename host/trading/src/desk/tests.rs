@@ -1,6 +1,7 @@
 //! What happens at a minute boundary, in which order, with a store and a record of events that may fail.
 //!
-//! A scene has a line for each symbol and each trader, and for what goes wrong; a story has what happened, step by step.
+//! A scene has a line for each symbol and each trader, and for what goes wrong; a story has what happened, step by
+//! step.
 //!
 //! ```text
 //! BTC: 100 | 101 98 100 | -  | 99 & 98   closes, or high low close; none in time; two at once
@@ -10,15 +11,15 @@
 //! others: z on ETH                       slots of traders that are not in the run
 //! fails 2: write signal                  at boundary 2 such calls fail; `2..4` at 2 and 3
 //! late: 2                                at boundary 2 it is too late to enter; `stopped: 2..` nothing more begins
-//! patience: 30                           strategies are not waited for, and may enter so many seconds after the question
+//! patience: 30                           strategies are not waited for, and may enter for so many seconds
 //! end: 2                                 the last boundary of the period
 //! ```
 //!
-//! The first price is that before minute 0; each one after it is of a candle that closes at the next boundary. Words of an
-//! answer besides those of a proposal: `fails`; `slow=2`, others answer first; `until=3`, it takes until boundary 3.
+//! The first price is that before minute 0; each one after it is of a candle that closes at the next boundary. Words of
+//! an answer besides those of a proposal: `fails`; `slow=2`, others answer first; `until=3`, it takes until boundary 3.
 //!
-//! A story names each boundary at which anything happened (`at 2`), who was asked, and what was written, told and noticed.
-//! Each boundary ends with what has changed in memory: `a: open 100`, `a: flat, unsettled`.
+//! A story names each boundary at which anything happened (`at 2`), who was asked, and what was written, told and
+//! noticed. Each boundary ends with what has changed in memory: `a: open 100`, `a: flat, unsettled`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -392,7 +393,8 @@ fn what_begins_is_told_once_it_is_kept_and_what_ends_is_told_and_synced_before_i
          a: flat
          at 3 | ask a",
     );
-    // So is an order that is filled, and one that is not. That it was accepted is in the record before its document goes.
+    // So is an order that is filled, and one that is not. That it was accepted is in the record before its document
+    // goes.
     check(
         "limit: 1
          BTC: 100 | 100 | 100 99 99 | 99
@@ -811,7 +813,12 @@ fn a_beginning_that_cannot_be_recorded_is_kept_all_the_same() {
         "fails 1: tell
          BTC: 100 | 100 99 99
          a has waiting open=99: 0 nothing",
-        "at 1 | sync | write signal BTC_a/BTC open 99 | write schedule BTC_a/BTC null | tell a opened 99 at 0 fails | a: open 99",
+        "at 1
+         sync
+         write signal BTC_a/BTC open 99
+         write schedule BTC_a/BTC null
+         tell a opened 99 at 0 fails
+         a: open 99",
     );
     // A beginning of somebody who was flat has nothing to be synced before it.
     check(
@@ -921,7 +928,7 @@ fn risk_limits_count_what_is_held_and_what_is_about_to_be() {
          ask a
          a: flat",
     );
-    // A place that is given up at a boundary is free at the same one: for strategies that are asked then,
+    // A place that is given up at a boundary is free at the same one, for strategies that are asked then.
     check(
         "limit: 1
          BTC: 100 | 100 40 100
@@ -943,7 +950,7 @@ fn risk_limits_count_what_is_held_and_what_is_about_to_be() {
          tell a opened 100 at 1
          a: open 100 | b: flat",
     );
-    // and for orders that the same candle fills, of those who come later in the configuration.
+    // It is free for an order that the same candle fills, if its trader comes later in the configuration.
     check(
         "limit: 1
          BTC: 100 | 100 40 70
@@ -1265,8 +1272,8 @@ fn a_backtest_writes_nothing_and_tells_at_once() {
     );
 }
 
-/// When something can happen next after the last boundary of a scene, from when on candles of BTC are needed, and whether
-/// anything is held.
+/// When something can happen next after the last boundary of a scene, from when on candles of BTC are needed, and
+/// whether anything is held.
 #[track_caller]
 fn check_next(text: &str, expected: &str) {
     let mut play = Play::new(text, true);

@@ -73,10 +73,10 @@ impl Scene {
                 }
                 ["later", "at", minute] => {
                     drop(journal);
-                    let line = format!(
-                        r#"{{"id":"later:{minute}","action":"moved_stop","timestamp":{},"symbol":"BTC","strategyName":"a","exchangeName":"ex","by":{{}}}}"#,
-                        at(number(minute))
-                    );
+                    let at_ms = at(number(minute));
+                    let line =
+                        format!(r#"{{"id":"later:{minute}","action":"moved_stop","timestamp":{at_ms},"by":{{}},"#)
+                            + r#""symbol":"BTC","strategyName":"a","exchangeName":"ex"}"#;
                     let whole = fs::read_to_string(self.path()).unwrap();
                     fs::write(self.path(), format!("{whole}{line}\n")).unwrap();
                     journal = self.open();
@@ -147,8 +147,8 @@ fn line_in_words(line: &str) -> String {
     format!("{} {}{level}{id} at {minute}", trader.strategy_name, head.action_name)
 }
 
-/// What is recorded of a scene, whether the process goes on or begins anew after each step; and that who listens hears of
-/// each event once.
+/// What is recorded of a scene, whether the process goes on or begins anew after each step; and that who listens hears
+/// of each event once.
 #[track_caller]
 fn check(text: &str, recorded: &str) {
     for after in ["", "restart"] {

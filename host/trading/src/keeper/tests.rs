@@ -1,7 +1,7 @@
 //! In which order documents change with a transition, and what is not written when one of them fails.
 //!
-//! A scene has a trader a line, with what it holds and is about to hold; a story has a write a line, in order, and then whose
-//! change is not known to be durable.
+//! A scene has a trader a line, with what it holds and is about to hold; a story has a write a line, in order, and then
+//! whose change is not known to be durable.
 //!
 //! ```text
 //! a: flat -> open                 strategy a on BTC, subject to the profile "limit"
@@ -174,7 +174,7 @@ fn a_quiet_minute_writes_nothing() {
 fn a_change_is_durable_when_a_document_changes_with_it() {
     for before in ["flat", "waiting", "open", "open +10", "open -10"] {
         for after in ["flat", "waiting", "open", "open +10", "open -10"] {
-            // A position never becomes an order, nor does a flat trader pass levels: whatever that would be is not asked.
+            // A position never becomes an order.
             if before.starts_with("open") && after == "waiting" {
                 continue;
             }

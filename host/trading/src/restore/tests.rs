@@ -1,7 +1,7 @@
 //! What a start makes of the documents it finds.
 //!
-//! A scene has what the stores hold and what goes wrong; a story what is held then, or why the run cannot start, and before
-//! that what was written, set aside and noticed, in order.
+//! A scene has what the stores hold and what goes wrong; a story what is held then, or why the run cannot start, and
+//! before that what was written, set aside and noticed, in order.
 //!
 //! ```text
 //! signal a: open id=x             where strategy a keeps its position; `schedule` its order
@@ -13,7 +13,8 @@
 //! halt                            a document that cannot be understood stops the run
 //! ```
 //!
-//! The run trades strategies `a` and `b` on BTC, and all that is read is left out of stories, unless the scene says `reads`.
+//! The run trades strategies `a` and `b` on BTC, and all that is read is left out of stories, unless the scene says
+//! `reads`.
 
 use std::sync::Arc;
 
