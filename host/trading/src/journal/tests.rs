@@ -254,12 +254,13 @@ fn half_a_last_line_is_cut_off_and_told_again() {
     check("opened x at 0 | killed | opened x at 0 | killed", "");
     check_recall("opened x at 0 | closed x@0 at 5 | killed", "ask from 1, opened x");
 
-    // Wherever it was cut.
+    // Wherever it was cut: at its first bytes, at its last one, and here and there between.
     let scene = Scene::new();
     scene.play("opened x at 0 | closed x@0 at 2", "");
     let whole = fs::read(scene.path()).unwrap();
     let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    for end in first..whole.len() {
+    let between = (first..whole.len()).step_by(37);
+    for end in between.chain([first + 1, whole.len() - 1]) {
         fs::write(scene.path(), &whole[..end]).unwrap();
         drop(scene.open());
         assert_eq!(fs::read(scene.path()).unwrap(), whole[..first], "{end} bytes");
