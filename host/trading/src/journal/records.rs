@@ -54,7 +54,9 @@ impl Records {
     /// When not all of it may have been written. Nothing of it is left then, or the next record is refused too.
     pub(super) fn append(&mut self, record: &str) -> io::Result<()> {
         self.cut_back()?;
-        let line = format!("{record}\n");
+        let mut line = String::with_capacity(record.len() + 1);
+        line.push_str(record);
+        line.push('\n');
         if let Err(error) = self.file.write_all(line.as_bytes()) {
             self.is_torn = true;
             // At once, because the process may end before the next record. If this fails, the next record tries again.
