@@ -6,7 +6,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use sigbox::{
     config::is_base_url,
     market::candles::{self, Gaps, parse_minute},
-    trading::store::Domain,
+    trading::{Source, store::Domain},
 };
 use sigbox_engine::{Interval, interval::UnknownInterval, stats::Metric};
 
@@ -161,6 +161,87 @@ pub(crate) enum StateCommand {
     Stores(StateShow),
     /// Copy the state from one store to another, and read it back. Nobody may be trading meanwhile.
     Copy(StateCopy),
+    /// Compare the event record with the stores, as a start does, without starting or changing anything.
+    Check(StateCheck),
+    /// Say which is true where the event record and the store contradict each other. Nobody may be trading meanwhile.
+    Repair(StateRepair),
+    /// Give what a strategy holds to another one, such as the same one under its new name. Nobody may be trading meanwhile.
+    Adopt(StateAdopt),
+    /// Say that a position was closed at the exchange by hand, or an order cancelled. Nobody may be trading meanwhile.
+    Close(StateClose),
+    /// Drop what a strategy holds, without a result. Nobody may be trading meanwhile.
+    Forget(StateForget),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateCheck {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The event file. Default: events.jsonl in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose position or order it is.
+#[derive(Debug, Arguments)]
+pub(crate) struct Holder {
+    /// The strategy's name, also of one that the configuration does not have any more.
+    pub(crate) strategy: String,
+    /// The symbol.
+    pub(crate) symbol: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The event file. Default: events.jsonl in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateRepair {
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// Which of the two is right: record or store.
+    #[arg(long, value_name = "SIDE", value_parser = side)]
+    pub(crate) by: Source,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateAdopt {
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// The strategy that holds it from now on.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) strategy: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateClose {
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// The price at which it was closed.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    pub(crate) price: f64,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateForget {
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+}
+
+fn side(name: &str) -> Result<Source, &'static str> {
+    match name {
+        "record" => Ok(Source::Record),
+        "store" => Ok(Source::Store),
+        _ => Err("it is record or store"),
+    }
+}
+
+fn price(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|price: &f64| price.is_finite() && *price > 0.0).ok_or("not a price above 0")
 }
 
 #[derive(Debug, Arguments)]

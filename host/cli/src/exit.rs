@@ -5,7 +5,7 @@ use std::{fmt, process::ExitCode};
 use sigbox::ErrorKind;
 use sigbox_report::LedgerError;
 
-use crate::{candles::Problems, plugin::Failed};
+use crate::{candles::Problems, plugin::Failed, state::NotKept};
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
@@ -52,7 +52,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<Usage>() {
         return Some(CONFIGURATION);
     }
-    if error.is::<LedgerError>() {
+    if error.is::<LedgerError>() || error.is::<NotKept>() {
         return Some(STATE);
     }
     if error.is::<Failed>() {

@@ -1,6 +1,7 @@
 //! `sigbox state`.
 
 mod copy;
+mod held;
 mod stores;
 
 use std::io;
@@ -11,8 +12,10 @@ use sigbox::{
     assemble::{self, Access},
     binding::pairs,
     config::{Config, StoreChoice},
+    job::events_file,
     sandbox::Live,
     trading::{
+        Decision, Record, held_by_others,
         store::{Address, Domain, FileStore, Stores},
         stored_state,
     },
@@ -23,6 +26,8 @@ use crate::{
     args::{self, StateCommand},
     plugins,
 };
+
+pub(crate) use held::NotKept;
 
 pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
     match &command.command {
@@ -39,6 +44,13 @@ pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
             let config = Config::load(&command.config.path)?;
             tokio::runtime::Runtime::new()?.block_on(copy::run(&config, command))
         }
+        StateCommand::Check(command) => held::check(command),
+        StateCommand::Repair(command) => held::decide(&command.holder, &Decision::Repair { by: command.by }),
+        StateCommand::Adopt(command) => {
+            held::decide(&command.holder, &Decision::Adopt { strategy: command.strategy.clone() })
+        }
+        StateCommand::Close(command) => held::decide(&command.holder, &Decision::Close { price: command.price }),
+        StateCommand::Forget(command) => held::decide(&command.holder, &Decision::Forget),
     }
 }
 
@@ -49,6 +61,8 @@ struct Held {
     symbol: String,
     exchange_name: String,
     state: &'static str,
+    /// Whether the configuration names the strategy and the symbol.
+    configured: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<serde_json::Value>,
 }
@@ -57,19 +71,22 @@ async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let stores: Stores =
         assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
-    let found = stored_state(&stores, &config.engine, &pairs(config)).await?;
+    let mut traders = pairs(config);
+    let configured = traders.len();
+    // What the configuration does not name any more is held all the same.
+    let record = Record::read(&events_file(config))?;
+    let others = held_by_others(&stores, &record, &traders).await?;
+    traders.extend(others.into_iter().filter(|pair| pair.exchange == config.exchange_name));
+    let found = stored_state(&stores, &config.engine, &traders).await?;
     stores.close().await;
     let held: Vec<Held> = found
         .into_iter()
-        .map(|stored| {
-            let state = match stored.state {
-                State::Idle => "flat",
-                State::Scheduled(_) => "scheduled",
-                State::Open(_) => "open",
-            };
-            let row = stored.row();
+        .enumerate()
+        .map(|(index, stored)| {
+            let (state, row) = (name(&stored.state), stored.row());
             let Pair { symbol, strategy, exchange, .. } = stored.pair;
-            Held { strategy_name: strategy, symbol, exchange_name: exchange, state, row }
+            let configured = index < configured;
+            Held { strategy_name: strategy, symbol, exchange_name: exchange, state, configured, row }
         })
         .collect();
     if json {
@@ -80,14 +97,14 @@ async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["strategy", "symbol", "state", "side", "entry", "take profit", "stop loss", "since"]);
-    for Held { strategy_name, symbol, state, row, .. } in held {
+    for Held { strategy_name, symbol, state, configured, row, .. } in held {
         let field = |name: &str| row.as_ref().and_then(|row| row.get(name)).map(plain).unwrap_or_default();
         let since = row.as_ref().and_then(|row| row.get("pendingAt")).and_then(serde_json::Value::as_i64);
         let since = since.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map(|time| time.to_string());
         table.add_row([
             strategy_name,
             symbol,
-            state.to_owned(),
+            if configured { state.to_owned() } else { format!("{state}, not in the configuration") },
             field("position"),
             field("priceOpen"),
             field("priceTakeProfit"),
@@ -97,6 +114,14 @@ async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     }
     println!("{table}");
     Ok(())
+}
+
+const fn name(state: &State) -> &'static str {
+    match state {
+        State::Idle => "flat",
+        State::Scheduled(_) => "scheduled",
+        State::Open(_) => "open",
+    }
 }
 
 fn plain(value: &serde_json::Value) -> String {

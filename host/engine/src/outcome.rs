@@ -20,11 +20,14 @@ pub enum CloseReason {
     Liquidation,
     /// The lifetime, or the period being tested, was over.
     TimeExpired,
+    /// A person closed it.
+    Closed,
 }
 
 impl CloseReason {
     /// Every reason, in the order reports list them.
-    pub const ALL: [Self; 4] = [Self::TakeProfit, Self::StopLoss, Self::TimeExpired, Self::Liquidation];
+    pub const ALL: [Self; 5] =
+        [Self::TakeProfit, Self::StopLoss, Self::TimeExpired, Self::Liquidation, Self::Closed];
 
     /// The reason as events write it: `take_profit`.
     #[must_use]
@@ -34,6 +37,7 @@ impl CloseReason {
             Self::StopLoss => "stop_loss",
             Self::Liquidation => "liquidation",
             Self::TimeExpired => "time_expired",
+            Self::Closed => "closed",
         }
     }
 }

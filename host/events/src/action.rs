@@ -83,6 +83,22 @@ actions! {
     FeedFailed = "feed_failed",
     /// Candles that closed while the run could not see them are being judged.
     CatchingUp = "catching_up",
+    /// A start compared the record of events with the stores.
+    Reconciled = "reconciled",
+    /// A stored document was lost, and was written again from the record of events.
+    StateRebuilt = "state_rebuilt",
+    /// A stored document of a signal that has ended was cleared.
+    StateCleared = "state_cleared",
+    /// The record of events and the store contradict each other, and the trader is stopped until a person decides.
+    TraderStopped = "trader_stopped",
+    /// A trader that the configuration does not name holds something.
+    OrphanFound = "orphan_found",
+    /// A person decided what becomes of something that is held.
+    StateDecided = "state_decided",
+    /// The record of events was damaged, or continues in a new file.
+    RecordChanged = "record_changed",
+    /// What an earlier file of the record knew of a trader.
+    CarriedOver = "carried_over",
 }
 
 impl Action {

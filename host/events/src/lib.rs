@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod action;
+mod carried;
 mod event;
 mod line;
 mod notice;
@@ -23,9 +24,10 @@ use std::path::{Path, PathBuf};
 
 pub use self::{
     action::Action,
+    carried::Carried,
     event::{Event, ExtremeRow, PnlRow, PublicRow},
     line::{Head, HostLine, PnlLine, SignalLine, TraderLine},
-    notice::{Incident, IncidentKind, Notice},
+    notice::{Incident, IncidentKind, Notice, Verdict},
     number::Number,
     run_record::{Component, Kind, RunRecord, RunRecordError, Source},
     writer::EventWriter,

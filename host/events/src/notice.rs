@@ -47,6 +47,88 @@ pub enum Notice {
         /// How many minutes.
         minutes: i64,
     },
+    /// The record of events was compared with the stores.
+    Reconciled(Verdict),
+    /// A store had lost what is held. It was written again.
+    Rebuilt {
+        /// What is held.
+        held: String,
+        /// What the store had.
+        found: String,
+    },
+    /// A store still had something that has ended, as the record of events says. It was cleared.
+    Cleared {
+        /// What the store had.
+        found: String,
+        /// Why it has ended.
+        reason: String,
+    },
+    /// The record of events and the store contradict each other, so the trader is stopped.
+    Contradiction {
+        /// What the record says.
+        record: String,
+        /// What the store says.
+        store: String,
+    },
+    /// A trader that the configuration does not name holds something.
+    Orphan {
+        /// What it holds.
+        held: String,
+        /// Why it is not watched; `None`: it is watched to its end.
+        unwatched: Option<String>,
+    },
+    /// A person decided what becomes of something that is held.
+    Decided {
+        /// What was decided.
+        decision: String,
+    },
+    /// Something happened to the file of the record.
+    Record {
+        /// What.
+        what: String,
+    },
+}
+
+/// What a start found when it compared the record of events with the stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Traders that hold a position or an order.
+    pub held: usize,
+    /// Of those, the ones of which the record and the store said the same.
+    pub agreed: usize,
+    /// Documents that were lost and were written again from the record.
+    pub rebuilt: usize,
+    /// Documents of signals that have ended and were cleared.
+    pub cleared: usize,
+    /// Traders that are stopped, because the record and the store contradict each other.
+    pub stopped: usize,
+    /// Traders that hold something and that the configuration does not name.
+    pub orphans: usize,
+}
+
+impl Verdict {
+    /// Whether nothing needed a repair or a decision.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.rebuilt == 0 && self.cleared == 0 && self.stopped == 0 && self.orphans == 0
+    }
+
+    /// Whether nothing is or was held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.held == 0 && self.is_clean()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { held, agreed, rebuilt, cleared, stopped, orphans } = self;
+        write!(
+            f,
+            "{held} held ({agreed} the same in the event record and the store), {rebuilt} lost by the store and \
+             rebuilt, {cleared} ended and cleared, {stopped} stopped, {orphans} not in the configuration"
+        )
+    }
 }
 
 /// Something that an operator should know about a store.
@@ -85,6 +167,13 @@ impl Notice {
             Self::SlotDropped { .. } => Action::SlotDropped,
             Self::FeedFailed { .. } => Action::FeedFailed,
             Self::CatchingUp { .. } => Action::CatchingUp,
+            Self::Reconciled(_) => Action::Reconciled,
+            Self::Rebuilt { .. } => Action::StateRebuilt,
+            Self::Cleared { .. } => Action::StateCleared,
+            Self::Contradiction { .. } => Action::TraderStopped,
+            Self::Orphan { .. } => Action::OrphanFound,
+            Self::Decided { .. } => Action::StateDecided,
+            Self::Record { .. } => Action::RecordChanged,
         }
     }
 
@@ -109,7 +198,14 @@ impl Notice {
             | Self::StoreRecovered
             | Self::SlotDropped { .. }
             | Self::FeedFailed { .. }
-            | Self::CatchingUp { .. } => pair.map(ToString::to_string),
+            | Self::CatchingUp { .. }
+            | Self::Reconciled(_)
+            | Self::Rebuilt { .. }
+            | Self::Cleared { .. }
+            | Self::Contradiction { .. }
+            | Self::Orphan { .. }
+            | Self::Decided { .. }
+            | Self::Record { .. } => pair.map(ToString::to_string),
         };
         let action = self.action();
         let id = format!("host:{}:{at_ms}:{action}", about.as_deref().unwrap_or_default());
@@ -132,6 +228,30 @@ impl fmt::Display for Notice {
             }
             Self::FeedFailed { symbol, error } => write!(f, "candles of {symbol}: {error}"),
             Self::CatchingUp { minutes } => write!(f, "judging {minutes} missed minutes"),
+            Self::Reconciled(verdict) => verdict.fmt(f),
+            Self::Rebuilt { found, held } => {
+                write!(f, "the store has lost {held}: it has {found}. It was written again")
+            }
+            Self::Cleared { found, reason } => {
+                write!(f, "the store still has {found}, but {reason}; it was cleared, and is not judged again")
+            }
+            Self::Contradiction { record, store } => write!(
+                f,
+                "stopped: the event record has {record}, and the store has {store}. Find out which is true, and say it \
+                 with `sigbox state repair`"
+            ),
+            Self::Orphan { held, unwatched: None } => write!(
+                f,
+                "still holds {held}, but is not in the configuration any more; it is watched to its end. `sigbox state \
+                 adopt`, `close` or `forget` decide otherwise"
+            ),
+            Self::Orphan { held, unwatched: Some(why) } => write!(
+                f,
+                "still holds {held}, but is not in the configuration any more, and nobody watches it: {why}. `sigbox \
+                 state adopt`, `close` or `forget` decide what becomes of it"
+            ),
+            Self::Decided { decision } => f.write_str(decision),
+            Self::Record { what } => f.write_str(what),
         }
     }
 }

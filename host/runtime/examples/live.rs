@@ -7,19 +7,19 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
-use std::{env, error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, error::Error, path::PathBuf, sync::Arc};
 
 use sigbox::{
-    engine::{Interval, Proposal, Settings, Side, trader::Answer},
+    engine::{Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer},
     events::Event,
     market::{
         Market,
         candles::{Recipe, Series, generate},
     },
     trading::{
-        Journal, Live, LiveOptions, Native, SeatSetup, Setup, Stop,
+        Journal, Live, LiveOptions, Native, SEGMENT_BYTES, SeatSetup, Setup, Stop,
         feed::ReplayFeed,
-        store::{FileStore, OnCorrupt, Store, Stores},
+        store::{FileStore, Store, Stores},
     },
 };
 use tokio::sync::watch;
@@ -43,13 +43,10 @@ async fn trade(folder: PathBuf) -> Result<(), Box<dyn Error>> {
     let setup = setup.seat(seat);
 
     let store: Arc<dyn Store> = Arc::new(FileStore::open(folder.join("data"))?);
-    let mut journal =
-        Journal::open(&folder.join("events.jsonl"), |event: &Event<'_>| println!("{}", event.headline()))?;
-    let options = LiveOptions {
-        on_corrupt: OnCorrupt::Quarantine,
-        max_entry_delay: Duration::from_secs(30),
-        lookback_minutes: 1440,
-    };
+    // The time at which the candles end.
+    let options = LiveOptions::at(recipe.start_ms + 1440 * MINUTE_MS);
+    let print = |event: &Event<'_>| println!("{}", event.headline());
+    let mut journal = Journal::open(&folder.join("events.jsonl"), SEGMENT_BYTES, options.now_ms, print)?;
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await?;
     // Sending `Stop::Now` ends the run after the boundary being decided.
     let (_stop, stopped) = watch::channel(Stop::No);

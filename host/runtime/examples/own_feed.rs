@@ -14,9 +14,9 @@ use sigbox::{
     events::{Event, Notice},
     market::Market,
     trading::{
-        Journal, Live, LiveOptions, Native, SeatSetup, Setup, Stop,
+        Journal, Live, LiveOptions, Native, SEGMENT_BYTES, SeatSetup, Setup, Stop,
         feed::{Boundary, Feed, FeedError},
-        store::{MemoryStore, OnCorrupt, Store, Stores},
+        store::{MemoryStore, Store, Stores},
     },
 };
 use tokio::sync::watch;
@@ -52,12 +52,12 @@ impl Swing {
 }
 
 impl Feed for Swing {
-    async fn prepare(&mut self, market: &Market, _wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+    async fn prepare(&mut self, market: &Market, _wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
         // The average price of the first boundary is made of five candles.
         for _ in 0..5 {
             self.close_next(market)?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -89,9 +89,10 @@ async fn trade() -> Result<(), Box<dyn Error>> {
 
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let folder = tempfile::tempdir()?;
-    let mut journal = Journal::open(&folder.path().join("events.jsonl"), |_: &Event<'_>| {})?;
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 1440 };
+    // The time at which the candles end.
+    let options = LiveOptions::at(feed.end_ms);
+    let events = folder.path().join("events.jsonl");
+    let mut journal = Journal::open(&events, SEGMENT_BYTES, options.now_ms, |_: &Event<'_>| {})?;
     let live = Live::start(setup.seat(seat), Stores::all_in(&store), feed, options, &mut journal).await?;
     let (_stop, stopped) = watch::channel(Stop::No);
     Ok(live.run(&mut journal, stopped).await?)

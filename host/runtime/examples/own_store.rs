@@ -115,9 +115,10 @@ async fn trade() -> Result<(), Box<dyn Error>> {
 
     let store: Arc<dyn Store> = Arc::new(Printed::default());
     let folder = tempfile::tempdir()?;
-    let mut journal = Journal::open(&folder.path().join("events.jsonl"), |_: &Event<'_>| {})?;
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 1440 };
+    // The time at which the candles end.
+    let options = LiveOptions::at(recipe.start_ms + 60 * MINUTE_MS);
+    let events = folder.path().join("events.jsonl");
+    let mut journal = Journal::open(&events, SEGMENT_BYTES, options.now_ms, |_: &Event<'_>| {})?;
     let live = Live::start(setup.seat(seat), Stores::all_in(&store), feed, options, &mut journal).await?;
     let (_stop, stopped) = watch::channel(Stop::No);
     Ok(live.run(&mut journal, stopped).await?)

@@ -70,6 +70,8 @@ impl ErrorKind {
                 RunError::Store(_)
                 | RunError::ForeignRow { .. }
                 | RunError::CorruptState { .. }
+                | RunError::Orphan(_)
+                | RunError::NotKept(_)
                 | RunError::Record(_) => Self::State,
                 _ => Self::Other,
             });

@@ -16,7 +16,8 @@
 //!
 //! Invariants:
 //! 1. A trader's next candle is judged only when the state before it is durable and committed.
-//! 2. A trader whose store fails keeps its state in memory, opens nothing, and judges the same candle again later.
+//! 2. A trader whose store or sink fails keeps its state in memory, opens nothing, and judges the same candle again
+//!    later. A beginning that could not be told is owed, and told at a later boundary before anything else of the trader.
 //! 3. A strategy is asked at a boundary only after its trader has judged every candle up to that boundary.
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     keeper::{Change, Failures, Keeper},
+    reconcile::in_words,
     risk::{Claim, Profile},
     sink::Sink,
     strategy::{LiveStrategy, Strategy},
@@ -71,6 +73,8 @@ pub(crate) struct Desk<S> {
     pub(crate) patience: Option<Duration>,
     /// How long after the question an answer may still open a trade; `None`: always.
     pub(crate) late_after: Option<Duration>,
+    /// A store was away for a while, so it may have come back without what it had.
+    pub(crate) is_doubtful: bool,
     thinking: FuturesUnordered<BoxFuture<'static, Answered<S>>>,
     scratch: Scratch,
 }
@@ -100,6 +104,8 @@ pub(crate) struct Seat<S> {
     pub(crate) ask_from_ms: i64,
     /// A write failed, so the store may not hold what the trader holds.
     pub(crate) unsettled: bool,
+    /// What began and could not be told yet, in order. The documents are durable. Nothing later is told before it.
+    pub(crate) owed: Vec<Outcome>,
 }
 
 /// A decision that is not yet written to the stores and not yet committed.
@@ -153,6 +159,7 @@ impl<S> Desk<S> {
             frame_end_ms,
             patience: None,
             late_after: None,
+            is_doubtful: false,
             thinking: FuturesUnordered::new(),
             scratch: Scratch::default(),
         }
@@ -196,7 +203,7 @@ impl<S> Desk<S> {
                 // A flat trader has nothing to judge.
                 State::Idle => continue,
                 State::Scheduled(_) if entries == Entries::Stopped => continue,
-                State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.unsettled => continue,
+                State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.is_behind() => continue,
                 State::Scheduled(_) | State::Open(_) => {}
             }
             let candles = seat.series.read();
@@ -272,8 +279,8 @@ impl<S> Desk<S> {
             }
             // `keep` told the other outcomes before it wrote the documents.
             if seat.begins(&draft.next) {
-                let mut told = Told { pair: seat.pair(), sink };
-                outcomes[draft.outcomes].iter().for_each(|outcome| told.tell(outcome));
+                seat.owed.extend(outcomes[draft.outcomes].iter().cloned());
+                seat.tell_owed(now_ms, sink);
             }
             seat.commit(draft.next, draft.judged_open_ms);
         }
@@ -313,28 +320,76 @@ impl<S> Desk<S> {
             failed.extend(changes.iter().map(|change| (change.seat, format!("the event record: {error}"))));
             return failed;
         }
-        failed.extend(keeper.keep(&changes, &self.claims(), &self.profiles, now_ms).await);
-        failed
+        keeper.keep(&changes, &self.claims(), &self.profiles, failed, now_ms).await
     }
 
-    /// Writes the documents of unsettled traders again. A trader whose store takes them trades on.
-    async fn settle(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+    /// Makes up for what failed: tells what is owed, and writes the documents of unsettled traders again. A trader whose
+    /// store takes them trades on.
+    ///
+    /// A store that comes back from an outage may have lost what it had. So every held document is compared then, and
+    /// not only those of unsettled traders.
+    pub(crate) async fn settle(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
-        let unsettled: Vec<usize> = (0..self.seats.len()).filter(|index| self.seats[*index].unsettled).collect();
-        if unsettled.is_empty() {
-            return;
+        for seat in self.seats.iter_mut().filter(|seat| !seat.owed.is_empty()) {
+            seat.tell_owed(now_ms, sink);
         }
-        let failed = keeper.rewrite(&unsettled, &self.claims(), &self.profiles, now_ms).await;
-        for index in unsettled {
-            let seat = &mut self.seats[index];
-            match failed.get(&index) {
-                None => {
-                    seat.unsettled = false;
-                    sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreRecovered);
+        let unsettled: Vec<usize> = (0..self.seats.len()).filter(|index| self.seats[*index].unsettled).collect();
+        if !unsettled.is_empty() {
+            let failed = keeper.rewrite(&unsettled, &self.claims(), &self.profiles, now_ms).await;
+            for index in &unsettled {
+                let seat = &mut self.seats[*index];
+                match failed.get(index) {
+                    None => {
+                        seat.unsettled = false;
+                        self.is_doubtful = true;
+                        sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreRecovered);
+                    }
+                    Some(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
                 }
-                Some(error) => tracing::warn!("{}: still not kept: {error}", seat.trader.pair()),
             }
         }
+        if self.is_doubtful {
+            self.reassert(&unsettled, now_ms, sink).await;
+        }
+    }
+
+    /// Compares the documents of every trader that holds something with what it holds, and writes those again that a
+    /// store has lost. Those of `written` have just been written. Stays doubtful as long as a store cannot be read.
+    async fn reassert(&mut self, written: &[usize], now_ms: i64, sink: &mut dyn Sink) {
+        let Some(keeper) = &self.keeper else { return };
+        let held = |index: &usize| {
+            let seat = &self.seats[*index];
+            !matches!(seat.trader.state(), State::Idle) && !seat.unsettled && !written.contains(index)
+        };
+        let held: Vec<usize> = (0..self.seats.len()).filter(held).collect();
+        if held.is_empty() {
+            self.is_doubtful = false;
+            return;
+        }
+        let (lost, failed) = keeper.reassert(&held, &self.claims(), &self.profiles, now_ms).await;
+        self.is_doubtful = !failed.is_empty();
+        for index in lost {
+            let seat = &self.seats[index];
+            let held = in_words(seat.trader.state());
+            let notice = Notice::Rebuilt { held, found: "older documents, or none".to_owned() };
+            sink.notice(now_ms, Some(seat.pair()), &notice);
+        }
+        for (index, error) in failed {
+            let seat = &mut self.seats[index];
+            if !std::mem::replace(&mut seat.unsettled, true) {
+                sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreFailed { error });
+            }
+        }
+    }
+
+    /// What is not kept: for each trader whose store or event record is behind what it holds, a line for people.
+    pub(crate) fn not_kept(&self) -> Vec<String> {
+        let behind = self.seats.iter().filter(|seat| seat.is_behind());
+        let line = |seat: &Seat<S>| {
+            let whose = if seat.unsettled { "store" } else { "event record" };
+            format!("{} holds {}, and its {whose} does not have it", seat.pair(), in_words(seat.trader.state()))
+        };
+        behind.map(line).collect()
     }
 }
 
@@ -500,10 +555,8 @@ impl<S> Gate<'_, S> {
     }
 }
 
-/// Tells outcomes to the sink, and only logs a failure of the sink.
-///
-/// In live trading it tells only what begins an order or a position. The document is durable already, so a restart
-/// tells the outcome again while the order or position is held. In a backtest, a sink reports its failure at the end.
+/// Tells the outcomes of a backtest to the sink, and only logs a failure: a sink of a backtest reports its failure at
+/// the end.
 struct Told<'a> {
     pair: &'a Pair,
     sink: &'a mut dyn Sink,
@@ -530,6 +583,21 @@ impl Outcomes for Told<'_> {
 }
 
 impl<S> Seat<S> {
+    /// Tells what is owed, in order, as far as the record takes it.
+    pub(crate) fn tell_owed(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        let pair = self.trader.pair();
+        let told = self.owed.iter().map_while(|outcome| match sink.tell(pair, outcome) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                let error = format!("the event record: {error}");
+                sink.notice(now_ms, Some(pair), &Notice::StoreFailed { error });
+                None
+            }
+        });
+        let told = told.count();
+        self.owed.drain(..told);
+    }
+
     /// Whether the decision begins an order or a position that was not there before.
     fn begins(&self, next: &Next) -> bool {
         let Some(next) = &next.state else { return false };
@@ -565,7 +633,12 @@ impl<S> Seat<S> {
     }
 
     fn is_due(&self, now_ms: i64) -> bool {
-        self.trader.is_due(now_ms) && now_ms >= self.ask_from_ms && !self.unsettled
+        self.trader.is_due(now_ms) && now_ms >= self.ask_from_ms && !self.is_behind()
+    }
+
+    /// Whether the store or the event record is behind what the trader holds.
+    const fn is_behind(&self) -> bool {
+        self.unsettled || !self.owed.is_empty()
     }
 
     /// The strategy, symbol, exchange and frame of the trader.

@@ -57,6 +57,15 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The configuration does not name a trader that holds something, and says to refuse to start then.
+    #[error(
+        "{0}; name it in the configuration again, or decide what becomes of it with `sigbox state adopt`, `close` or \
+         `forget` ([live] orphans = \"refuse\")"
+    )]
+    Orphan(String),
+    /// The run has ended, and a store or the event record does not have what is held.
+    #[error("not everything is kept: {}; put the store right and start again before anything else is changed", .0.join("; "))]
+    NotKept(Vec<String>),
     /// The feed cannot go on.
     #[error(transparent)]
     Feed(#[from] FeedError),

@@ -3,139 +3,104 @@
 //! After a crash the same candles give the same outcomes with the same ids. The journal knows which ids it has, so it
 //! records no event twice. It also knows the last event of each trader and the last boundary that was reached. From
 //! these follows what the four documents do not say: since when a trader has been flat, in which time slot it was asked
-//! last, and which id it opened last.
+//! last, and which id it opened last. And it knows what each trader holds, so that a start can compare it with the
+//! stores.
 //!
-//! The last boundary reached is kept in a file beside the events, `{events}.reached`. It is rewritten in place and
-//! never synced. If the process is killed, the file has the newest boundary. If the machine loses power, the file may
-//! have an older one, and strategies are asked again about the quiet minutes since.
+//! [`Records`] keep the lines whole. When the file is full, or is moved away while a run writes to it, the record
+//! continues in a new file. What a restart needs of the earlier ones is at the head of each file, a line for each
+//! trader.
+//!
+//! The last boundary reached is kept in a file beside the events, `{events}.reached`, with its checksum. It is rewritten
+//! in place and never synced. If the process is killed, the file has the newest boundary. If the machine loses power,
+//! the file may have an older one or nothing, and strategies are asked again about the quiet minutes since.
 
-mod records;
+mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair};
-use sigbox_events::{Action, Event, Head, Notice, TraderLine, reached_file};
+use sigbox_events::{Event, Notice, reached_file};
+use sigbox_files::{Damage, Disk, Records, RecordsError, Renewed};
 
-use self::records::{Records, Unread};
 use crate::sink::Sink;
 
-/// What an earlier run's events say about a trader that is flat now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recall {
-    /// The first boundary at which it has not been asked, as far as the events tell.
-    pub ask_from_ms: Option<i64>,
-    /// A time inside the time slot in which it was asked last; `None`: ask at once.
-    pub asked_ms: Option<i64>,
-    /// The id of the position that it opened last.
-    pub last_opened_id: Option<String>,
-}
+pub use self::record::{Recall, Record};
+pub(crate) use self::record::{Recorded, Signed};
 
 /// An event file that can be appended to across restarts.
 pub struct Journal<L> {
-    records: Records,
-    /// Holds the boundary reached, as text.
-    reached_file: File,
+    records: Records<Disk>,
+    record: Record,
+    /// Holds the boundary reached, as text; `None` when it cannot be opened.
+    reached_file: Option<File>,
     /// The boundary an earlier run reached.
     reached_ms: Option<i64>,
-    /// For each trader, the events of its current or last signal and the events after it.
-    known: BTreeMap<Who, Known>,
+    /// The time of the newest boundary, for what is noticed between two of them.
+    now_ms: i64,
+    /// What was wrong with the file when it was opened, until it is told.
+    found: Vec<String>,
     /// Called with each event when it is recorded for the first time.
     listener: L,
 }
 
-/// Exchange, strategy and symbol.
-type Who = (String, String, String);
-
-#[derive(Clone, Debug, Default)]
-struct Known {
-    ids: HashSet<String>,
-    signal_id: Option<String>,
-    /// Whether the order or position of that signal is held.
-    held: bool,
-    recall: Recall,
-}
+/// When an event file is full, bytes.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// Why an event file cannot be continued.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// It cannot be opened or read.
-    #[error("events {path}: {source}", path = .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is not an event. Only the last line can be half an event, and that one is dropped.
-    #[error(
-        "events {path}:{line}: not an event ({reason}); the file is what a restart knows of announced events, so put \
-         the line right or start a new file",
-        path = .path.display()
-    )]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// Another process appends to it.
-    #[error("events {path}: another process writes to this file; choose another one", path = .path.display())]
-    InUse {
-        /// Which file.
-        path: PathBuf,
-    },
+#[error("events {source}")]
+pub struct JournalError {
+    #[from]
+    source: RecordsError,
 }
 
 impl<L: FnMut(&Event)> Journal<L> {
     /// Opens or creates the event file at `path` and reads what is in it. A last line without a line break is half an
-    /// event of a run that was killed. It is cut off, and its event is told again.
+    /// event of a run that was killed. It is cut off, and its event is told again. Lines that are no events are moved
+    /// to `{events}.damaged`.
+    ///
+    /// `now_ms`: the time, or the end of the candles that are replayed. No boundary after it was reached.
+    /// `segment_bytes`: when the file is full, and the record continues in a new one.
     ///
     /// # Errors
-    /// When the file cannot be read, is in use, or has a line that is not an event.
-    pub fn open(path: &Path, listener: L) -> Result<Self, JournalError> {
-        let io = |source| JournalError::Io { path: path.to_path_buf(), source };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(io)?;
+    /// When the file cannot be read, is in use, or holds something else.
+    pub fn open(path: &Path, segment_bytes: u64, now_ms: i64, listener: L) -> Result<Self, JournalError> {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut record = Record::default();
+        let learn = |line: &[u8]| record.learn(line).map_err(|error| error.to_string());
+        let (records, found) = Records::open(Disk, absolute, segment_bytes, learn)?;
+        let found: Vec<String> = found.damaged.iter().map(|damage| damaged(records.path(), damage)).collect();
+        if !found.is_empty() {
+            record.doubt();
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        file.try_lock().map_err(|_| JournalError::InUse { path: path.to_path_buf() })?;
-        let mut known = BTreeMap::new();
-        let records = Records::open(file, |line| learn(&mut known, line)).map_err(|unread| match unread {
-            Unread::Io(source) => io(source),
-            Unread::Record(line, error) => {
-                JournalError::Line { path: path.to_path_buf(), line, reason: error.to_string() }
-            }
-        })?;
-
-        let mut reached_file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(reached_file(path))
-            .map_err(io)?;
+        let reached_path = reached_file(records.path());
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&reached_path);
+        let mut reached_file = opened
+            .inspect_err(|error| {
+                let path = reached_path.display();
+                tracing::warn!("the boundary reached cannot be noted in {path}: {error}");
+            })
+            .ok();
         let mut reached = String::new();
-        // A file that cannot be read or has no number counts as empty.
-        let _ = reached_file.read_to_string(&mut reached);
-        let reached_ms = reached.trim().parse().ok();
-        Ok(Self { records, reached_file, reached_ms, known, listener })
+        // A file that cannot be read counts as empty.
+        let _ = reached_file.as_mut().map(|file| file.read_to_string(&mut reached));
+        let reached_ms = parse_reached(&reached).filter(|reached_ms| *reached_ms <= now_ms.max(record.newest_ms()));
+        Ok(Self { records, record, reached_file, reached_ms, now_ms, found, listener })
     }
 
     /// What earlier runs recorded about a trader.
     #[must_use]
-    pub fn recall(&self, exchange: &str, strategy: &str, symbol: &str) -> Recall {
-        let who = (exchange.to_owned(), strategy.to_owned(), symbol.to_owned());
-        let mut recall = self.known.get(&who).map(|known| known.recall.clone()).unwrap_or_default();
+    pub fn recall(&self, pair: &Pair) -> Recall {
+        let mut recall = self.record.recall(pair);
         if let Some(reached_ms) = self.reached_ms
             && recall.ask_from_ms.is_none_or(|ask_from_ms| ask_from_ms <= reached_ms)
         {
@@ -146,69 +111,78 @@ impl<L: FnMut(&Event)> Journal<L> {
         }
         recall
     }
-}
 
-impl Known {
-    /// Notes an event. When a new signal begins, the ids of the old one are forgotten: no candle gives those events
-    /// again.
-    fn add(&mut self, id: String, action: Option<Action>, signal_id: Option<&str>) {
-        if let Some(signal_id) = signal_id
-            && action.is_some_and(Action::is_beginning)
-            && self.signal_id.as_deref() != Some(signal_id)
-        {
-            self.signal_id = Some(signal_id.to_owned());
-            self.ids.clear();
-            self.held = true;
-        } else if signal_id.is_none() && !self.held {
-            // The trader was flat and was asked again. So the document of its last position is cleared, and no candle
-            // gives the events of that position again.
-            self.ids.clear();
-        }
-        if action.is_some_and(Action::is_end) {
-            self.held = false;
-        }
-        self.ids.insert(id);
+    /// What its lines say.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
     }
-}
 
-/// Adds one line of an earlier run to `known`.
-fn learn(known: &mut BTreeMap<Who, Known>, line: &[u8]) -> serde_json::Result<()> {
-    let head = Head::parse(line)?;
-    if !head.is_of_trader() {
-        return Ok(());
-    }
-    let TraderLine { exchange_name, strategy_name, symbol, signal, .. } = TraderLine::parse(line)?;
-    let action = head.action();
-    let who = (exchange_name.into_owned(), strategy_name.into_owned(), symbol.into_owned());
-    let known = known.entry(who).or_default();
-    known.add(head.id.into_owned(), action, signal.as_ref().map(|signal| &*signal.id));
-    // The trader may be asked again one minute after the event, whatever the event is. The time of a close or cancel is
-    // the opening time of the candle that decided it, and the boundary at which this candle closed may ask. The time of
-    // every other event of a flat trader is the boundary of the decision, and the boundary after it may ask.
-    known.recall.ask_from_ms = Some(head.timestamp + MINUTE_MS);
-    match (action, signal) {
-        (Some(Action::Opened), Some(signal)) => known.recall.last_opened_id = Some(signal.id.into_owned()),
-        (Some(Action::Closed | Action::Cancelled), Some(signal)) => known.recall.asked_ms = signal.scheduled_at,
-        (Some(Action::InvalidSignal | Action::StrategyFailed | Action::SymbolMismatch), _) => {
-            known.recall.asked_ms = Some(head.timestamp);
+    /// Tells what was wrong with the file when it was opened.
+    pub(crate) fn tell_found(&mut self) {
+        for what in std::mem::take(&mut self.found) {
+            self.notice(self.now_ms, None, &Notice::Record { what });
         }
-        // A refusal by the risk rules does not use up the time slot.
-        (Some(Action::RiskRejection), _) => known.recall.asked_ms = None,
-        _ => {}
     }
-    Ok(())
+
+    /// Notes that what `pair` holds has ended without an event: a person decided so, or the store says it.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub(crate) fn end(&mut self, pair: &Pair) -> io::Result<()> {
+        let before = self.record.clone();
+        let Some(line) = self.record.end(pair, self.now_ms) else { return Ok(()) };
+        self.append(&line).inspect_err(|_| self.record = before)
+    }
+
+    /// Forgets what the record says that `pair` holds, so that the store alone says it. The ids of its events stay.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub(crate) fn unlearn(&mut self, pair: &Pair) -> io::Result<()> {
+        let before = self.record.clone();
+        let Some(line) = self.record.unlearn(pair, self.now_ms) else { return Ok(()) };
+        self.append(&line).inspect_err(|_| self.record = before)
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let Self { records, record, now_ms, .. } = self;
+        let renewed = records.append(line, &mut || record.head(*now_ms))?;
+        self.tell_renewed(renewed);
+        Ok(())
+    }
+
+    /// Looks whether the file is still where it was, and goes on in a new one if not.
+    fn check(&mut self) {
+        let Self { records, record, now_ms, .. } = self;
+        match records.check(&mut || record.head(*now_ms)) {
+            Ok(renewed) => self.tell_renewed(renewed),
+            Err(error) => tracing::error!("the event record cannot go on: {error}"),
+        }
+    }
+
+    fn tell_renewed(&mut self, renewed: Vec<Renewed>) {
+        for renewed in renewed {
+            let what = in_words(self.records.path(), &renewed);
+            if let Renewed::Full { .. } = renewed {
+                tracing::info!("{what}");
+            } else {
+                self.notice(self.now_ms, None, &Notice::Record { what });
+            }
+        }
+    }
 }
 
 impl<L: FnMut(&Event)> Sink for Journal<L> {
     fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
         let Some(event) = Event::of(pair, outcome) else { return Ok(()) };
-        let who = (pair.exchange.clone(), pair.strategy.clone(), pair.symbol.clone());
-        let known = self.known.entry(who).or_default();
-        if known.ids.contains(&event.id) {
+        if self.record.has(pair, &event.id) {
             return Ok(());
         }
-        self.records.append(&event.to_json())?;
-        known.add(event.id.clone(), Some(event.action), event.signal.as_ref().map(|signal| signal.id));
+        let line = event.to_json();
+        self.append(&line)?;
+        let signal = event.signal.as_ref().map(|signal| (signal.id, signal.scheduled_at));
+        self.record.of(pair).add(event.id.clone(), Some(event.action), signal, line.as_bytes());
         (self.listener)(&event);
         Ok(())
     }
@@ -218,23 +192,82 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.records.sync()
+        let Self { records, record, now_ms, .. } = self;
+        let renewed = records.sync(&mut || record.head(*now_ms))?;
+        self.tell_renewed(renewed);
+        Ok(())
     }
 
     fn reached(&mut self, now_ms: i64) {
-        let written = self.reached_file.rewind().and_then(|()| writeln!(self.reached_file, "{now_ms:013}"));
+        let Some(file) = &mut self.reached_file else { return };
+        let written = file.rewind().and_then(|()| file.write_all(reached_line(now_ms).as_bytes()));
         if let Err(error) = written {
             tracing::warn!("the boundary reached could not be noted: {error}");
         }
     }
 
+    fn decided(&mut self, now_ms: i64, _: Duration) {
+        self.now_ms = now_ms;
+        self.check();
+    }
+
     fn notice(&mut self, at_ms: i64, pair: Option<&Pair>, notice: &Notice) {
-        if let Err(error) = self.records.append(&notice.to_json(at_ms, pair)) {
+        if let Err(error) = self.append(&notice.to_json(at_ms, pair)) {
             tracing::error!("a notice could not be recorded: {error}");
         }
-        match pair {
-            Some(pair) => tracing::warn!("{pair}: {notice}"),
-            None => tracing::warn!("{notice}"),
+        match (pair, notice) {
+            (None, Notice::Reconciled(verdict)) if verdict.is_clean() => tracing::info!("{notice}"),
+            (Some(pair), _) => tracing::warn!("{pair}: {notice}"),
+            (None, _) => tracing::warn!("{notice}"),
         }
+    }
+}
+
+/// `1704067200000 1a2b3c4d`: the boundary, and the checksum of its digits. It is always as long, because it is written
+/// over in place.
+fn reached_line(now_ms: i64) -> String {
+    let mut line = format!("{now_ms:013}");
+    let checksum = crc32fast::hash(line.as_bytes());
+    let _ = writeln!(line, " {checksum:08x}");
+    line
+}
+
+/// The boundary in such a line. A line that was torn, or was written by something else, says nothing.
+fn parse_reached(line: &str) -> Option<i64> {
+    let reached_ms = line.split(' ').next()?.parse().ok()?;
+    (reached_line(reached_ms) == line).then_some(reached_ms)
+}
+
+fn damaged(path: &Path, damage: &Damage) -> String {
+    let Damage { line, reason, .. } = damage;
+    format!(
+        "{path}:{line}: not an event ({reason}); the line was moved to {path}.damaged. What a trader has held since is \
+         what its store has",
+        path = path.display()
+    )
+}
+
+fn in_words(path: &Path, renewed: &Renewed) -> String {
+    let path = path.display();
+    let aside = |aside: &Option<PathBuf>| match aside {
+        Some(aside) => format!("; what was there is {} now", aside.display()),
+        None => String::new(),
+    };
+    match renewed {
+        Renewed::Moved => format!("{path} was deleted or moved away; the event record goes on in a new file"),
+        Renewed::Replaced { aside: to } => {
+            format!("{path} was replaced by another file; the event record goes on in a new one{}", aside(to))
+        }
+        Renewed::Truncated { aside: to } => {
+            format!("{path} was cut off; the event record goes on in a new file{}", aside(to))
+        }
+        Renewed::Full { segment } => {
+            format!("{path} was full and is {} now; the event record goes on in a new file", segment.display())
+        }
+        Renewed::StillFull { reason } => format!("{path} is full, and no new file could be begun: {reason}"),
+        Renewed::Mixed { bytes } => {
+            format!("something else wrote {bytes} bytes into {path}; they were moved to {path}.damaged")
+        }
+        other => format!("{path}: {other:?}"),
     }
 }

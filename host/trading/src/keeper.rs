@@ -123,15 +123,15 @@ impl Keeper {
 
     /// Writes every document that changes, stage by stage; within a stage, all traders side by side. Returns the seats
     /// whose change is not known to be durable. `claims`: one for each seat, with the state that is about to be
-    /// current.
+    /// current. `failed`: seats whose change failed before, which is not among `changes`.
     pub(crate) async fn keep(
         &self,
         changes: &[Change<'_>],
         claims: &[Claim<'_>],
         profiles: &[Profile],
+        mut failed: Failures,
         now_ms: i64,
     ) -> Failures {
-        let mut failed = Failures::new();
 
         let births = changes.iter().map(|change| (change.seat, change.births(&self.pairs[change.seat])));
         note(&mut failed, self.write_side_by_side(births, now_ms).await);
@@ -175,14 +175,14 @@ impl Keeper {
         failed
     }
 
-    /// Writes the slots of the profiles `of`: one for each open position, except those of the seats in `without`.
-    /// Returns the profiles for which that failed.
+    /// Writes the slots of the profiles `of`: one for each open position. The change of a seat in `failed` is not kept,
+    /// so its slot is that of the state before. Returns the profiles for which that failed.
     pub(crate) async fn write_slots(
         &self,
         of: impl IntoIterator<Item = usize>,
         claims: &[Claim<'_>],
         profiles: &[Profile],
-        without: &Failures,
+        failed: &Failures,
         now_ms: i64,
     ) -> Vec<(usize, StoreError)> {
         let document = |profile: usize| {
@@ -190,8 +190,9 @@ impl Keeper {
             let own = claims
                 .iter()
                 .enumerate()
-                .filter(|(seat, claim)| claim.profiles.contains(&profile) && !without.contains_key(seat))
-                .filter_map(|(_, claim)| Some(slot_entry(claim.trader.pair(), claim.state.position()?)));
+                .filter(|(_, claim)| claim.profiles.contains(&profile))
+                .map(|(seat, claim)| (claim, if failed.contains_key(&seat) { claim.trader.state() } else { claim.state }))
+                .filter_map(|(claim, state)| Some(slot_entry(claim.trader.pair(), state.position()?)));
             let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
             Write { domain: Domain::Risk, at: Address::of_profile(name), document: slots_document(&slots) }
         };
@@ -218,6 +219,46 @@ impl Keeper {
         Ok(())
     }
 
+    /// Reads every document of these seats, and writes those again that are not what `claims` say. Returns the seats
+    /// that had such a document, and those whose documents are not known to be durable.
+    pub(crate) async fn reassert(
+        &self,
+        seats: &[usize],
+        claims: &[Claim<'_>],
+        profiles: &[Profile],
+        now_ms: i64,
+    ) -> (Vec<usize>, Failures) {
+        let read = seats.iter().map(async |seat| {
+            for Write { domain, at, document } in documents(&self.pairs[*seat], claims[*seat].state) {
+                let found = self.stores.of(domain).read_value(&at).await?;
+                // A document that was never written says the same as one that says "nothing here".
+                if found.as_deref().unwrap_or(empty(domain)) != document {
+                    return Ok((*seat, true));
+                }
+            }
+            Ok::<_, StoreError>((*seat, false))
+        });
+        let read: Vec<_> = stream::iter(read).buffered(SIDE_BY_SIDE).collect().await;
+        let mut failed = Failures::new();
+        let mut lost = Vec::new();
+        for (seat, read) in seats.iter().zip(read) {
+            match read {
+                Ok((seat, true)) => lost.push(seat),
+                Ok((_, false)) => {}
+                Err(error) => drop(failed.insert(*seat, error.to_string())),
+            }
+        }
+        failed.extend(self.rewrite(&lost, claims, profiles, now_ms).await);
+        // The slots follow from the rows, so they are not compared but written.
+        let all = 0..profiles.len();
+        for (profile, error) in self.write_slots(all, claims, profiles, &Failures::new(), now_ms).await {
+            let subject = seats.iter().filter(|seat| claims[**seat].profiles.contains(&profile));
+            note(&mut failed, subject.map(|seat| (*seat, Err(error.clone()))));
+        }
+        lost.retain(|seat| !failed.contains_key(seat));
+        (lost, failed)
+    }
+
     /// The incidents of the stores since the last call.
     pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
         self.stores.incidents()
@@ -227,6 +268,24 @@ impl Keeper {
     pub(crate) async fn close(&self) {
         self.stores.close().await;
     }
+}
+
+/// Writes every document of `pair`, which holds `state`.
+pub(crate) async fn write_documents(
+    stores: &Stores,
+    pair: &Pair,
+    state: &State,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    for Write { domain, at, document } in documents(pair, state) {
+        stores.of(domain).write_value(&at, &document, now_ms).await?;
+    }
+    Ok(())
+}
+
+/// The document of a pair that holds nothing.
+fn empty(domain: Domain) -> &'static [u8] {
+    if domain == Domain::Partial { b"{}" } else { FLAT }
 }
 
 /// Every document of a trader that holds `state`. Documents that hold something are written before those that are

@@ -23,9 +23,13 @@ mod risk;
 mod strategy;
 mod timed;
 
+mod decide;
+mod index;
 mod keeper;
+mod reconcile;
 mod restore;
 mod rows;
+mod start;
 
 mod aside;
 mod journal;
@@ -43,11 +47,13 @@ mod testing;
 pub use self::{
     aside::Aside,
     backtest::{Backtest, Frame, Progress},
+    decide::{Comparison, Decision, Finding, Source, compare, decide},
     error::RunError,
-    journal::{Journal, JournalError, Recall},
-    live::{Live, LiveOptions, Stop, StoredState, stored_state},
+    journal::{Journal, JournalError, Recall, Record, SEGMENT_BYTES},
+    live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_state},
     risk::Profile,
     setup::{Assignment, SeatSetup, Setup},
+    start::held_by_others,
     sink::{Silence, Sink},
     strategy::{LiveStrategy, Native, Strategy},
     timed::{Stopwatch, Timed},

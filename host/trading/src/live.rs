@@ -6,7 +6,7 @@ use std::{
 };
 
 use sigbox_engine::{Interval, Outcome, Settings, State, signal::Pair, trader::Memory};
-use sigbox_events::{Event, Notice};
+use sigbox_events::{Event, IncidentKind, Notice};
 use sigbox_market::Market;
 use tokio::sync::watch;
 
@@ -16,9 +16,11 @@ use crate::{
     feed::{Boundary, Feed},
     journal::{Journal, Recall},
     keeper::{Failures, Keeper},
+    reconcile::in_words,
     restore::Restorer,
-    rows::{order_document, position_document},
+    rows::{order_document, position_document, slot_entry},
     sink::Sink,
+    start::{self, Held},
     store::{OnCorrupt, Stores},
     strategy::LiveStrategy,
 };
@@ -32,6 +34,37 @@ pub struct LiveOptions {
     pub max_entry_delay: Duration,
     /// How far strategies look back, minutes. Older candles are dropped when no position or order needs them any more.
     pub lookback_minutes: u32,
+    /// What to do at the start when a trader that the setup does not name holds something.
+    pub orphans: Orphans,
+    /// The time at the start, milliseconds; for candles that are replayed, the time at which they end. A stored row of
+    /// a later time is impossible.
+    pub now_ms: i64,
+}
+
+impl LiveOptions {
+    /// The usual options of a run that starts at `now_ms`: corrupt documents are set aside, trades are opened within half
+    /// a minute, strategies look back a day and an hour, and what is left of other traders is watched.
+    #[must_use]
+    pub const fn at(now_ms: i64) -> Self {
+        Self {
+            on_corrupt: OnCorrupt::Quarantine,
+            max_entry_delay: Duration::from_secs(30),
+            lookback_minutes: 1500,
+            orphans: Orphans::Watch,
+            now_ms,
+        }
+    }
+}
+
+/// What to do about traders that hold something and that the setup does not name: their strategy was renamed or removed,
+/// or their symbol was taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orphans {
+    /// Watch what they hold to its end. Nothing is opened for them.
+    #[default]
+    Watch,
+    /// Refuse to start.
+    Refuse,
 }
 
 /// Whether and how a live run is to end.
@@ -54,6 +87,8 @@ pub struct Live<S, F> {
     lookback_minutes: usize,
     /// Whether the first boundary has come.
     begun: bool,
+    /// The newest boundary; before the first one, the time of the start.
+    now_ms: i64,
 }
 
 /// The stored state of one trader, for a program that only looks at it.
@@ -83,7 +118,7 @@ impl StoredState {
 /// # Errors
 /// When a store cannot be read, or a document cannot be understood or belongs to another trader.
 pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) -> Result<Vec<StoredState>, RunError> {
-    let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0 };
+    let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0, latest_ms: i64::MAX };
     let mut found = Vec::new();
     for pair in pairs {
         found.push(StoredState { pair: pair.clone(), state: restorer.look(pair).await? });
@@ -92,13 +127,15 @@ pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) 
 }
 
 impl<S: LiveStrategy, F: Feed> Live<S, F> {
-    /// Restores what an earlier run left behind and gets the candles needed to go on from there.
+    /// Restores what an earlier run left behind, compares it with the record of events, and gets the candles needed to
+    /// go on from there.
     ///
     /// # Errors
     /// When the setup contradicts itself, a store cannot be read or written, a document belongs to another trader or
-    /// cannot be understood and the run is to halt then, candles are missing, or an event cannot be recorded.
+    /// cannot be understood and the run is to halt then, a trader that the setup does not name holds something and the
+    /// run is to refuse then, or candles are missing.
     pub async fn start<L: FnMut(&Event)>(
-        setup: Setup<S>,
+        mut setup: Setup<S>,
         stores: Stores,
         mut feed: F,
         options: LiveOptions,
@@ -108,23 +145,23 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             return Err(RunError::Setup("a live run has no frame; leave it out".to_owned()));
         }
         let average_of = setup.settings().avg_price_candles_count as usize;
-        let settings = setup.settings().clone();
         let market = setup.market().clone();
-        let pairs = setup.pairs();
-        let intervals: Vec<Interval> = setup.seats().iter().map(|seat| seat.interval).collect();
+        let intervals: BTreeMap<Pair, Interval> =
+            setup.seats().iter().map(|seat| (seat.assignment.pair().clone(), seat.interval)).collect();
 
-        let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: options.on_corrupt, now_ms: 0 };
+        journal.tell_found();
+        let Held { states, others } = start::held(&mut setup, &stores, &options, journal).await?;
         let mut memories = BTreeMap::new();
-        let mut recalls: Vec<Recall> = Vec::new();
-        let states = restorer.states(&pairs, journal).await?;
-        for ((pair, interval), state) in pairs.iter().zip(&intervals).zip(states) {
-            let recall = journal.recall(&pair.exchange, &pair.strategy, &pair.symbol);
-            memories.insert(pair.clone(), remember(state, &recall, *interval));
-            recalls.push(recall);
+        let mut recalls = BTreeMap::new();
+        for (pair, state) in states {
+            let recall = journal.recall(&pair);
+            let interval = intervals.get(&pair).copied().unwrap_or(Interval::MINUTE);
+            memories.insert(pair.clone(), remember(state, &recall, interval));
+            recalls.insert(pair, recall);
         }
         let (mut seats, mut profiles) = setup.into_seats(memories)?;
-        for profile in &mut profiles {
-            profile.others = restorer.other_slots(&profile.name, &pairs, journal).await?;
+        for (profile, others) in profiles.iter_mut().zip(others) {
+            profile.others = others;
         }
 
         // A position is judged again on every candle since it was opened, because its extremes are not stored.
@@ -137,23 +174,36 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
                 (Some(oldest), Some(from_ms)) => Some(oldest.min(from_ms)),
                 (one, other) => one.or(other),
             };
+            seat.ask_from_ms = recalls.get(seat.pair()).and_then(|recall| recall.ask_from_ms).unwrap_or(i64::MIN);
         }
-        for (seat, recall) in seats.iter_mut().zip(recalls) {
-            seat.ask_from_ms = recall.ask_from_ms.unwrap_or(i64::MIN);
-        }
-        feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
-        for seat in &seats {
-            // A crash may have come before this event was told. If it was told, the journal skips it.
-            if let State::Open(position) = seat.trader.state() {
-                journal.tell(seat.pair(), &Outcome::Opened { position: position.clone() })?;
+        for missing in feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await? {
+            // Without candles, nobody can be asked. What a trader without a strategy holds keeps its slot.
+            if seats.iter().any(|seat| seat.strategy.is_some() && seat.pair().symbol == missing.symbol()) {
+                return Err(missing.into());
+            }
+            for seat in seats.extract_if(.., |seat| seat.pair().symbol == missing.symbol()) {
+                let (held, unwatched) = (in_words(seat.trader.state()), Some(missing.to_string()));
+                journal.notice(options.now_ms, Some(seat.pair()), &Notice::Orphan { held, unwatched });
+                for profile in &seat.profiles {
+                    let slot = seat.trader.state().position().map(|position| slot_entry(seat.pair(), position));
+                    profiles[*profile].others.extend(slot);
+                }
             }
         }
-        let keeper = Keeper::new(stores, pairs);
+        for seat in &mut seats {
+            // A crash may have come before this event was told. If it was told, the journal skips it.
+            if let State::Open(position) = seat.trader.state() {
+                seat.owed.push(Outcome::Opened { position: position.clone() });
+                seat.tell_owed(options.now_ms, journal);
+            }
+        }
+        let keeper = Keeper::new(stores, seats.iter().map(|seat| seat.pair().clone()).collect());
         let mut desk = Desk::new(seats, profiles, Some(keeper), average_of, None);
         desk.patience = feed.patience();
         desk.late_after = feed.patience().map(|_| options.max_entry_delay);
-        desk.reassert_slots().await?;
-        Ok(Self { desk, feed, market, lookback_minutes: options.lookback_minutes as usize, begun: false })
+        desk.reassert_slots(options.now_ms).await?;
+        let LiveOptions { lookback_minutes, now_ms, .. } = options;
+        Ok(Self { desk, feed, market, lookback_minutes: lookback_minutes as usize, begun: false, now_ms })
     }
 
     /// Trades until the feed ends or `stop` says so.
@@ -182,17 +232,20 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             };
+            self.now_ms = now_ms;
             for notice in notices.drain(..) {
                 sink.notice(now_ms, None, &notice);
             }
             if !std::mem::replace(&mut self.begun, true) {
-                self.desk.tell_orders(sink)?;
+                self.desk.tell_orders(now_ms, sink);
             }
             let entries = entries(*stop.borrow(), fresh);
             let begun = Instant::now();
             self.desk.boundary(now_ms, entries, sink).await;
             sink.decided(now_ms, begun.elapsed());
             for incident in self.desk.keeper.iter().flat_map(Keeper::incidents) {
+                // An instance that broke down, or a store that was away, may have come back without what it had.
+                self.desk.is_doubtful |= matches!(incident.kind, IncidentKind::Restarted | IncidentKind::Resumed);
                 sink.notice(now_ms, None, &Notice::Store(incident));
             }
             if entries == Entries::Open {
@@ -200,11 +253,20 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             }
             self.let_go();
         };
-        sink.sync()?;
+        self.end(sink).await?;
+        ended
+    }
+
+    /// Makes sure that everything is kept, and closes the stores.
+    async fn end(&mut self, sink: &mut dyn Sink) -> Result<(), RunError> {
+        self.desk.is_doubtful = true;
+        self.desk.settle(self.now_ms, sink).await;
+        let mut not_kept = self.desk.not_kept();
+        not_kept.extend(sink.sync().err().map(|error| format!("the event record: {error}")));
         if let Some(keeper) = &self.desk.keeper {
             keeper.close().await;
         }
-        ended
+        if not_kept.is_empty() { Ok(()) } else { Err(RunError::NotKept(not_kept)) }
     }
 
     /// Drops the candles that are not needed any more, at least a day of them at a time.
@@ -248,22 +310,22 @@ fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
 impl<S: LiveStrategy> Desk<S> {
     /// Tells the orders that wait: a crash may have come before they were told. This happens at the first boundary and
     /// not before, because the last candle of their average price may have closed only then.
-    fn tell_orders(&self, sink: &mut dyn Sink) -> std::io::Result<()> {
-        for seat in &self.seats {
+    fn tell_orders(&mut self, now_ms: i64, sink: &mut dyn Sink) {
+        for seat in &mut self.seats {
             if let State::Scheduled(order) = seat.trader.state()
                 && let Some(price) = seat.series.average_price(order.signal.scheduled_at_ms, self.average_of)
             {
-                sink.tell(seat.pair(), &Outcome::Scheduled { order: order.clone(), price })?;
+                seat.owed.push(Outcome::Scheduled { order: order.clone(), price });
+                seat.tell_owed(now_ms, sink);
             }
         }
-        Ok(())
     }
 
     /// Writes the slots of every profile again, from what was restored (hazard H-11).
-    async fn reassert_slots(&mut self) -> Result<(), RunError> {
+    async fn reassert_slots(&mut self, now_ms: i64) -> Result<(), RunError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let all = 0..self.profiles.len();
-        let failed = keeper.write_slots(all, &self.claims(), &self.profiles, &Failures::new(), 0).await;
+        let failed = keeper.write_slots(all, &self.claims(), &self.profiles, &Failures::new(), now_ms).await;
         failed.into_iter().min_by_key(|(profile, _)| *profile).map_or(Ok(()), |(_, error)| Err(error.into()))
     }
 }

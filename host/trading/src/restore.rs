@@ -6,8 +6,9 @@ mod tests;
 use std::{io, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
-use sigbox_engine::{Outcome, Position, Settings, SharedPosition, State, signal::Pair};
+use sigbox_engine::{Order, Outcome, Position, Settings, SharedPosition, State, signal::Pair};
 use sigbox_events::Notice;
+use sigbox_market::candles::iso_8601;
 
 use crate::{
     RunError,
@@ -24,6 +25,9 @@ pub(crate) struct Restorer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) on_corrupt: OnCorrupt,
     pub(crate) now_ms: i64,
+    /// No position was opened and no order accepted after this time. A row that says so is impossible: it would never
+    /// be judged.
+    pub(crate) latest_ms: i64,
 }
 
 impl Restorer<'_> {
@@ -59,11 +63,11 @@ impl Restorer<'_> {
             self.stores.of(domain).wait_for_init(&name, &entity_name, true).await?;
         }
         let position = self
-            .read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings))
+            .read(Domain::Signal, pair, sink, |document| self.position(document, pair))
             .await?
             .flatten();
         let order = self
-            .read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings))
+            .read(Domain::Schedule, pair, sink, |document| self.order(document, pair))
             .await?
             .flatten();
         Ok(match (position, order) {
@@ -82,6 +86,28 @@ impl Restorer<'_> {
                 State::Open(self.with_levels(pair, position, sink).await?)
             }
         })
+    }
+
+    fn position(&self, document: &[u8], pair: &Pair) -> Result<Option<Position>, RowFault> {
+        let position = parse_position(document, pair, self.settings)?;
+        let newest_ms = position.as_ref().map(|position| position.judged_from_ms.max(position.signal.scheduled_at_ms));
+        self.in_time(newest_ms)?;
+        Ok(position)
+    }
+
+    fn order(&self, document: &[u8], pair: &Pair) -> Result<Option<Order>, RowFault> {
+        let order = parse_order(document, pair, self.settings)?;
+        self.in_time(order.as_ref().map(|order| order.signal.scheduled_at_ms))?;
+        Ok(order)
+    }
+
+    fn in_time(&self, newest_ms: Option<i64>) -> Result<(), RowFault> {
+        match newest_ms {
+            Some(newest_ms) if newest_ms > self.latest_ms => {
+                Err(RowFault::Corrupt(format!("it has a time that has not come yet, {}", iso_8601(newest_ms))))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn with_levels(
@@ -105,32 +131,38 @@ impl Restorer<'_> {
     /// When a store cannot be read, or a document cannot be understood or belongs to another trader.
     pub(crate) async fn look(&self, pair: &Pair) -> Result<State, RunError> {
         let sink = &mut Silence;
-        let signal = self.read(Domain::Signal, pair, sink, |document| parse_position(document, pair, self.settings));
+        let signal = self.read(Domain::Signal, pair, sink, |document| self.position(document, pair));
         if let Some(position) = signal.await?.flatten() {
             return Ok(State::Open(self.with_levels(pair, position, sink).await?));
         }
-        let schedule = self.read(Domain::Schedule, pair, sink, |document| parse_order(document, pair, self.settings));
+        let schedule = self.read(Domain::Schedule, pair, sink, |document| self.order(document, pair));
         Ok(schedule.await?.flatten().map_or(State::Idle, State::Scheduled))
     }
 
-    /// The slots of a risk profile whose traders are not in `own` and whose positions are still open. A slot without a
-    /// position is left over from a crash. It is dropped, because it would block the limit forever (hazard H-26).
-    pub(crate) async fn other_slots(
-        &self,
-        profile: &str,
-        own: &[Pair],
-        sink: &mut dyn Sink,
-    ) -> Result<Vec<SlotEntry>, RunError> {
+    /// The slots that are stored for a risk profile.
+    pub(crate) async fn slots(&self, profile: &str, sink: &mut dyn Sink) -> Result<Vec<SlotEntry>, RunError> {
         let at = Address::of_profile(profile);
         self.stores.risk.wait_for_init(&at.domain, &at.entity_name, true).await?;
         let Some(document) = self.stores.risk.read_value(&at).await? else { return Ok(Vec::new()) };
-        let stored = match parse_slots(&document) {
-            Ok(stored) => stored,
+        match parse_slots(&document) {
+            Ok(slots) => Ok(slots),
             Err(fault) => {
-                self.set_aside(Domain::Risk, &at, None, describe(&fault), sink).await?;
-                return Ok(Vec::new());
+                self.set_aside(Domain::Risk, &at, None, fault.describe(), sink).await?;
+                Ok(Vec::new())
             }
-        };
+        }
+    }
+
+    /// Of the `stored` slots of a risk profile, those whose traders are not in `own` and whose positions are still open.
+    /// A slot without a position is left over from a crash. It is dropped, because it would block the limit forever
+    /// (hazard H-26).
+    pub(crate) async fn other_slots(
+        &self,
+        profile: &str,
+        stored: Vec<SlotEntry>,
+        own: &[Pair],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<SlotEntry>, RunError> {
         let mut others = Vec::new();
         for (key, slot) in stored {
             let owner = slot.owner(&key);
@@ -174,7 +206,7 @@ impl Restorer<'_> {
                 expected: format!("strategy {} on {}, exchange {}", pair.strategy, pair.symbol, pair.exchange),
             }),
             Err(fault) => {
-                self.set_aside(domain, &at, Some(pair), describe(&fault), sink).await?;
+                self.set_aside(domain, &at, Some(pair), fault.describe(), sink).await?;
                 Ok(None)
             }
         }
@@ -220,17 +252,8 @@ impl Sink for Notes {
     }
 }
 
-fn same_owner(pair: &Pair, owner: &Pair) -> bool {
+pub(crate) fn same_owner(pair: &Pair, owner: &Pair) -> bool {
     (&pair.symbol, &pair.strategy, &pair.exchange) == (&owner.symbol, &owner.strategy, &owner.exchange)
-}
-
-fn describe(fault: &RowFault) -> String {
-    match fault {
-        RowFault::Corrupt(reason) => reason.clone(),
-        RowFault::Foreign { exchange, strategy, symbol } => {
-            format!("it belongs to strategy {strategy} on {symbol}, exchange {exchange}")
-        }
-    }
 }
 
 impl From<StoreError> for RunError {

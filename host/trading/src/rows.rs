@@ -8,9 +8,10 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use sigbox_engine::{
-    MINUTE_MS, Order, Position, Settings, Side, Signal,
+    MINUTE_MS, Order, Position, Settings, Side, Signal, State,
     signal::{Pair, Proposal},
     state::Levels,
 };
@@ -83,6 +84,18 @@ pub(crate) enum RowFault {
     Foreign { exchange: String, strategy: String, symbol: String },
 }
 
+impl RowFault {
+    /// Why, for people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Corrupt(reason) => reason.clone(),
+            Self::Foreign { exchange, strategy, symbol } => {
+                format!("it belongs to strategy {strategy} on {symbol}, exchange {exchange}")
+            }
+        }
+    }
+}
+
 impl Row {
     fn of(pair: &Pair, signal: &Signal, pending_at: i64, judged_from: Option<i64>) -> Self {
         Self {
@@ -138,6 +151,9 @@ pub(crate) fn order_document(pair: &Pair, order: &Order) -> Vec<u8> {
     to_json(&Row::of(pair, &order.signal, order.signal.scheduled_at_ms, None))
 }
 
+/// The year 9999. A later time is a mistake, and sums with it could overflow.
+const LATEST_MS: i64 = 253_402_300_800_000;
+
 /// The document that says "nothing here".
 pub(crate) const FLAT: &[u8] = b"null";
 
@@ -148,7 +164,7 @@ fn parse_row(document: &[u8], pair: &Pair) -> Result<Option<Row>, RowFault> {
         let Row { exchange_name, strategy_name, symbol, .. } = row;
         return Err(RowFault::Foreign { exchange: exchange_name, strategy: strategy_name, symbol });
     }
-    if row.scheduled_at <= 0 || row.pending_at < 0 {
+    if !(1..LATEST_MS).contains(&row.scheduled_at) || !(0..LATEST_MS).contains(&row.pending_at) {
         return Err(RowFault::Corrupt("scheduledAt or pendingAt is not a time".to_owned()));
     }
     Ok(Some(row))
@@ -186,6 +202,44 @@ pub(crate) fn parse_order(document: &[u8], pair: &Pair, settings: &Settings) -> 
         return Err(RowFault::Corrupt("it is a position, where orders that wait are kept".to_owned()));
     }
     Ok(Some(Order { signal: Arc::new(row.signal(pair, settings)?) }))
+}
+
+/// What a trader holds by the event that began it: an order by `scheduled`, a position by `opened`. `was_ordered`:
+/// whether the position was an order that waited. The event does not say it, but the record has the `scheduled` event.
+///
+/// The result is exact: the same row would be stored for it.
+pub(crate) fn parse_beginning(
+    beginning: &Value,
+    was_ordered: bool,
+    pair: &Pair,
+    settings: &Settings,
+) -> Result<State, RowFault> {
+    let corrupt = |error: serde_json::Error| RowFault::Corrupt(error.to_string());
+    let mut row = beginning.get("signal").cloned().unwrap_or_default();
+    let Some(fields) = row.as_object_mut() else { return Err(RowFault::Corrupt("the event has no signal".to_owned())) };
+    // The entry price of the event has the costs in it, and levels may have been moved. The original ones are stored.
+    for (stored, original) in [
+        ("priceOpen", "originalPriceOpen"),
+        ("priceTakeProfit", "originalPriceTakeProfit"),
+        ("priceStopLoss", "originalPriceStopLoss"),
+    ] {
+        let price = fields.get(original).cloned().unwrap_or_default();
+        fields.insert(stored.to_owned(), price);
+    }
+    for name in ["symbol", "exchangeName", "strategyName", "frameName"] {
+        fields.insert(name.to_owned(), beginning.get(name).cloned().unwrap_or_default());
+    }
+    let is_order = fields.get("_isScheduled") == Some(&Value::Bool(true));
+    if !is_order && let Some(pending_at) = fields.get("pendingAt").and_then(Value::as_i64) {
+        let judged_from = if was_ordered { pending_at.saturating_add(MINUTE_MS) } else { pending_at };
+        fields.insert("_judgedFrom".to_owned(), judged_from.into());
+    }
+    let document = serde_json::to_vec(&row).map_err(corrupt)?;
+    if is_order {
+        Ok(parse_order(&document, pair, settings)?.map_or(State::Idle, State::Scheduled))
+    } else {
+        Ok(parse_position(&document, pair, settings)?.map_or(State::Idle, |position| State::Open(Arc::new(position))))
+    }
 }
 
 /// The levels of one signal. The `partial` document has them by signal id.
@@ -243,8 +297,17 @@ pub(crate) struct StoredSlot {
     price_stop_loss: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     price_take_profit: Option<Number>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `null` in a document: endless.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     minute_estimated_time: Option<Number>,
+    /// Fields that a later sigbox or the reference writes. They are kept when the slots are written again.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A field that is there, also when it is `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// One entry of the `risk` document: the seed's key and the slot.
@@ -263,6 +326,7 @@ pub(crate) fn slot_entry(pair: &Pair, position: &Position) -> SlotEntry {
         price_stop_loss: Some(Number(*price_stop_loss)),
         price_take_profit: Some(Number(*price_take_profit)),
         minute_estimated_time: Some(Number(*minute_estimated_time)),
+        rest: Map::new(),
     };
     (format!("{}_{}_{}", pair.strategy, pair.exchange, pair.symbol), slot)
 }

@@ -27,6 +27,14 @@ pub struct Setup<S> {
     market: Market,
     profiles: Vec<Profile>,
     seats: Vec<SeatSetup<S>>,
+    watched: Vec<Watched>,
+}
+
+/// A trader without a strategy. What it holds is watched to its end.
+struct Watched {
+    pair: Pair,
+    /// Names of the risk profiles that have a slot of it.
+    risk: Vec<String>,
 }
 
 /// What a strategy is told about its seat: its pair, the candles, and the window of the average price. Only
@@ -84,7 +92,7 @@ impl<S> Setup<S> {
     #[must_use]
     pub fn new(exchange: impl Into<String>, market: Market, settings: Settings) -> Self {
         let exchange = exchange.into();
-        Self { exchange, frame: Frame::default(), settings, market, profiles: Vec::new(), seats: Vec::new() }
+        Self { exchange, frame: Frame::default(), settings, market, profiles: Vec::new(), seats: Vec::new(), watched: Vec::new() }
     }
 
     /// The same setup over the period `frame`, which only a backtest has. Call it before [`Setup::assign`]: an
@@ -136,6 +144,27 @@ impl<S> Setup<S> {
         &self.settings
     }
 
+    /// The exchange that the run trades on.
+    pub(crate) fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The risk profiles.
+    pub(crate) fn profiles(&self) -> &[Profile] {
+        &self.profiles
+    }
+
+    /// Adds a seat without a strategy for a trader that holds something.
+    pub(crate) fn watch(&mut self, pair: Pair, risk: Vec<String>) {
+        self.watched.push(Watched { pair, risk });
+    }
+
+    /// Takes out the seat of a trader that must not trade.
+    pub(crate) fn leave_out(&mut self, pair: &Pair) {
+        self.seats.retain(|seat| seat.assignment.pair != *pair);
+        self.watched.retain(|watched| watched.pair != *pair);
+    }
+
     /// The period.
     pub(crate) const fn frame(&self) -> &Frame {
         &self.frame
@@ -143,13 +172,13 @@ impl<S> Setup<S> {
 
     /// The same setup with each strategy replaced by what `change` makes of its pair and the strategy.
     pub(crate) fn map<T>(self, mut change: impl FnMut(&Pair, S) -> T) -> Setup<T> {
-        let Self { exchange, frame, settings, market, profiles, seats } = self;
+        let Self { exchange, frame, settings, market, profiles, seats, watched } = self;
         let seats = seats.into_iter().map(|SeatSetup { assignment, interval, strategy, risk }| {
             let strategy = change(&assignment.pair, strategy);
             SeatSetup { assignment, interval, strategy, risk }
         });
         let seats = seats.collect();
-        Setup { exchange, frame, settings, market, profiles, seats }
+        Setup { exchange, frame, settings, market, profiles, seats, watched }
     }
 
     fn pair(&self, strategy: String, symbol: String) -> Pair {
@@ -166,9 +195,8 @@ impl<S> Setup<S> {
                 return Err(RunError::Setup(format!("there are two risk profiles {name:?}; give one another name")));
             }
         }
-        let settings = Arc::new(self.settings.clone());
         let average_of = self.settings.avg_price_candles_count as usize;
-        let mut seats: Vec<desk::Seat<S>> = Vec::new();
+        let mut traders: Vec<(Pair, Interval, Option<S>, Vec<String>)> = Vec::new();
         for SeatSetup { assignment, interval, strategy, risk } in self.seats {
             let pair = assignment.pair;
             let is_ours = pair.exchange == self.exchange
@@ -178,9 +206,16 @@ impl<S> Setup<S> {
             if !is_ours {
                 return Err(RunError::Setup(format!("{pair} was assigned in another setup; assign it in this one")));
             }
-            if seats.iter().any(|seat| *seat.pair() == pair) {
+            if traders.iter().any(|(other, ..)| *other == pair) {
                 return Err(RunError::Setup(format!("{pair} is there twice; give one of the strategies another name")));
             }
+            traders.push((pair, interval, Some(strategy), risk));
+        }
+        traders.extend(self.watched.into_iter().map(|Watched { pair, risk }| (pair, Interval::MINUTE, None, risk)));
+
+        let settings = Arc::new(self.settings);
+        let mut seats = Vec::new();
+        for (pair, interval, strategy, risk) in traders {
             let series = self.market.series(&pair.symbol).cloned();
             let series =
                 series.ok_or_else(|| RunError::Setup(format!("{pair}: there are no candles of the symbol")))?;
@@ -192,12 +227,13 @@ impl<S> Setup<S> {
             let memory = memories.remove(&pair).unwrap_or_default();
             seats.push(desk::Seat {
                 trader: Trader::new(pair, interval, Arc::clone(&settings), memory),
-                strategy: Some(strategy),
+                strategy,
                 series,
                 profiles,
                 next_open_ms: 0,
                 ask_from_ms: i64::MIN,
                 unsettled: false,
+                owed: Vec::new(),
             });
         }
         Ok((seats, self.profiles))

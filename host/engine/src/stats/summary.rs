@@ -19,7 +19,7 @@ pub struct Summary {
     /// Results of closed positions.
     pub returns: Returns,
     /// Closed positions by reason, in the order of [`CloseReason::ALL`].
-    pub closed_by: [u64; 4],
+    pub closed_by: [u64; 5],
     /// Limit orders.
     pub orders: Orders,
     /// Levels passed towards the take-profit.

@@ -24,7 +24,7 @@ pub(super) struct Data<'a> {
     symbols: Vec<Symbol<'a>>,
     /// The strategy, and the symbol's place in `symbols`.
     pairs: Vec<(&'a str, usize)>,
-    reasons: [&'static str; 4],
+    reasons: [&'static str; 5],
     /// Each remark once.
     notes: Vec<String>,
     /// How many trades.

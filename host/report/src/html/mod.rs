@@ -21,6 +21,7 @@ const fn reason(reason: CloseReason) -> &'static str {
         CloseReason::StopLoss => "stop-loss",
         CloseReason::TimeExpired => "expired",
         CloseReason::Liquidation => "liquidated",
+        CloseReason::Closed => "closed by hand",
     }
 }
 

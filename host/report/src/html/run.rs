@@ -432,6 +432,7 @@ fn happened(parts: &[Part<'_>]) -> Markup {
             CloseReason::StopLoss => "Closed at stop-loss",
             CloseReason::TimeExpired => "Closed as expired",
             CloseReason::Liquidation => "Liquidated",
+            CloseReason::Closed => "Closed by hand",
         };
         rows.push(count(name, &closed(index)));
     }

@@ -162,12 +162,12 @@ async fn trade(candles: Series, events: &Path) -> u32 {
     let seat = SeatSetup::new(setup.assign("s", "BTCUSDT"), Interval::MINUTE, Native(enter));
     let setup = setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat });
 
+    let end_ms = candles.end_ms().expect("there are candles");
     let feed = ReplayFeed::new(vec![("BTCUSDT".to_owned(), candles)], 0.0, None, Settings::default());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 1440 };
+    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 1440, ..LiveOptions::at(end_ms) };
     let mut told = 0;
-    let mut journal = Journal::open(events, |_: &Event| told += 1).expect("the file is new");
+    let mut journal = Journal::open(events, SEGMENT_BYTES, options.now_ms, |_: &Event| told += 1).expect("the file is new");
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
     let (_sender, stop) = watch::channel(Stop::No);
     live.run(&mut journal, stop).await.expect("the feed does not fail");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Uri;
 use serde_json::json;
+use sigbox_trading::{Orphans, SEGMENT_BYTES};
 
 use super::{reader::Section, schema::Expected};
 
@@ -24,6 +25,10 @@ pub struct Live {
     pub history_minutes: u32,
     /// After a minute that ended longer ago than this, no strategy is asked, so nothing is entered late.
     pub max_entry_delay: Duration,
+    /// What a start does when a strategy or symbol that is not in the configuration any more still holds something.
+    pub orphans: Orphans,
+    /// The event file is full when it has so many bytes; the record goes on in a new file.
+    pub segment_bytes: u64,
 }
 
 /// Where the candles of a live run come from.
@@ -50,6 +55,8 @@ impl Default for Live {
             history_minutes: 1500,
             // Half a minute late, the price is still current. Later, the strategy would trade at an old price.
             max_entry_delay: Duration::from_secs(30),
+            orphans: Orphans::default(),
+            segment_bytes: SEGMENT_BYTES,
         }
     }
 }
@@ -62,6 +69,9 @@ const SETTLE_MS_MAX: u64 = 59_999;
 
 /// Ten minutes. After a longer wait, the price is no longer current.
 const REQUEST_TIMEOUT_MS_MAX: u64 = 600_000;
+
+/// A start reads the whole file.
+const SEGMENT_MEGABYTES_MAX: u64 = 4096;
 
 /// An hour, the longest interval of a strategy.
 const ENTRY_DELAY_SECONDS_MAX: u64 = 3600;
@@ -89,6 +99,10 @@ pub(super) fn read(root: &Section<'_>) -> Live {
                 .and_then(|minutes| u32::try_from(minutes).ok())
                 .unwrap_or(default.history_minutes),
             max_entry_delay: max_entry_delay.map_or(default.max_entry_delay, Duration::from_secs),
+            orphans: section.or("orphans", default.orphans),
+            segment_bytes: section
+                .whole("events-segment-megabytes", 1..=SEGMENT_MEGABYTES_MAX)
+                .map_or(default.segment_bytes, |megabytes| megabytes << 20),
         }
     })
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigbox_engine::{Interval, MINUTE_MS, Side, stats::Metric};
 use sigbox_market::candles::Gaps;
-use sigbox_trading::store::OnCorrupt;
+use sigbox_trading::{Orphans, store::OnCorrupt};
 use toml::de::DeValue;
 
 use super::{live::Feed, schema::Expected};
@@ -207,6 +207,7 @@ macro_rules! words {
 words!(Gaps: "refuse" => Self::Refuse, "fill" => Self::Fill);
 words!(Side: "long" => Self::Long, "short" => Self::Short);
 words!(OnCorrupt: "quarantine" => Self::Quarantine, "halt" => Self::Halt);
+words!(Orphans: "watch" => Self::Watch, "refuse" => Self::Refuse);
 words!(Feed: "replay" => Self::Replay, "klines" => Self::Klines);
 
 #[cfg(test)]

@@ -4,22 +4,25 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use sigbox_engine::{Outcome, signal::Pair};
 use sigbox_events::{Event, Kind, Source};
-use sigbox_market::Market;
+use sigbox_market::{Market, candles::Series};
 use sigbox_sandbox::{self as sandbox, Sandbox};
 use sigbox_trading::{
-    Journal, Live, LiveOptions, Sink, Stop, Stopwatch,
+    Journal, JournalError, Live, LiveOptions, RunError, Sink, Stop, Stopwatch,
     feed::{Feed, KlinesFeed, ReplayFeed},
+    held_by_others,
+    store::Stores,
 };
 use tokio::sync::watch;
 
 use super::{JobError, record};
 use crate::{
     assemble::{self, Access, Resolve, Variable},
+    binding::pairs,
     config::{self, Config},
 };
 
@@ -52,36 +55,74 @@ pub async fn live(
     listener: impl FnMut(&Event<'_>),
     stop: watch::Receiver<Stop>,
 ) -> Result<LiveDone, JobError> {
-    let job = Job { config, events, sandbox, resolve, variable };
     match config.live.feed {
         config::Feed::Replay => {
             let candles = assemble::candles(config)?;
             let sources = record::sources(config, &candles);
             let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
-            let journal = Journal::open(events, listener)?;
+            let now_ms = end_ms(&candles);
+            let journal = open(config, events, now_ms, listener)?;
+            let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
             let feed = ReplayFeed::new(candles, config.live.speed, flat_since(config, &journal), config.engine.clone());
+            let job = Job { config, events, sandbox, resolve, now_ms, stores };
             job.trade(market, feed, journal, sources, stop).await
         }
         config::Feed::Klines => {
-            let symbols = symbols(config);
+            let now_ms = unix_ms();
+            let journal = open(config, events, now_ms, listener)?;
+            let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+            // What an earlier run left behind is watched, so its candles are needed too.
+            let others = held_by_others(&stores, journal.record(), &pairs(config)).await.map_err(RunError::from)?;
+            let mut symbols = symbols(config);
+            symbols.extend(others.into_iter().map(|pair| pair.symbol));
+            symbols.sort();
+            symbols.dedup();
             let market = Market::growing(symbols.iter().cloned());
-            let journal = Journal::open(events, listener)?;
             let settings = assemble::klines(&config.live, &config.engine, config.candles.gaps);
+            let job = Job { config, events, sandbox, resolve, now_ms, stores };
             job.trade(market, KlinesFeed::new(settings, symbols), journal, Vec::new(), stop).await
         }
     }
 }
 
+fn open<L: FnMut(&Event<'_>)>(
+    config: &Config,
+    events: &Path,
+    now_ms: i64,
+    listener: L,
+) -> Result<Journal<L>, JournalError> {
+    Journal::open(events, config.live.segment_bytes, now_ms, listener)
+}
+
+/// The time at which a run would start now: by this machine's clock, or where the candles end that are replayed.
+pub(super) fn now_ms(config: &Config) -> Result<i64, JobError> {
+    Ok(match config.live.feed {
+        config::Feed::Replay => end_ms(&assemble::candles(config)?),
+        config::Feed::Klines => unix_ms(),
+    })
+}
+
+fn end_ms(candles: &[(String, Series)]) -> i64 {
+    candles.iter().filter_map(|(_, series)| series.end_ms()).max().unwrap_or_else(unix_ms)
+}
+
+/// The time by this machine's clock.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The parts of a live run that do not depend on the feed.
-struct Job<'j, 'r, 'v> {
+struct Job<'j, 'r> {
     config: &'j Config,
     events: &'j Path,
     sandbox: &'j Sandbox<sandbox::Live>,
     resolve: &'j mut Resolve<'r>,
-    variable: &'j Variable<'v>,
+    now_ms: i64,
+    stores: Stores,
 }
 
-impl Job<'_, '_, '_> {
+impl Job<'_, '_> {
     async fn trade<F: Feed, L: FnMut(&Event<'_>)>(
         self,
         market: Market,
@@ -90,8 +131,7 @@ impl Job<'_, '_, '_> {
         sources: Vec<Source>,
         stop: watch::Receiver<Stop>,
     ) -> Result<LiveDone, JobError> {
-        let Job { config, events, sandbox, resolve, variable } = self;
-        let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+        let Job { config, events, sandbox, resolve, now_ms, stores } = self;
         let setup = assemble::live_setup(config, sandbox, market, resolve).await?;
         let options = LiveOptions {
             on_corrupt: config.persistence.on_corrupt,
@@ -99,6 +139,8 @@ impl Job<'_, '_, '_> {
             // A strategy must find as much history at every question as at its first one, and as many candles as it may
             // ask for in one call.
             lookback_minutes: config.live.history_minutes.max(config.limits.candles_per_call),
+            orphans: config.live.orphans,
+            now_ms,
         };
         // This process owns the stores and the journal now, so the record of another process's run is never replaced.
         let run = record::describe(config, Kind::Live, None, record::components(config, &setup), sources, events);
@@ -134,8 +176,7 @@ fn symbols(config: &Config) -> Vec<String> {
 
 /// The first boundary at which some trader may still have to be asked.
 fn flat_since<L: FnMut(&Event<'_>)>(config: &Config, journal: &Journal<L>) -> Option<i64> {
-    let pairs = config.strategies.iter().flat_map(|strategy| strategy.symbols.iter().map(move |s| (&strategy.name, s)));
-    let since = pairs.map(|(strategy, symbol)| journal.recall(&config.exchange_name, strategy, symbol).ask_from_ms);
+    let since = pairs(config).into_iter().map(|pair| journal.recall(&pair).ask_from_ms);
     // `None` is the least: a trader that never did anything has to be asked from the start.
     since.min().flatten()
 }

@@ -8,6 +8,7 @@
 mod backtest;
 mod live;
 mod record;
+mod state;
 
 use std::{
     io,
@@ -22,6 +23,7 @@ pub use self::{
     backtest::{BacktestDone, BacktestJob},
     live::{LiveDone, events_file, live},
     record::{recorded_market, sweep_record},
+    state::{check_state, decide_state},
 };
 
 /// Why a job failed.

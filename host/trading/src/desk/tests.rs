@@ -802,23 +802,56 @@ fn a_position_stays_while_its_end_cannot_be_recorded() {
 
 #[test]
 fn a_beginning_that_cannot_be_recorded_is_kept_all_the_same() {
-    // It is in its store, and told again after a restart.
+    // It is in its store, and owed: told at the next boundary, before anything else.
     check(
         "fails 0: tell
-         BTC: 100 | 100
-         a: 0 long",
-        "at 0 | ask a | write signal BTC_a/BTC open 100 | tell a opened 100 at 0 fails | a: open 100",
+         BTC: 100 | 100 40 100
+         a every 1h: 0 long sl=50",
+        "at 0 | ask a
+         write signal BTC_a/BTC open 100
+         tell a opened 100 at 0 fails
+         notice a store_failed: the event record: full
+         a: open 100
+         at 1
+         tell a opened 100 at 0
+         tell a closed stop_loss 50 at 0
+         sync
+         write signal BTC_a/BTC null
+         a: flat",
+    );
+    // Until it is told, nothing is judged: an end would be told without its beginning.
+    check(
+        "fails 0..2: tell
+         BTC: 100 | 100 40 100 | 100
+         a every 1h: 0 long sl=50",
+        "at 0 | ask a
+         write signal BTC_a/BTC open 100
+         tell a opened 100 at 0 fails
+         notice a store_failed: the event record: full
+         a: open 100
+         at 1
+         tell a opened 100 at 0 fails
+         notice a store_failed: the event record: full
+         at 2
+         tell a opened 100 at 0
+         tell a closed stop_loss 50 at 0
+         sync
+         write signal BTC_a/BTC null
+         a: flat",
     );
     check(
         "fails 1: tell
-         BTC: 100 | 100 99 99
+         BTC: 100 | 100 99 99 | 99
          a has waiting open=99: 0 nothing",
         "at 1
          sync
          write signal BTC_a/BTC open 99
          write schedule BTC_a/BTC null
          tell a opened 99 at 0 fails
-         a: open 99",
+         notice a store_failed: the event record: full
+         a: open 99
+         at 2
+         tell a opened 99 at 0",
     );
     // A beginning of somebody who was flat has nothing to be synced before it.
     check(

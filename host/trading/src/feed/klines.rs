@@ -106,17 +106,16 @@ const CONCURRENT_REQUESTS: usize = 8;
 const RECENT: usize = 60;
 
 impl Feed for KlinesFeed {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
         let mut lanes = self.lanes(market, wanted)?;
         self.fetch_all(&mut lanes, None).await;
-        for lane in &lanes {
-            lane.check_prepared()?;
-        }
+        let missing: Vec<FeedError> = lanes.iter().filter_map(|lane| lane.check_prepared().err()).collect();
         // The newest minute is the first boundary, so what an earlier run left behind is judged now, and not a minute
         // later.
         let newest_ms = lanes.iter().filter_map(Lane::end_ms).max();
         self.given_ms = newest_ms.unwrap_or_else(|| minute_of(self.exchange.now_ms())) - MINUTE_MS;
-        Ok(())
+        self.symbols.retain(|symbol| !missing.iter().any(|missing| missing.symbol() == symbol));
+        Ok(missing)
     }
 
     fn patience(&self) -> Option<Duration> {

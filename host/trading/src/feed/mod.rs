@@ -23,13 +23,16 @@ pub trait Feed: Send {
     /// needed to judge the positions and orders of an earlier run; `None` when there are none. Called once, before
     /// `next`.
     ///
+    /// Returns what is wrong with the symbols that have no candles, or not the wanted ones. The feed goes on without
+    /// them, if the run does.
+    ///
     /// # Errors
-    /// When candles are missing without which the run cannot start.
+    /// When the feed can give no candles at all.
     fn prepare(
         &mut self,
         market: &Market,
         wanted: &[(String, Option<i64>)],
-    ) -> impl Future<Output = Result<(), FeedError>> + Send;
+    ) -> impl Future<Output = Result<Vec<FeedError>, FeedError>> + Send;
 
     /// How long a boundary waits for the answers of strategies before it goes on without them. `None`: until all have
     /// answered, because the time of the candles stands still meanwhile.
@@ -69,6 +72,16 @@ pub enum FeedError {
         /// What is missing, and what to do.
         problem: String,
     },
+}
+
+impl FeedError {
+    /// The symbol that it is about.
+    #[must_use]
+    pub fn symbol(&self) -> &str {
+        match self {
+            Self::Candles { symbol, .. } => symbol,
+        }
+    }
 }
 
 /// The part of `candles` that opened at or after `from_ms`.

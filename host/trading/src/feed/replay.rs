@@ -63,15 +63,16 @@ impl ReplayFeed {
 }
 
 impl Feed for ReplayFeed {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
         let earliest = self.earliest_ms()?;
+        let mut missing = Vec::new();
         for (symbol, open_ms) in wanted {
             let series = self.symbols.iter().find(|(name, _)| name == symbol);
             let first_ms = series.and_then(|(_, series)| series.first_open_ms());
             if let (Some(open_ms), Some(first_ms)) = (*open_ms, first_ms)
                 && open_ms < first_ms + window_ms(self.average_of())
             {
-                return Err(FeedError::Candles {
+                missing.push(FeedError::Candles {
                     symbol: symbol.clone(),
                     problem: format!(
                         "what an earlier run left behind is judged from {} on, but they begin at {}; give older ones, \
@@ -103,7 +104,7 @@ impl Feed for ReplayFeed {
         });
         self.anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         self.now_ms = first - MINUTE_MS;
-        Ok(())
+        Ok(missing)
     }
 
     fn patience(&self) -> Option<Duration> {

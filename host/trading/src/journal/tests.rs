@@ -21,7 +21,7 @@ use sigbox_engine::{
     risk::Rejection,
     validate::Violation,
 };
-use sigbox_events::Incident;
+use sigbox_events::{Head, Incident, TraderLine};
 use tempfile::TempDir;
 
 use super::*;
@@ -44,7 +44,7 @@ impl Scene {
 
     fn open(&self) -> Journal<impl FnMut(&Event)> {
         let heard = |event: &Event| self.heard.borrow_mut().push(line_in_words(&event.to_json()));
-        Journal::open(&self.path(), heard).unwrap()
+        Journal::open(&self.path(), SEGMENT_BYTES, i64::MAX, heard).unwrap()
     }
 
     fn recorded(&self) -> Vec<String> {
@@ -167,7 +167,7 @@ fn check(text: &str, recorded: &str) {
 fn check_recall(text: &str, expected: &str) {
     let scene = Scene::new();
     scene.play(text, "");
-    let Recall { ask_from_ms, asked_ms, last_opened_id } = scene.open().recall("ex", "a", "BTC");
+    let Recall { ask_from_ms, asked_ms, last_opened_id } = scene.open().recall(&pair("a"));
     let parts = [
         ask_from_ms.map(|from_ms| format!("ask from {}", minute_of(from_ms))),
         asked_ms.map(|asked_ms| format!("asked at {}", minute_of(asked_ms))),
@@ -275,7 +275,7 @@ fn check_opening(content: &[u8], expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.jsonl");
     fs::write(&path, content).unwrap();
-    let opened = Journal::open(&path, |_: &Event| {});
+    let opened = Journal::open(&path, SEGMENT_BYTES, i64::MAX, |_: &Event| {});
     let found = opened.err().map_or_else(|| "opened".to_owned(), |error| error.to_string());
     let found = found.replace(&path.display().to_string(), "FILE");
     assert!(found.starts_with(expected), "{}\nsays     {found}\nexpected {expected}", String::from_utf8_lossy(content));
@@ -323,13 +323,13 @@ fn two_processes_do_not_write_to_one_file() {
     let scene = Scene::new();
     let mut first = scene.open();
     first.sync().unwrap();
-    let second = Journal::open(&scene.path(), |_: &Event| {}).err().unwrap();
-    assert!(matches!(second, JournalError::InUse { .. }), "{second}");
+    let second = Journal::open(&scene.path(), SEGMENT_BYTES, i64::MAX, |_: &Event| {}).err().unwrap();
+    assert!(matches!(second.source, RecordsError::InUse { .. }), "{second}");
     assert!(second.to_string().ends_with("another process writes to this file; choose another one"), "{second}");
     drop(first);
     drop(scene.open());
-    let folder = Journal::open(scene.dir.path(), |_: &Event| {}).err().unwrap();
-    assert!(matches!(folder, JournalError::Io { .. }), "{folder}");
+    let folder = Journal::open(scene.dir.path(), SEGMENT_BYTES, i64::MAX, |_: &Event| {}).err().unwrap();
+    assert!(matches!(folder.source, RecordsError::NotAFile { .. }), "{folder}");
 }
 
 #[test]
@@ -375,7 +375,8 @@ fn somebody_elses_events_say_nothing() {
     scene.play("opened x at 0", "");
     let journal = scene.open();
     for (exchange, strategy, symbol) in [("EX", "a", "BTC"), ("ex", "b", "BTC"), ("ex", "a", "ETH")] {
-        assert_eq!(journal.recall(exchange, strategy, symbol), Recall::default(), "{exchange} {strategy} {symbol}");
+        let pair = Pair { symbol: symbol.into(), strategy: strategy.into(), exchange: exchange.into(), frame: String::new() };
+        assert_eq!(journal.recall(&pair), Recall::default(), "{exchange} {strategy} {symbol}");
     }
 }
 
@@ -401,7 +402,7 @@ fn a_boundary_that_cannot_be_read_is_none() {
         let scene = Scene::new();
         scene.play("invalid at 3", "");
         fs::write(reached_file(&scene.path()), content).unwrap();
-        let recall = scene.open().recall("ex", "a", "BTC");
+        let recall = scene.open().recall(&pair("a"));
         assert_eq!(recall.ask_from_ms, Some(at(4)), "{content:?}");
     }
     // It is written over in place, so a number is never longer than the one before.

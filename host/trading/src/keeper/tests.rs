@@ -108,7 +108,7 @@ impl Scene {
 #[track_caller]
 fn check(text: &str, story: &str) {
     let scene = Scene::read(text);
-    let failed = run(scene.keeper().keep(&scene.changes(), &scene.claims(), &scene.profiles, 0));
+    let failed = run(scene.keeper().keep(&scene.changes(), &scene.claims(), &scene.profiles, Failures::new(), 0));
     assert_eq!(scene.story(failed), steps(story), "{text}");
 }
 
@@ -180,7 +180,7 @@ fn a_change_is_durable_when_a_document_changes_with_it() {
             }
             let scene = Scene::read(&format!("a: {before} -> {after}"));
             let changes = scene.changes();
-            run(scene.keeper().keep(&changes, &scene.claims(), &scene.profiles, 0));
+            run(scene.keeper().keep(&changes, &scene.claims(), &scene.profiles, Failures::new(), 0));
             assert_eq!(changes[0].is_durable(), !scene.disk.take().is_empty(), "{before} -> {after}");
         }
     }

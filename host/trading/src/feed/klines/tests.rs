@@ -71,7 +71,9 @@ impl Bench {
     async fn prepare(&mut self, wanted: &[(&str, Option<i64>)]) -> Result<(), String> {
         let wanted: Vec<_> = wanted.iter().map(|(symbol, ms)| ((*symbol).to_owned(), *ms)).collect();
         let prepared = self.feed.prepare(&self.market, &wanted).await;
-        prepared.map_err(|error| error.to_string().replace(&self.exchange.url, "URL"))
+        let missing = prepared.unwrap_or_else(|error| vec![error]);
+        let said = |error: &FeedError| Err(error.to_string().replace(&self.exchange.url, "URL"));
+        missing.first().map_or(Ok(()), said)
     }
 
     async fn next(&mut self) -> Boundary {
@@ -1115,8 +1117,8 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
     use sigbox_engine::{Interval, Settings, trader::Answer};
 
     use crate::{
-        Journal, Live, LiveOptions, Native, SeatSetup, Setup, Stop,
-        store::{MemoryStore, OnCorrupt, Stores},
+        Journal, Live, LiveOptions, Native, SEGMENT_BYTES, SeatSetup, Setup, Stop,
+        store::{MemoryStore, Stores},
     };
 
     let Bench { exchange, market, feed, .. } = Bench::new(&[BTC, ETH], |_| {}).await;
@@ -1135,10 +1137,10 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
         setup.seat(seat)
     });
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(&dir.path().join("events.jsonl"), |_: &sigbox_events::Event| {}).unwrap();
+    let options = LiveOptions { lookback_minutes: 100, ..LiveOptions::at(START_MS) };
+    let events = dir.path().join("events.jsonl");
+    let mut journal = Journal::open(&events, SEGMENT_BYTES, START_MS, |_: &sigbox_events::Event| {}).unwrap();
     let stores = Stores::all_in(&(Arc::new(MemoryStore::new()) as Arc<dyn crate::store::Store>));
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 100 };
     let live = Live::start(setup, stores, feed, options, &mut journal).await.unwrap();
     exchange.take_asked();
     let (sender, stop) = tokio::sync::watch::channel(Stop::No);
