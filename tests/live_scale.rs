@@ -6,7 +6,6 @@ mod measured;
 use std::{
     ops::{ControlFlow, Range},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -31,7 +30,7 @@ use sigbox_engine::{
 };
 use tokio::sync::watch;
 
-use crate::support::{Configuration, Events, Workplace, audit, first_difference, journal, plugin};
+use crate::support::{Configuration, Events, LATER_MS, Workplace, audit, first_difference, journal, plugin};
 
 const START_MS: i64 = 1_704_067_200_000;
 
@@ -97,8 +96,8 @@ impl Run {
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, setup.settings().clone());
         let options = LiveOptions {
             on_corrupt: OnCorrupt::Halt,
-            max_entry_delay: Duration::from_secs(30),
             lookback_minutes: u32::try_from(LOOKBACK).expect("it is small"),
+            ..LiveOptions::at(LATER_MS)
         };
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
         let (_sender, stop) = watch::channel(Stop::No);

@@ -15,7 +15,7 @@ pub(crate) use self::{
     configuration::{Configuration, recipe},
     counted::Counted,
     events::{Events, first_difference, pair_of},
-    journal::journal,
+    journal::{LATER_MS, journal},
     plugins::plugin,
     workplace::{Running, Workplace},
 };

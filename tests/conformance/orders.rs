@@ -1,13 +1,13 @@
 //! Section 13.3: limit orders, times and ends.
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, io, sync::Arc};
 
 use serde_json::Value;
 use sigbox::{
     events::{Event, Notice},
     market::Market,
     trading::{
-        Journal, Live, LiveOptions, Sink, Stop,
+        Journal, Live, LiveOptions, SEGMENT_BYTES, Sink, Stop,
         feed::ReplayFeed,
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
@@ -16,7 +16,7 @@ use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair, stats::Summary};
 use tokio::sync::watch;
 
 use super::scene::{BTC, Scene, at, check, story};
-use crate::support::{Configuration, Events, Workplace, first_difference, plugin};
+use crate::support::{Configuration, Events, LATER_MS, Workplace, first_difference, plugin};
 
 /// Specification: S-SCH-01, S-SCH-05.
 #[test]
@@ -184,12 +184,17 @@ impl<L: FnMut(&Event)> Sink for Interrupted<'_, L> {
 
 /// A live run over the scene's candles, told to stop `with` in the third minute an order waits.
 async fn live(scene: &Scene, store: &Arc<dyn Store>, file: &std::path::Path, with: Stop) {
-    let mut journal = Journal::open(file, |_: &Event| {}).unwrap();
-    let from_ms = ["a", "b"].iter().map(|name| journal.recall("binance", name, BTC).ask_from_ms).min().flatten();
+    let mut journal = Journal::open(file, SEGMENT_BYTES, LATER_MS, |_: &Event| {}).unwrap();
+    let pair = |strategy: &str| Pair {
+        symbol: BTC.to_owned(),
+        strategy: strategy.to_owned(),
+        exchange: "binance".to_owned(),
+        frame: String::new(),
+    };
+    let from_ms = ["a", "b"].into_iter().map(|name| journal.recall(&pair(name)).ask_from_ms).min().flatten();
     let market = Market::growing([BTC.to_owned()]);
     let feed = ReplayFeed::new(scene.series(), 0.0, from_ms, Settings::default());
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 10_080 };
+    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
     let stores = Stores::all_in(store);
     let live = Live::start(scene.setup(market), stores, feed, options, &mut journal).await.unwrap();
     let (stop, stopped) = watch::channel(Stop::No);

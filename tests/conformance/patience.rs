@@ -18,7 +18,7 @@ use sigbox_engine::{Interval, Settings, trader::Answer};
 use tokio::sync::{Notify, watch};
 
 use super::stage::{BTC, EXCHANGE, answer, at, candles};
-use crate::support::journal;
+use crate::support::{LATER_MS, journal};
 
 enum Thinker {
     /// Notes when it is asked.
@@ -50,7 +50,7 @@ struct Impatient {
 }
 
 impl Feed for Impatient {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
         self.feed.prepare(market, wanted).await
     }
 
@@ -89,7 +89,12 @@ async fn told(max_entry_delay: Duration) -> (Vec<(&'static str, i64)>, Vec<i64>)
         heard.lock().unwrap().push((event.action.name(), event.timestamp));
     })
     .await;
-    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay, lookback_minutes: 10_080 };
+    let options = LiveOptions {
+        on_corrupt: OnCorrupt::Halt,
+        max_entry_delay,
+        lookback_minutes: 10_080,
+        ..LiveOptions::at(LATER_MS)
+    };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.unwrap();
     let (_sender, stop) = watch::channel(Stop::No);

@@ -11,7 +11,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -37,7 +36,7 @@ use sigbox_engine::{
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::support::{Events, Known, journal, recipe};
+use crate::support::{Events, Known, LATER_MS, journal, recipe};
 
 /// How long an order waits.
 const AWAIT_MINUTES: u32 = 20;
@@ -213,15 +212,11 @@ impl World {
         let store: Arc<dyn Store> =
             Arc::new(FatefulStore { documents: Arc::clone(&self.documents), fate: Arc::clone(fate) });
         let mut journal = journal(&self.events_file(), |_: &Event| {}).await;
-        let since = self.pairs().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
+        let since = self.pairs().map(|pair| journal.recall(&pair).ask_from_ms).min();
         let candles = self.candles();
         let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
         let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
-        let options = LiveOptions {
-            on_corrupt: OnCorrupt::Halt,
-            max_entry_delay: Duration::from_secs(30),
-            lookback_minutes: 10_080,
-        };
+        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
         let setup = self.setup(market);
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
         let mut sink = FatefulSink { journal, fate, quiet: Cell::new(true) };

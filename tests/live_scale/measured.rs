@@ -29,7 +29,7 @@ use tokio::{runtime::Builder, sync::watch};
 use super::{Run, long, metronomes, symbols};
 use crate::{
     servers::{Redis, RedisSetup},
-    support::{Configuration, Workplace, journal, plugin},
+    support::{Configuration, LATER_MS, Workplace, journal, plugin},
 };
 
 /// Boundaries of a run, one a second.
@@ -131,8 +131,7 @@ async fn compare_writes() {
     let setup = run.setup(&market);
     let feed = ReplayFeed::new(run.series().collect(), 0.0, None, setup.settings().clone());
     let store: Arc<dyn Store> = Arc::new(FileStore::open(workplace.path("data")).expect("it is new"));
-    let options =
-        LiveOptions { on_corrupt: OnCorrupt::Halt, max_entry_delay: Duration::from_secs(30), lookback_minutes: 10_080 };
+    let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
     let mut sink = InTurn { journal, bare: Bare::new(&workplace.path("bare"), 1000), changes: 0, took: Vec::new() };
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut sink.journal).await.expect("it starts");
     let (_sender, stop) = watch::channel(Stop::No);

@@ -1,13 +1,13 @@
 //! One simulation: markets, strategies and settings, all from one seed.
 
-use std::{fs, io, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{fs, io, ops::ControlFlow, sync::Arc};
 
 use fastrand::Rng;
 use sigbox::{
     events::{Event, EventWriter},
     market::{Market as Candles, candles::Series},
     trading::{
-        Backtest, Frame, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Sink, Stop,
+        Backtest, Frame, Journal, Live, LiveOptions, Native, Profile, SEGMENT_BYTES, SeatSetup, Setup, Sink, Stop,
         feed::ReplayFeed,
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
@@ -24,7 +24,7 @@ use super::{
     ideas::Ideas,
     market::{Market, START_MS},
 };
-use crate::support::{Events, Known, Period};
+use crate::support::{Events, Known, LATER_MS, Period};
 
 pub(super) struct Simulation {
     pub seed: u64,
@@ -107,7 +107,7 @@ impl Simulation {
     pub(super) fn live(&self) -> Events {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let path = dir.path().join("events.jsonl");
-        let journal = Journal::open(&path, |_: &Event| {}).expect("the file is new");
+        let journal = Journal::open(&path, SEGMENT_BYTES, LATER_MS, |_: &Event| {}).expect("the file is new");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime starts");
         runtime.block_on(self.trade(journal));
         Events::parse(&fs::read_to_string(&path).expect("the run wrote events"))
@@ -117,11 +117,7 @@ impl Simulation {
         let market = Candles::growing(self.markets.iter().map(|market| market.symbol.to_owned()));
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, self.settings.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let options = LiveOptions {
-            on_corrupt: OnCorrupt::Halt,
-            max_entry_delay: Duration::from_secs(30),
-            lookback_minutes: 10_080,
-        };
+        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
         let stores = Stores::all_in(&store);
         let live = Live::start(self.setup(market), stores, feed, options, &mut journal).await.expect("it starts");
         let (_sender, stop) = watch::channel(Stop::No);

@@ -62,6 +62,14 @@ pub struct JournalError {
     source: RecordsError,
 }
 
+impl JournalError {
+    /// Whether another process appends to the file.
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self.source, RecordsError::InUse { .. })
+    }
+}
+
 impl<L: FnMut(&Event)> Journal<L> {
     /// Opens or creates the event file at `path` and reads what is in it. A last line without a line break is half an
     /// event of a run that was killed. It is cut off, and its event is told again. Lines that are no events are moved

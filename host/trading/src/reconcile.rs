@@ -18,6 +18,9 @@
 //! A trader holds one thing at a time. So a signal that was proposed before another one of the same trader has ended.
 
 
+#[cfg(test)]
+mod tests;
+
 use sigbox_engine::{Settings, Signal, State, signal::Pair};
 
 use crate::{
@@ -100,7 +103,7 @@ pub(crate) fn is_same(held: &State, stored: &State) -> bool {
         && (opened(held).is_none() || opened(held) == opened(stored))
 }
 
-fn signal(state: &State) -> Option<&Signal> {
+pub(crate) fn signal(state: &State) -> Option<&Signal> {
     match state {
         State::Idle => None,
         State::Scheduled(order) => Some(&order.signal),

@@ -1,6 +1,9 @@
 //! What is held at a start: the stores and the record of events, compared and put right.
 
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sigbox_engine::{MINUTE_MS, Settings, State, signal::Pair};

@@ -21,7 +21,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 use sigbox_engine::{
     MINUTE_MS, Order, Outcome, Position, Proposal, Settings, Side, Signal, State,
+    outcome::{CancelReason, CloseReason, Direction},
+    risk::Rejection,
     signal::{Pair, SharedSignal},
+    validate::Violation,
 };
 use sigbox_events::{Event, Notice};
 
@@ -147,6 +150,50 @@ pub(crate) fn held(state: &State) -> String {
             format!("open {}{levels}", position.signal.price_open)
         }
     }
+}
+
+/// A step of an event record: `b opened x@0 at 3`.
+pub(crate) fn outcome(step: &str) -> (Pair, Outcome) {
+    let words: Vec<&str> = step.split_whitespace().collect();
+    let (who, words) = if words[0].len() == 1 { (words[0], &words[1..]) } else { ("a", &words[..]) };
+    let pair = pair(who);
+    let (what, id, minute) = match *words {
+        [what, "at", minute] => (what, "none", minute),
+        [what, id, "at", minute] => (what, id, minute),
+        _ => panic!("{step:?} is no step of a scene"),
+    };
+    let at_ms = at(number(minute));
+    let (id, accepted) = id.split_once('@').unwrap_or((id, minute));
+    let price = 100.0;
+    let order =
+        || -> Order { state(&pair, &format!("waiting id={id} @{accepted}")).order().cloned().expect("it waits") };
+    let position = || {
+        let opened = state(&pair, &format!("open id={id} @{accepted}"));
+        let mut position = opened.position().cloned().expect("it is open");
+        (position.pending_at_ms, position.peak.at_ms) = (at_ms, at_ms);
+        Arc::new(position)
+    };
+    let outcome = match what {
+        "idle" => Outcome::Idle { at_ms, price },
+        "scheduled" => Outcome::Scheduled { order: order(), price },
+        "opened" => Outcome::Opened { position: position() },
+        "peak" => Outcome::HighestProfit { position: position() },
+        "level10" | "level20" => {
+            let level = number(&what["level".len()..]);
+            Outcome::Level { position: position(), direction: Direction::Profit, level, at_ms, price }
+        }
+        "closed" => Outcome::Closed { position: position(), reason: CloseReason::StopLoss, at_ms, price },
+        "cancelled" => Outcome::Cancelled { order: order(), reason: CancelReason::Timeout, at_ms, price },
+        "invalid" => Outcome::Invalid { violations: vec![Violation::LifetimeInfinite], at_ms },
+        "failed" => Outcome::StrategyFailed { message: "trap".into(), at_ms },
+        "mismatch" => Outcome::SymbolMismatch { symbol: "ETH".into(), at_ms },
+        "refused" => {
+            let rejection = Rejection { id: None, note: "full".into(), active_positions: 1 };
+            Outcome::Rejected { rejection, at_ms, price }
+        }
+        _ => panic!("{what:?} is nothing that happens"),
+    };
+    (pair, outcome)
 }
 
 /// Slots of strategies that are not in the run: `z on ETH, y on BTC`, as the seed writes them.

@@ -11,7 +11,7 @@ use sigbox::{
     trading::{
         Frame, Journal, Live, LiveOptions, RunError, Sink, Stop,
         feed::{Boundary, Feed, FeedError, ReplayFeed},
-        store::{Address, Domain, MemoryStore, OnCorrupt, Store, StoreError, Stores},
+        store::{Address, Domain, MemoryStore, Store, StoreError, Stores},
     },
 };
 use sigbox_engine::{Outcome, signal::Pair};
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::{
-    BTC, EXCHANGE, Scene, Told, pair,
+    BTC, Scene, Told, pair,
     told::{Entry, Log},
 };
-use crate::support::{Events, journal};
+use crate::support::{Events, LATER_MS, journal};
 
 /// Everything that outlives a process: what is stored and what was announced.
 pub(in super::super) struct World {
@@ -126,7 +126,7 @@ impl World {
         })
         .await;
         let pairs = scene.pairs();
-        let since = pairs.iter().map(|pair| journal.recall(EXCHANGE, &pair.strategy, &pair.symbol).ask_from_ms).min();
+        let since = pairs.iter().map(|pair| journal.recall(pair).ask_from_ms).min();
         let since = scene.back_ms.or(since.flatten());
 
         let candles = scene.series();
@@ -135,11 +135,7 @@ impl World {
         let (sender, stop) = watch::channel(Stop::No);
         let feed = ReplayFeed::new(candles, 0.0, since, scene.settings.clone());
         let feed = StoppedFeed { feed, stop: scene.stop, sender };
-        let options = LiveOptions {
-            on_corrupt: OnCorrupt::Quarantine,
-            max_entry_delay: Duration::from_secs(30),
-            lookback_minutes: 10_080,
-        };
+        let options = LiveOptions { lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
         let setup = scene.setup(market, Frame::default(), log);
         let live = Live::start(setup, stores, feed, options, &mut journal).await?;
         live.run(&mut FussySink { journal, refuses }, stop).await
@@ -163,7 +159,7 @@ struct StoppedFeed {
 }
 
 impl Feed for StoppedFeed {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<(), FeedError> {
+    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
         self.feed.prepare(market, wanted).await
     }
 

@@ -13,19 +13,13 @@
 //! restart              the process ends, and another one opens the file; `killed`: with half of the last line
 //! ```
 
-use std::{cell::RefCell, fs, sync::Arc};
+use std::{cell::RefCell, fs};
 
-use sigbox_engine::{
-    Order,
-    outcome::{CancelReason, CloseReason, Direction},
-    risk::Rejection,
-    validate::Violation,
-};
 use sigbox_events::{Head, Incident, TraderLine};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{at, minute_of, number, pair, state, steps};
+use crate::testing::{at, minute_of, number, outcome, pair, steps};
 
 /// A journal, and what has been heard of its lines.
 struct Scene {
@@ -88,50 +82,6 @@ impl Scene {
             }
         }
     }
-}
-
-/// `b opened x@0 at 3`
-fn outcome(step: &str) -> (Pair, Outcome) {
-    let words: Vec<&str> = step.split_whitespace().collect();
-    let (who, words) = if words[0].len() == 1 { (words[0], &words[1..]) } else { ("a", &words[..]) };
-    let pair = pair(who);
-    let (what, id, minute) = match *words {
-        [what, "at", minute] => (what, "none", minute),
-        [what, id, "at", minute] => (what, id, minute),
-        _ => panic!("{step:?} is no step of a scene"),
-    };
-    let at_ms = at(number(minute));
-    let (id, accepted) = id.split_once('@').unwrap_or((id, minute));
-    let price = 100.0;
-    let order =
-        || -> Order { state(&pair, &format!("waiting id={id} @{accepted}")).order().cloned().expect("it waits") };
-    let position = || {
-        let opened = state(&pair, &format!("open id={id} @{accepted}"));
-        let mut position = opened.position().cloned().expect("it is open");
-        (position.pending_at_ms, position.peak.at_ms) = (at_ms, at_ms);
-        Arc::new(position)
-    };
-    let outcome = match what {
-        "idle" => Outcome::Idle { at_ms, price },
-        "scheduled" => Outcome::Scheduled { order: order(), price },
-        "opened" => Outcome::Opened { position: position() },
-        "peak" => Outcome::HighestProfit { position: position() },
-        "level10" | "level20" => {
-            let level = number(&what["level".len()..]);
-            Outcome::Level { position: position(), direction: Direction::Profit, level, at_ms, price }
-        }
-        "closed" => Outcome::Closed { position: position(), reason: CloseReason::StopLoss, at_ms, price },
-        "cancelled" => Outcome::Cancelled { order: order(), reason: CancelReason::Timeout, at_ms, price },
-        "invalid" => Outcome::Invalid { violations: vec![Violation::LifetimeInfinite], at_ms },
-        "failed" => Outcome::StrategyFailed { message: "trap".into(), at_ms },
-        "mismatch" => Outcome::SymbolMismatch { symbol: "ETH".into(), at_ms },
-        "refused" => {
-            let rejection = Rejection { id: None, note: "full".into(), active_positions: 1 };
-            Outcome::Rejected { rejection, at_ms, price }
-        }
-        _ => panic!("{what:?} is nothing that happens"),
-    };
-    (pair, outcome)
 }
 
 /// A line of the file: `a opened x at 3`, or `host store_recovered at 3`.
@@ -269,34 +219,45 @@ fn half_a_last_line_is_cut_off_and_told_again() {
     }
 }
 
-/// What opening a file with this content says.
+/// What opening a file with this content finds, and what is left in the file.
 #[track_caller]
-fn check_opening(content: &[u8], expected: &str) {
+fn check_opening(content: &[u8], expected: &str, left: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.jsonl");
     fs::write(&path, content).unwrap();
     let opened = Journal::open(&path, SEGMENT_BYTES, i64::MAX, |_: &Event| {});
-    let found = opened.err().map_or_else(|| "opened".to_owned(), |error| error.to_string());
+    let found = match &opened {
+        Ok(journal) => journal.found.join("\n"),
+        Err(error) => error.to_string(),
+    };
     let found = found.replace(&path.display().to_string(), "FILE");
     assert!(found.starts_with(expected), "{}\nsays     {found}\nexpected {expected}", String::from_utf8_lossy(content));
-    if found != "opened" {
-        assert_eq!(fs::read(&path).unwrap(), content, "a file that is refused is left as it is");
+    assert_eq!(String::from_utf8_lossy(&fs::read(&path).unwrap()), String::from_utf8_lossy(left));
+    if !found.is_empty() && opened.is_ok() {
+        let aside = fs::read_to_string(dir.path().join("events.jsonl.damaged")).unwrap();
+        assert!(aside.lines().count() > 0, "what is damaged is kept aside");
     }
 }
 
 #[test]
-fn a_line_that_is_no_event_is_refused_with_its_number_and_the_file_is_left_alone() {
+fn a_line_that_is_no_event_is_set_aside_with_its_number_and_the_others_count() {
     let event = r#"{"id":"a","action":"opened","timestamp":1}"#;
-    check_opening(b"", "opened");
-    check_opening(format!("{event}\n").as_bytes(), "opened");
-    check_opening(format!("{event}\nnonsense\n").as_bytes(), "events FILE:2: not an event (expected ident");
+    let whole = format!("{event}\n");
+    check_opening(b"", "", b"");
+    check_opening(whole.as_bytes(), "", whole.as_bytes());
+    check_opening(
+        format!("{event}\nnonsense\n").as_bytes(),
+        "FILE:2: not an event (it is not a JSON object",
+        whole.as_bytes(),
+    );
     check_opening(
         format!("{event}\n{event}\n\n{event}\n").as_bytes(),
-        "events FILE:3: not an event (EOF while parsing",
+        "FILE:3: not an event (it is not a JSON object",
+        whole.repeat(3).as_bytes(),
     );
     for (line, reason) in [
-        ("[]", "invalid length"),
-        ("null", "invalid type: null"),
+        ("[]", "it is not a JSON object"),
+        ("null", "it is not a JSON object"),
         (r#"{"action":"opened","timestamp":1}"#, "missing field `id`"),
         (r#"{"id":"a","timestamp":1}"#, "missing field `action`"),
         (r#"{"id":"a","action":"opened"}"#, "missing field `timestamp`"),
@@ -305,17 +266,42 @@ fn a_line_that_is_no_event_is_refused_with_its_number_and_the_file_is_left_alone
         (r#"{"id":"a","action":"opened","timestamp":1,"symbol":"BTC"}"#, "missing field `strategyName`"),
         (r#"{"id":"a","action":"later","timestamp":1,"symbol":7,"strategyName":"a"}"#, "invalid type: integer"),
         (r#"{"id":"a","action":"x","timestamp":1,"symbol":"B","strategyName":"a","signal":{}}"#, "missing field `id`"),
+        (r#"{"id":"a","action":"carried_over","timestamp":1}"#, "missing field `about`"),
     ] {
-        check_opening(format!("{line}\n").as_bytes(), &format!("events FILE:1: not an event ({reason}"));
+        check_opening(
+            format!("{event}\n{line}\n").as_bytes(),
+            &format!("FILE:2: not an event ({reason}"),
+            whole.as_bytes(),
+        );
         // Half a line is none, whatever it says.
-        check_opening(line.as_bytes(), "opened");
+        check_opening(format!("{event}\n{line}").as_bytes(), "", whole.as_bytes());
+        // A file without one event is not ours, and is left as it is.
+        let strange = format!("{line}\n");
+        check_opening(strange.as_bytes(), "events FILE: holds something else", strange.as_bytes());
     }
-    check_opening(b"\xff\xfe\n", "events FILE:1: not an event (expected value");
+    let strange = b"\xff\xfe\n";
+    check_opening(strange, "events FILE: holds something else", strange);
     // The last line of a run that was killed, or whose disk was full, may end inside a character.
     check_opening(
-        &[format!("{event}\n").as_bytes(), "{\"note\":\"h\u{e9}".as_bytes().split_last().unwrap().1].concat(),
-        "opened",
+        &[whole.as_bytes(), "{\"note\":\"h\u{e9}".as_bytes().split_last().unwrap().1].concat(),
+        "",
+        whole.as_bytes(),
     );
+}
+
+/// A checksum is of the line that it stands in.
+#[test]
+fn a_line_that_was_changed_is_set_aside() {
+    let scene = Scene::new();
+    scene.play("opened x at 0 | opened y at 3", "");
+    let whole = fs::read_to_string(scene.path()).unwrap();
+    let first = whole.lines().next().unwrap().to_owned() + "\n";
+    assert!(whole.lines().all(|line| line.contains("\",\"crc32\":\"") || line.contains(",\"crc32\":\"")), "{whole}");
+    for (from, to) in [("\"id\":\"y\"", "\"id\":\"z\""), ("\"priceOpen\":100", "\"priceOpen\":101"), ("opened", "Opened")] {
+        let (at, _) = whole.rmatch_indices(from).next().unwrap();
+        let changed = format!("{}{to}{}", &whole[..at], &whole[at + from.len()..]);
+        check_opening(changed.as_bytes(), "FILE:2: not an event (", first.as_bytes());
+    }
 }
 
 #[test]
@@ -405,10 +391,59 @@ fn a_boundary_that_cannot_be_read_is_none() {
         let recall = scene.open().recall(&pair("a"));
         assert_eq!(recall.ask_from_ms, Some(at(4)), "{content:?}");
     }
-    // It is written over in place, so a number is never longer than the one before.
+    // It is written over in place, so a line is never longer than the one before.
     let scene = Scene::new();
     scene.open().reached(7);
-    assert_eq!(fs::read_to_string(reached_file(&scene.path())).unwrap(), "0000000000007\n");
+    let text = || fs::read_to_string(reached_file(&scene.path())).unwrap();
+    assert_eq!(text(), "0000000000007 49c25396\n");
     scene.open().reached(at(0));
-    assert_eq!(fs::read_to_string(reached_file(&scene.path())).unwrap(), format!("{}\n", at(0)));
+    assert!(text().starts_with(&at(0).to_string()) && text().len() == 23, "{}", text());
+    // A digit of another boundary, half a line, and a boundary that has not come yet count for nothing.
+    let whole = text();
+    let changed = whole.replacen("17040", "17041", 1);
+    let future = reached_line(at(1_000_000));
+    let now_ms = at(5);
+    for (content, reached_ms) in [(&*whole, Some(at(0))), (&changed, None), (&whole[..20], None), (&future, None)] {
+        fs::write(reached_file(&scene.path()), content).unwrap();
+        let journal = Journal::open(&scene.path(), SEGMENT_BYTES, now_ms, |_: &Event| {}).unwrap();
+        assert_eq!(journal.reached_ms, reached_ms, "{content:?}");
+    }
+}
+
+/// What a restart knows after the record went on in a new file is what it knew by the old one.
+#[test]
+fn a_new_file_begins_with_what_a_restart_needs() {
+    let lives = "opened x at 0 | closed x@0 at 5 | b scheduled y at 3 | b opened y@3 at 4 | level10 z@6 at 7";
+    for how in ["moved", "deleted", "replaced", "cut off", "full"] {
+        let scene = Scene::new();
+        scene.play(lives, "");
+        let before = scene.open().record.clone();
+        let segment_bytes = if how == "full" { 1 } else { SEGMENT_BYTES };
+        let mut journal = Journal::open(&scene.path(), segment_bytes, i64::MAX, |_: &Event| {}).unwrap();
+        match how {
+            "moved" => fs::rename(scene.path(), scene.path().with_extension("old")).unwrap(),
+            "deleted" => fs::remove_file(scene.path()).unwrap(),
+            "replaced" => {
+                fs::rename(scene.path(), scene.path().with_extension("old")).unwrap();
+                fs::write(scene.path(), "").unwrap();
+            }
+            "cut off" => fs::write(scene.path(), "").unwrap(),
+            _ => journal.notice(at(9), None, &Notice::StoreRecovered),
+        }
+        journal.decided(at(9), Duration::ZERO);
+        drop(journal);
+        let recorded = scene.recorded();
+        let carried = recorded.iter().filter(|line| line.starts_with("host carried_over")).count();
+        assert_eq!(carried, 2, "{how}: {recorded:?}");
+        let after = scene.open();
+        for pair in [pair("a"), pair("b")] {
+            assert_eq!(after.record.says(&pair), before.says(&pair), "{how}: {pair}");
+            assert_eq!(after.record.recall(&pair), before.recall(&pair), "{how}: {pair}");
+        }
+        drop(after);
+        // Nothing is told twice.
+        scene.play(lives, "");
+        let told: Vec<String> = scene.recorded().into_iter().filter(|line| !line.starts_with("host")).collect();
+        assert_eq!(told, [""; 0], "{how}");
+    }
 }

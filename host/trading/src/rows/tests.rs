@@ -6,10 +6,14 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sigbox_engine::State;
+use sigbox_engine::Outcome;
+use sigbox_events::Event;
 
 use super::*;
-use crate::testing::{EXCHANGE, at, held, minute_of, pair, settings, state};
+use crate::{
+    reconcile::signal,
+    testing::{EXCHANGE, at, held, minute_of, pair, settings, state},
+};
 
 /// A time in a scene: `@2` minute 2, `@2.5` half a minute later.
 fn time(text: &str) -> Option<i64> {
@@ -453,4 +457,60 @@ fn the_slot_of_a_position_says_what_is_at_risk() {
     let document = |slots: &[SlotEntry]| String::from_utf8(slots_document(slots)).unwrap();
     assert_eq!(document(&[entry.clone(), entry]), format!("[{written},{written}]"));
     assert_eq!(slots_document(&[]), b"[]");
+}
+
+/// The row that is rebuilt from the event of a beginning is the stored one, whatever was ordered.
+#[test]
+fn the_event_of_a_beginning_has_the_whole_row() {
+    let settings = settings();
+    let pair = pair("a on ETH");
+    let mut checked = 0;
+    let sides = ["", "short ", "tp=123.456789 sl=7.000000001 ", "short tp=0.1 sl=100.10000000000001 "];
+    let prices = ["", "open=99.99999999999999 ", "open=100.1 "];
+    let lives = ["", "life=5 ", "life=inf "];
+    for (side, price, life) in sides.iter().flat_map(|s| prices.iter().flat_map(move |p| lives.map(|l| (s, p, l)))) {
+        // A market entry; an order filled by its first candle, and by a later one; an order that waits.
+        for (pending, judged) in [(3, Some(3)), (3, Some(4)), (7, Some(8)), (3, None)] {
+            let state = state(&pair, &format!("{} {side}{price}{life}@3", if judged.is_some() { "open" } else { "waiting" }));
+            let mut signal = signal(&state).unwrap().clone();
+            (signal.note, signal.cost, signal.multiplier, signal.isolated) = ("h\u{e9}llo \u{2014}".into(), 33.3, 2.5, life.is_empty());
+            let signal = Arc::new(signal);
+            let (held, outcome, row) = match judged {
+                Some(judged) => {
+                    let mut position = Position::open(signal, at(pending), at(judged), &settings);
+                    let row = position_document(&pair, &position);
+                    let fresh = State::Open(Arc::new(position.clone()));
+                    // What happened since is not in the row.
+                    (position.peak.price, position.breakeven) = (1.5, true);
+                    (fresh, Outcome::Opened { position: Arc::new(position) }, row)
+                }
+                None => {
+                    let order = Order { signal };
+                    let row = order_document(&pair, &order);
+                    (State::Scheduled(order.clone()), Outcome::Scheduled { order, price: 1.25 }, row)
+                }
+            };
+            let line = Event::of(&pair, &outcome).unwrap().to_json();
+            let beginning: Value = serde_json::from_str(&line).unwrap();
+            let was_ordered = judged.is_some_and(|judged| judged != pending);
+            let rebuilt = parse_beginning(&beginning, was_ordered, &pair, &settings).unwrap();
+            assert_eq!(rebuilt, held, "{line}");
+            let again = match &rebuilt {
+                State::Open(position) => position_document(&pair, position),
+                State::Scheduled(order) => order_document(&pair, order),
+                State::Idle => Vec::new(),
+            };
+            assert_eq!(String::from_utf8(again).unwrap(), String::from_utf8(row).unwrap(), "{line}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 4 * 3 * 3 * 4);
+}
+
+#[test]
+fn an_event_that_is_no_beginning_makes_no_row() {
+    for event in ["{}", r#"{"signal":7}"#, r#"{"signal":{"id":"x"}}"#] {
+        let event = serde_json::from_str(event).unwrap();
+        assert!(parse_beginning(&event, false, &pair("a"), &settings()).is_err(), "{event}");
+    }
 }
