@@ -1,11 +1,14 @@
 //! A file system for tests that counts the changes asked of it, and makes a chosen one go wrong.
 
 use std::ffi::OsString;
+use std::fs::TryLockError;
 use std::io;
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::layer::{DirSyncError, FileLayer};
+use super::power_loss::ModelDisk;
+use super::record_layer::{RecordLayer, Status};
 
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct FaultyLayer<L> {
     pub(crate) inner: L,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +35,10 @@ struct State {
     /// Changes asked for since the last [`FaultyLayer::go_wrong_at`], by name.
     changes: Vec<&'static str>,
     plan: Option<(usize, Fault)>,
+    /// The fault also happens at every later change of the same name.
+    lasts: bool,
+    /// The name of the changes that go wrong from now on.
+    broken: Option<&'static str>,
     /// The name of a change that is not done, but reports success.
     skipped: Option<&'static str>,
     is_dead: bool,
@@ -47,14 +54,23 @@ enum Verdict {
 
 impl<L> FaultyLayer<L> {
     pub(crate) fn new(inner: L) -> Self {
-        Self { inner, state: Mutex::default() }
+        Self { inner, state: Arc::default() }
     }
 
-    /// Counts changes from 0 again; change `number` then goes wrong.
+    /// Counts changes from 0 again; change `number` then goes wrong. A process that was killed is started again.
     pub(crate) fn go_wrong_at(&self, number: usize, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         state.plan = Some((number, fault));
+        state.lasts = false;
+        state.is_dead = false;
+        state.broken = None;
         state.changes.clear();
+    }
+
+    /// Like [`Self::go_wrong_at`]; every later change of the same name goes wrong too.
+    pub(crate) fn go_wrong_from(&self, number: usize, fault: Fault) {
+        self.go_wrong_at(number, fault);
+        self.state.lock().unwrap().lasts = true;
     }
 
     /// From now on, changes of this name report success and do nothing.
@@ -66,6 +82,11 @@ impl<L> FaultyLayer<L> {
     pub(crate) fn went_wrong(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.plan.is_some_and(|(number, _)| state.changes.len() > number)
+    }
+
+    /// Whether the process was killed.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state.lock().unwrap().is_dead
     }
 
     /// The changes asked for since the last [`Self::go_wrong_at`].
@@ -81,8 +102,9 @@ impl<L> FaultyLayer<L> {
             return Verdict::Fail { halfway: false };
         }
         match state.plan {
-            Some((planned, fault)) if planned == number => {
+            Some((planned, fault)) if planned == number || state.broken == Some(name) => {
                 state.is_dead = fault == Fault::Kills;
+                state.broken = state.lasts.then_some(name);
                 match fault {
                     Fault::Fails | Fault::Kills => Verdict::Fail { halfway: true },
                     Fault::Misreports => Verdict::DoAndFail,
@@ -106,6 +128,13 @@ impl<L> FaultyLayer<L> {
 
     fn alive(&self) -> io::Result<&L> {
         if self.state.lock().unwrap().is_dead { Err(injected("read")) } else { Ok(&self.inner) }
+    }
+}
+
+impl FaultyLayer<ModelDisk> {
+    /// The same disk with the same plan.
+    pub(crate) fn share(&self) -> Self {
+        Self { inner: self.inner.share(), state: self.state.clone() }
     }
 }
 
@@ -182,5 +211,43 @@ impl<L: FileLayer> FileLayer for FaultyLayer<L> {
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
         self.alive()?.list(path)
+    }
+}
+
+impl<L: RecordLayer> RecordLayer for FaultyLayer<L> {
+    fn open_to_append(&self, path: &Path) -> io::Result<L::File> {
+        let mut opened = None;
+        self.change("open_to_append", |inner| inner.open_to_append(path).map(|file| opened = Some(file)))?;
+        Ok(opened.expect("opening is not skipped"))
+    }
+
+    fn try_lock(&self, file: &L::File) -> Result<(), TryLockError> {
+        let mut locked = Ok(());
+        self.change("try_lock", |inner| {
+            locked = inner.try_lock(file);
+            Ok(())
+        })
+        .map_err(TryLockError::Error)?;
+        locked
+    }
+
+    fn truncate(&self, file: &L::File, bytes: u64) -> io::Result<()> {
+        self.change("truncate", |inner| inner.truncate(file, bytes))
+    }
+
+    fn read_at(&self, file: &L::File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.alive()?.read_at(file, offset, buffer)
+    }
+
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        self.alive()?.status(path)
+    }
+
+    fn status_of(&self, file: &L::File) -> io::Result<Status> {
+        self.alive()?.status_of(file)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.alive()?.resolve(path)
     }
 }

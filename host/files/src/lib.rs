@@ -1,7 +1,9 @@
-//! Documents as files: each document is the file `{root}/{domain}/{entity_name}/{entity_id}.json`.
+//! Files that no fault spoils: documents, each replaced all or nothing, and records, a file that is appended to.
 //!
-//! The host's file store and the plugin `directory` both use this crate, so each reads what the other wrote. The crate
-//! has no lock, thread or clock: its caller ensures that no other process changes the directory.
+//! Each document is the file `{root}/{domain}/{entity_name}/{entity_id}.json`. For records, see [`Records`].
+//!
+//! The host's file store and the plugin `directory` both use this crate, so each reads what the other wrote. Documents
+//! have no lock, thread or clock: the caller ensures that no other process changes the directory.
 //!
 //! A write goes to a temp file in the same directory. The temp file is fsynced and renamed over the document, then the
 //! directory is fsynced (hazard H-33). So a document is always whole, and an acknowledged write survives a killed
@@ -23,6 +25,8 @@ mod error;
 mod layer;
 mod name;
 mod quarantine;
+mod record_layer;
+mod records;
 
 #[cfg(test)]
 mod crash_tests;
@@ -35,6 +39,8 @@ pub use documents::{Documents, make_dir};
 pub use error::FileError;
 pub use layer::{DirSyncError, Disk, FileLayer};
 pub use name::NameError;
+pub use record_layer::{FileId, RecordLayer, Status};
+pub use records::{Damage, Found, MakeHead, Records, RecordsError, Renewed, segments};
 
 /// The address of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

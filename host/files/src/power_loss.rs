@@ -1,22 +1,27 @@
 //! A disk in memory for tests, whose power can fail, with every outcome that POSIX allows.
 //!
 //! Each change that was not fsynced may survive or not, independently of all others. One half of a rename may survive.
-//! A file's content may be the old one, half of the new one, zeros, or all of the new one. Real file systems lose less,
-//! but documents must not depend on that.
+//! A file's content may be that after any of the changes since the last fsync. What was appended may also be there by
+//! half, be zeros, or be zeros in its first half. Bytes that no change has touched survive. Real file systems lose less,
+//! but documents and records must not depend on that.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path};
-use std::sync::Mutex;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::layer::{DirSyncError, FileLayer};
+use super::record_layer::{RecordLayer, Status};
 
 /// The disk. A clone copies everything, so each outcome starts from the same state.
 #[derive(Debug)]
 pub(crate) struct ModelDisk {
-    nodes: Mutex<Vec<Node>>,
+    nodes: Arc<Mutex<Vec<Node>>>,
     has_links: bool,
+    /// How many fsyncs of files succeed before one fails.
+    syncs_left: Arc<Mutex<Option<usize>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,11 +39,37 @@ struct Names {
     unsynced: BTreeMap<OsString, Vec<Option<usize>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Content {
     live: Vec<u8>,
-    /// The content at the last fsync; `None` if nothing has changed since.
-    unsynced_since: Option<Vec<u8>>,
+    /// The content at the last fsync and after each change since, without the last; empty if nothing has changed.
+    before: Vec<Vec<u8>>,
+    /// An fsync has failed. The kernel has forgotten what it could not write, so later fsyncs report success for nothing.
+    is_forgotten: bool,
+}
+
+impl Content {
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+        self.before.push(self.live.clone());
+        change(&mut self.live);
+    }
+
+    /// Each content that may be left if the power fails now.
+    fn outcomes(&self) -> Vec<Vec<u8>> {
+        let Some(last) = self.before.last() else { return vec![self.live.clone()] };
+        let durable = &self.before[0];
+        // Each append may be torn. Of the last one, other parts may be missing too.
+        let mut outcomes = self.before.clone();
+        if last.len() < self.live.len() {
+            let kept = durable.len().min(last.len());
+            let (zeros, half) = (self.live.len() - kept, (self.live.len() - kept) / 2);
+            outcomes.push(self.live[..kept + half].to_vec());
+            outcomes.push([&self.live[..kept], &vec![0; zeros]].concat());
+            outcomes.push([&self.live[..kept], &vec![0; half], &self.live[kept + half..]].concat());
+        }
+        outcomes.push(self.live.clone());
+        outcomes
+    }
 }
 
 impl Names {
@@ -57,7 +88,11 @@ impl Names {
 
 impl ModelDisk {
     pub(crate) fn new() -> Self {
-        Self { nodes: Mutex::new(vec![Node::Directory(Names::default())]), has_links: true }
+        Self {
+            nodes: Arc::new(Mutex::new(vec![Node::Directory(Names::default())])),
+            has_links: true,
+            syncs_left: Arc::default(),
+        }
     }
 
     /// A disk without hard links.
@@ -65,11 +100,37 @@ impl ModelDisk {
         Self { has_links: false, ..Self::new() }
     }
 
+    /// The same disk, for another process.
+    pub(crate) fn share(&self) -> Self {
+        Self { nodes: self.nodes.clone(), has_links: self.has_links, syncs_left: self.syncs_left.clone() }
+    }
+
+    /// Fsync number `number` of a file from now fails, and forgets what it should have made durable.
+    pub(crate) fn fail_sync(&self, number: usize) {
+        *self.syncs_left.lock().unwrap() = Some(number);
+    }
+
+    /// Whether that fsync has failed.
+    pub(crate) fn sync_failed(&self) -> bool {
+        self.syncs_left.lock().unwrap().is_none()
+    }
+
+    /// What another program does: it cuts the file at `path` off, or appends to it. That is durable.
+    pub(crate) fn meddle(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let meddled = self.with(|nodes| {
+            let file = find(nodes, path)?;
+            change(&mut content(nodes, file)?.live);
+            content(nodes, file)?.before.clear();
+            Ok(())
+        });
+        meddled.unwrap();
+    }
+
     /// Calls `check` with every disk that may be left if the power fails now.
     pub(crate) fn for_each_outcome(&self, mut check: impl FnMut(Self)) {
         let mut choices = Choices::default();
         loop {
-            let disk = self.clone();
+            let disk = Self { syncs_left: Arc::default(), ..self.clone() };
             cut_power(&mut disk.nodes.lock().unwrap(), 0, &mut choices);
             check(disk);
             if !choices.next() {
@@ -85,7 +146,11 @@ impl ModelDisk {
 
 impl Clone for ModelDisk {
     fn clone(&self) -> Self {
-        Self { nodes: Mutex::new(self.nodes.lock().unwrap().clone()), has_links: self.has_links }
+        Self {
+            nodes: Arc::new(Mutex::new(self.nodes.lock().unwrap().clone())),
+            has_links: self.has_links,
+            syncs_left: Arc::new(Mutex::new(*self.syncs_left.lock().unwrap())),
+        }
     }
 }
 
@@ -93,13 +158,10 @@ impl Clone for ModelDisk {
 fn cut_power(nodes: &mut [Node], node: usize, choices: &mut Choices) {
     match &mut nodes[node] {
         Node::File(content) => {
-            if let Some(durable) = content.unsynced_since.take() {
-                content.live = match choices.pick(4) {
-                    0 => durable,
-                    1 => content.live[..content.live.len() / 2].to_vec(),
-                    2 => vec![0; content.live.len()],
-                    _ => return,
-                };
+            let mut outcomes = content.outcomes();
+            if outcomes.len() > 1 {
+                let picked = choices.pick(outcomes.len());
+                *content = Content { live: outcomes.swap_remove(picked), ..Content::default() };
             }
         }
         Node::Directory(names) => {
@@ -196,22 +258,35 @@ impl FileLayer for ModelDisk {
     }
 
     fn create_new(&self, path: &Path) -> io::Result<usize> {
-        let empty = Content { live: Vec::new(), unsynced_since: Some(Vec::new()) };
+        let empty = Content::default();
         self.with(|nodes| add(nodes, path, Node::File(empty)))
     }
 
     fn write_all(&self, file: &mut usize, bytes: &[u8]) -> io::Result<()> {
         self.with(|nodes| {
-            let content = content(nodes, *file)?;
-            let before = content.live.clone();
-            content.unsynced_since.get_or_insert(before);
-            content.live.extend_from_slice(bytes);
+            content(nodes, *file)?.change(|live| live.extend_from_slice(bytes));
             Ok(())
         })
     }
 
     fn sync_file(&self, file: &usize) -> io::Result<()> {
-        self.with(|nodes| content(nodes, *file).map(|content| content.unsynced_since = None))
+        let fails = {
+            let mut left = self.syncs_left.lock().unwrap();
+            let fails = *left == Some(0);
+            *left = left.and_then(|left| left.checked_sub(1));
+            fails
+        };
+        self.with(|nodes| {
+            let content = content(nodes, *file)?;
+            content.is_forgotten |= fails;
+            if fails {
+                return Err(io::Error::other("the disk is broken"));
+            }
+            if !content.is_forgotten {
+                content.before.clear();
+            }
+            Ok(())
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -270,5 +345,48 @@ impl FileLayer for ModelDisk {
             let directory = find(nodes, path)?;
             names(nodes, directory).map(|names| names.live.keys().cloned().collect())
         })
+    }
+}
+
+impl RecordLayer for ModelDisk {
+    fn open_to_append(&self, path: &Path) -> io::Result<usize> {
+        self.with(|nodes| {
+            let file = find(nodes, path)?;
+            content(nodes, file).map(|_| file)
+        })
+    }
+
+    /// One process has the disk for itself.
+    fn try_lock(&self, _file: &usize) -> Result<(), TryLockError> {
+        Ok(())
+    }
+
+    fn truncate(&self, file: &usize, bytes: u64) -> io::Result<()> {
+        let bytes = usize::try_from(bytes).expect("it is in memory");
+        self.with(|nodes| content(nodes, *file).map(|content| content.change(|live| live.resize(bytes, 0))))
+    }
+
+    fn read_at(&self, file: &usize, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let offset = usize::try_from(offset).expect("it is in memory");
+        self.with(|nodes| io::Read::read(&mut content(nodes, *file)?.live.get(offset..).unwrap_or_default(), buffer))
+    }
+
+    fn status(&self, path: &Path) -> io::Result<Status> {
+        self.with(|nodes| find(nodes, path).map(|node| status(&nodes[node], node)))
+    }
+
+    fn status_of(&self, file: &usize) -> io::Result<Status> {
+        self.with(|nodes| Ok(status(&nodes[*file], *file)))
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.with(|nodes| find(nodes, path).map(|_| path.to_owned()))
+    }
+}
+
+fn status(node: &Node, number: usize) -> Status {
+    match node {
+        Node::Directory(_) => Status { is_file: false, id: Some((0, number as u64)), bytes: 0 },
+        Node::File(content) => Status { is_file: true, id: Some((0, number as u64)), bytes: content.live.len() as u64 },
     }
 }

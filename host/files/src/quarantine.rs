@@ -35,7 +35,7 @@ pub(super) fn duplicate<L: FileLayer>(
 }
 
 /// Linux answers `PermissionDenied` if a file system has no hard links.
-fn has_no_links(kind: ErrorKind) -> bool {
+pub(crate) fn has_no_links(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unsupported | ErrorKind::PermissionDenied)
 }
 
