@@ -231,28 +231,33 @@ impl<L: FileLayer> Documents<L> {
 }
 
 /// Makes the directory at an absolute path and every missing directory above it. Each name is durable before the next
-/// directory is made.
+/// directory is made. This includes the name of an existing directory, because the process that made it may have died
+/// before its fsync.
 ///
 /// # Errors
 /// When a directory cannot be made, or cannot be made durable.
 pub fn make_dir<L: FileLayer>(layer: &L, root: &Path) -> Result<(), FileError> {
+    make_dir_and(layer, root, |error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// `is_bearable`: why the names beside an existing `root` need not be made durable.
+fn make_dir_and<L: FileLayer>(layer: &L, root: &Path, is_bearable: fn(&io::Error) -> bool) -> Result<(), FileError> {
     let Some(parent) = root.parent() else {
         return Ok(());
     };
+    if layer.list(root).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        // What is far above may be out of reach.
+        make_dir_and(layer, parent, |_| true)?;
+    }
     let existed = match layer.create_dir(root) {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => true,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_dir(layer, parent)?;
-            layer.create_dir(root).map_err(FileError::io("create directory", root))?;
-            false
-        }
         Err(error) => return Err(FileError::io("create directory", root)(error)),
     };
     match layer.sync_dir(parent) {
         // An existing root may be in a directory that this process may not open. The name of the root is then the
         // concern of the person who made it.
-        Err(DirSyncError::NotTried(error)) if existed && error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(DirSyncError::NotTried(error)) if existed && is_bearable(&error) => Ok(()),
         synced => synced.map_err(|error| directory_error(parent, error)),
     }
 }

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::layer::{DirSyncError, FileLayer};
+use super::power_loss::ModelDisk;
 use super::record_layer::{RecordLayer, Status};
 
 /// What happens at the chosen operation.
@@ -26,7 +27,7 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct FaultyLayer<L> {
     pub(crate) inner: L,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,14 +54,15 @@ enum Verdict {
 
 impl<L> FaultyLayer<L> {
     pub(crate) fn new(inner: L) -> Self {
-        Self { inner, state: Mutex::default() }
+        Self { inner, state: Arc::default() }
     }
 
-    /// Counts changes from 0 again; change `number` then goes wrong.
+    /// Counts changes from 0 again; change `number` then goes wrong. A process that was killed is started again.
     pub(crate) fn go_wrong_at(&self, number: usize, fault: Fault) {
         let mut state = self.state.lock().unwrap();
         state.plan = Some((number, fault));
         state.lasts = false;
+        state.is_dead = false;
         state.broken = None;
         state.changes.clear();
     }
@@ -80,6 +82,11 @@ impl<L> FaultyLayer<L> {
     pub(crate) fn went_wrong(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.plan.is_some_and(|(number, _)| state.changes.len() > number)
+    }
+
+    /// Whether the process was killed.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state.lock().unwrap().is_dead
     }
 
     /// The changes asked for since the last [`Self::go_wrong_at`].
@@ -121,6 +128,13 @@ impl<L> FaultyLayer<L> {
 
     fn alive(&self) -> io::Result<&L> {
         if self.state.lock().unwrap().is_dead { Err(injected("read")) } else { Ok(&self.inner) }
+    }
+}
+
+impl FaultyLayer<ModelDisk> {
+    /// The same disk with the same plan.
+    pub(crate) fn share(&self) -> Self {
+        Self { inner: self.inner.share(), state: self.state.clone() }
     }
 }
 

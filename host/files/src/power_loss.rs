@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::TryLockError;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::layer::{DirSyncError, FileLayer};
 use super::record_layer::{RecordLayer, Status};
@@ -18,10 +18,10 @@ use super::record_layer::{RecordLayer, Status};
 /// The disk. A clone copies everything, so each outcome starts from the same state.
 #[derive(Debug)]
 pub(crate) struct ModelDisk {
-    nodes: Mutex<Vec<Node>>,
+    nodes: Arc<Mutex<Vec<Node>>>,
     has_links: bool,
     /// How many fsyncs of files succeed before one fails.
-    syncs_left: Mutex<Option<usize>>,
+    syncs_left: Arc<Mutex<Option<usize>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,15 +89,20 @@ impl Names {
 impl ModelDisk {
     pub(crate) fn new() -> Self {
         Self {
-            nodes: Mutex::new(vec![Node::Directory(Names::default())]),
+            nodes: Arc::new(Mutex::new(vec![Node::Directory(Names::default())])),
             has_links: true,
-            syncs_left: Mutex::default(),
+            syncs_left: Arc::default(),
         }
     }
 
     /// A disk without hard links.
     pub(crate) fn without_links() -> Self {
         Self { has_links: false, ..Self::new() }
+    }
+
+    /// The same disk, for another process.
+    pub(crate) fn share(&self) -> Self {
+        Self { nodes: self.nodes.clone(), has_links: self.has_links, syncs_left: self.syncs_left.clone() }
     }
 
     /// Fsync number `number` of a file from now fails, and forgets what it should have made durable.
@@ -125,7 +130,7 @@ impl ModelDisk {
     pub(crate) fn for_each_outcome(&self, mut check: impl FnMut(Self)) {
         let mut choices = Choices::default();
         loop {
-            let disk = self.clone();
+            let disk = Self { syncs_left: Arc::default(), ..self.clone() };
             cut_power(&mut disk.nodes.lock().unwrap(), 0, &mut choices);
             check(disk);
             if !choices.next() {
@@ -142,9 +147,9 @@ impl ModelDisk {
 impl Clone for ModelDisk {
     fn clone(&self) -> Self {
         Self {
-            nodes: Mutex::new(self.nodes.lock().unwrap().clone()),
+            nodes: Arc::new(Mutex::new(self.nodes.lock().unwrap().clone())),
             has_links: self.has_links,
-            syncs_left: Mutex::new(*self.syncs_left.lock().unwrap()),
+            syncs_left: Arc::new(Mutex::new(*self.syncs_left.lock().unwrap())),
         }
     }
 }
@@ -382,8 +387,6 @@ impl RecordLayer for ModelDisk {
 fn status(node: &Node, number: usize) -> Status {
     match node {
         Node::Directory(_) => Status { is_file: false, id: Some((0, number as u64)), bytes: 0 },
-        Node::File(content) => {
-            Status { is_file: true, id: Some((0, number as u64)), bytes: content.live.len() as u64 }
-        }
+        Node::File(content) => Status { is_file: true, id: Some((0, number as u64)), bytes: content.live.len() as u64 },
     }
 }

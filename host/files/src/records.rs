@@ -73,6 +73,8 @@ pub struct Records<L: RecordLayer> {
     unsynced: Vec<u8>,
     /// A write failed, so there may be part of a line after the whole ones.
     is_torn: bool,
+    /// The file was cut back since the last fsync.
+    is_cut_back: bool,
     /// An fsync failed, so a new file is written before anything else.
     in_doubt: bool,
     /// Damaged lines that are still in the file.
@@ -256,6 +258,7 @@ impl<L: RecordLayer> Records<L> {
             synced_bytes: scan.whole_bytes,
             unsynced: Vec::new(),
             is_torn: found.cut_bytes > 0,
+            is_cut_back: false,
             in_doubt: false,
             damaged: scan.damaged,
             unfinished_segment: None,
@@ -373,6 +376,7 @@ impl<L: RecordLayer> Records<L> {
         if self.is_torn {
             self.layer.truncate(&self.file, self.whole_bytes).map_err(FileError::io("cut back", &self.path))?;
             self.is_torn = false;
+            self.is_cut_back = true;
         }
         Ok(())
     }
@@ -392,7 +396,7 @@ impl<L: RecordLayer> Records<L> {
     }
 
     fn sync_file(&mut self) -> Result<()> {
-        if self.unsynced.is_empty() {
+        if self.unsynced.is_empty() && !self.is_cut_back {
             return Ok(());
         }
         if let Err(error) = self.layer.sync_file(&self.file) {
@@ -401,6 +405,7 @@ impl<L: RecordLayer> Records<L> {
         }
         self.synced_bytes = self.whole_bytes;
         self.unsynced.clear();
+        self.is_cut_back = false;
         Ok(())
     }
 
@@ -426,7 +431,8 @@ impl<L: RecordLayer> Records<L> {
             let whole = [(records.synced_bytes, 0)];
             let damaged = records.damaged.iter().map(|line| (line.damage.offset, line.bytes)).chain(whole);
             for (kept_to, left_out) in damaged {
-                copy(&records.layer, &records.file, kept_from..kept_to, new).map_err(FileError::io("copy", &records.path))?;
+                copy(&records.layer, &records.file, kept_from..kept_to, new)
+                    .map_err(FileError::io("copy", &records.path))?;
                 kept_from = kept_to + left_out;
             }
             new.lines = scan.lines - records.damaged.len() as u64;
@@ -498,7 +504,8 @@ impl<L: RecordLayer> Records<L> {
             let aside = with_suffix(&self.path, &format!(".replaced-{number}"));
             match self.layer.status(&aside) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                _ => continue,
+                Err(error) => return Err(FileError::io("look at", &aside)(error).into()),
+                Ok(_) => continue,
             }
             let kept = match self.layer.hard_link(&self.path, &aside) {
                 // A directory has no second name.
@@ -567,8 +574,8 @@ impl<L: RecordLayer> Records<L> {
     }
 
     fn try_name_segment(&mut self, new: &NewFile<L::File>) -> Result<PathBuf> {
-        let segment = segments::next(&self.layer, &self.path)
-            .map_err(FileError::io("look for segments of", &self.path))?;
+        let segment =
+            segments::next(&self.layer, &self.path).map_err(FileError::io("look for segments of", &self.path))?;
         match self.layer.hard_link(&self.path, &segment) {
             Err(error) if has_no_links(error.kind()) => {
                 let copied = self.write_new_unlocked(|records, new| {
@@ -672,10 +679,7 @@ impl<L: RecordLayer> Records<L> {
     }
 
     /// Writes a file under a temp name, makes its content durable and locks it.
-    fn write_new(
-        &self,
-        write: impl FnOnce(&Self, &mut NewFile<L::File>) -> Result<()>,
-    ) -> Result<NewFile<L::File>> {
+    fn write_new(&self, write: impl FnOnce(&Self, &mut NewFile<L::File>) -> Result<()>) -> Result<NewFile<L::File>> {
         self.write_new_unlocked(|records, new| {
             records.layer.try_lock(&new.file).map_err(|error| FileError::io("lock", &new.temp)(error.into()))?;
             write(records, new)
@@ -725,6 +729,7 @@ impl<L: RecordLayer> Records<L> {
         self.unsynced.clear();
         self.damaged.clear();
         self.is_torn = false;
+        self.is_cut_back = false;
         self.in_doubt = true;
     }
 

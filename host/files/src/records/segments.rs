@@ -13,7 +13,7 @@ const DIGITS_MIN: usize = 6;
 
 /// The files of the record at `path`, an absolute path, oldest first. The last one is `path` itself, if it exists.
 ///
-/// A segment that is the same as the file at `path` is left out: it was being made when its process died.
+/// A segment whose records are all in the file at `path` too is left out: it was being made when its process died.
 ///
 /// # Errors
 /// When the directory or a file cannot be read.
@@ -32,7 +32,7 @@ pub(super) fn segments_on<L: RecordLayer>(layer: &L, path: &Path) -> io::Result<
         status => status?,
     };
     if let Some(newest) = files.last()
-        && is_same(layer, newest, &path)?
+        && is_in(layer, newest, &path)?
     {
         files.pop();
     }
@@ -40,10 +40,10 @@ pub(super) fn segments_on<L: RecordLayer>(layer: &L, path: &Path) -> io::Result<
     Ok(files)
 }
 
-/// The newest segment, if it is the same as the file at `path`.
+/// The newest segment, if the file at `path` has all its records too.
 pub(super) fn unfinished<L: RecordLayer>(layer: &L, path: &Path) -> io::Result<Option<PathBuf>> {
     match numbered(layer, path)?.pop() {
-        Some((_, newest)) if is_same(layer, &newest, path)? => Ok(Some(newest)),
+        Some((_, newest)) if is_in(layer, &newest, path)? => Ok(Some(newest)),
         _ => Ok(None),
     }
 }
@@ -92,16 +92,14 @@ fn number((before, after): &(OsString, OsString), name: &OsStr) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whether two files have the same content. Where links are missing a segment is a copy, so the names tell nothing.
-fn is_same<L: RecordLayer>(layer: &L, segment: &Path, path: &Path) -> io::Result<bool> {
-    let (one, other) = (layer.status(segment)?, layer.status(path)?);
-    if !one.is_file || !other.is_file || one.bytes != other.bytes {
+/// Whether the file at `path` has all that the segment has. Where links are missing a segment is a copy, so their numbers
+/// do not tell.
+fn is_in<L: RecordLayer>(layer: &L, segment: &Path, path: &Path) -> io::Result<bool> {
+    let (part, whole) = (layer.status(segment)?, layer.status(path)?);
+    if !part.is_file || !whole.is_file || part.bytes > whole.bytes {
         return Ok(false);
     }
-    if one.id.is_some() && one.id == other.id {
-        return Ok(true);
-    }
-    Ok(layer.read(segment)? == layer.read(path)?)
+    Ok(part.id.is_some() && part.id == whole.id || layer.read(path)?.starts_with(&layer.read(segment)?))
 }
 
 #[cfg(test)]
@@ -142,7 +140,7 @@ mod tests {
         assert_eq!(names(segments(&path).unwrap()), [&three[..], &["events.jsonl"]].concat());
         assert!(next(&Disk, &path).unwrap().ends_with("events.1000001.jsonl"));
 
-        std::fs::write(path.with_file_name("events.1000000.jsonl"), "now").unwrap();
+        std::fs::write(path.with_file_name("events.1000000.jsonl"), "no").unwrap();
         assert_eq!(names(segments(&path).unwrap()), [&three[..2], &["events.jsonl"]].concat());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(names(segments(&path).unwrap()), three);
