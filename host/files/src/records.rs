@@ -223,6 +223,8 @@ impl<L: RecordLayer> Records<L> {
     /// disk does not let them be moved, the file can be read all the same, and they are moved before the next record is
     /// written.
     ///
+    /// `beginning`: how every record begins. A file that has nothing but half a record is ours if it begins so.
+    ///
     /// A file that is longer than `segment_bytes` is full. Lines without a checksum, from an earlier version, are
     /// records if `each` takes them.
     ///
@@ -231,6 +233,7 @@ impl<L: RecordLayer> Records<L> {
     pub fn open(
         layer: L,
         path: PathBuf,
+        beginning: &str,
         segment_bytes: u64,
         each: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(Self, Found)> {
@@ -238,7 +241,8 @@ impl<L: RecordLayer> Records<L> {
         let directory = path.parent().expect("a file is in a directory").to_owned();
         let (file, status) = open_locked(&layer, &path)?;
         let scan = scan(&layer, &file, u64::MAX, each).map_err(FileError::io("read", &path))?;
-        if scan.bytes > 0 && !scan.is_ours && !scan.is_blank {
+        let is_half = scan.lines == 0 && has_beginning(&scan.torn, beginning.as_bytes());
+        if scan.bytes > 0 && !scan.is_ours && !scan.is_blank && !is_half {
             return Err(RecordsError::NotOurs { path });
         }
         let found = Found {
@@ -844,10 +848,18 @@ struct Scan {
     whole_bytes: u64,
     lines: u64,
     damaged: Vec<DamagedLine>,
+    /// What follows the last whole line.
+    torn: Vec<u8>,
     /// A line is a record, or has a checksum.
     is_ours: bool,
     /// There are only NUL bytes. A power failure can leave them.
     is_blank: bool,
+}
+
+/// Whether `bytes` begins as `beginning` does, as far as it goes.
+fn has_beginning(bytes: &[u8], beginning: &[u8]) -> bool {
+    let length = bytes.len().min(beginning.len());
+    bytes[..length] == beginning[..length]
 }
 
 /// Calls `each` with the whole lines in the first `bytes` of a file.
@@ -858,7 +870,7 @@ fn scan<L: RecordLayer>(
     mut each: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> io::Result<Scan> {
     let mut reader = BufReader::with_capacity(CHUNK_BYTES, FileReader::new(layer, file, 0..bytes));
-    let mut scan = Scan { bytes: 0, whole_bytes: 0, lines: 0, damaged: Vec::new(), is_ours: false, is_blank: true };
+    let mut scan = Scan { bytes: 0, whole_bytes: 0, lines: 0, damaged: Vec::new(), torn: Vec::new(), is_ours: false, is_blank: true };
     // Bytes, not text: what is torn may be torn in the middle of a character.
     let mut line = Vec::new();
     loop {
@@ -866,7 +878,10 @@ fn scan<L: RecordLayer>(
         let read = reader.read_until(b'\n', &mut line)? as u64;
         scan.bytes += read;
         scan.is_blank = scan.is_blank && line.iter().all(|byte| *byte == 0);
-        let Some(text) = line.strip_suffix(b"\n") else { return Ok(scan) };
+        let Some(text) = line.strip_suffix(b"\n") else {
+            scan.torn = line;
+            return Ok(scan);
+        };
         scan.lines += 1;
         let mark = line::mark(text);
         let understood = match mark {

@@ -84,7 +84,7 @@ impl<L: FnMut(&Event)> Journal<L> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let mut record = Record::default();
         let learn = |line: &[u8]| record.learn(line).map_err(|error| error.to_string());
-        let (records, found) = Records::open(Disk, absolute, segment_bytes, learn)?;
+        let (records, found) = Records::open(Disk, absolute, "{\"id\":\"", segment_bytes, learn)?;
         let found: Vec<String> = found.damaged.iter().map(|damage| damaged(records.path(), damage)).collect();
         if !found.is_empty() {
             record.doubt();

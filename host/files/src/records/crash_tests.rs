@@ -92,7 +92,7 @@ impl Course {
     fn open(&mut self) -> Result<(), RecordsError> {
         self.records = None;
         self.doubtful.append(&mut self.refused);
-        let (records, _) = Records::open(self.layer.share(), path().to_owned(), SEGMENT_BYTES, understood)?;
+        let (records, _) = Records::open(self.layer.share(), path().to_owned(), "{\"n\":", SEGMENT_BYTES, understood)?;
         self.records = Some(records);
         Ok(())
     }
@@ -213,7 +213,7 @@ fn number(line: &str) -> Option<u64> {
 /// What a new process reads: the current file through [`Records`], which puts it right, and then every file.
 fn read_all(disk: &ModelDisk, may_be_damaged: bool, context: &str) -> (Found, Vec<u64>) {
     let mut current = Vec::new();
-    let opened = Records::open(disk.share(), path().to_owned(), SEGMENT_BYTES, |line| {
+    let opened = Records::open(disk.share(), path().to_owned(), "{\"n\":", SEGMENT_BYTES, |line| {
         understood(line)?;
         current.extend(number(std::str::from_utf8(line).unwrap()));
         Ok(())

@@ -38,7 +38,7 @@ impl Folder {
 
 fn open_with(path: &Path, segment_bytes: u64) -> Result<(Records<Disk>, Found, Vec<String>), RecordsError> {
     let mut read = Vec::new();
-    let (records, found) = Records::open(Disk, path.to_owned(), segment_bytes, |line| {
+    let (records, found) = Records::open(Disk, path.to_owned(), "{\"n\":", segment_bytes, |line| {
         let text = String::from_utf8(line.to_vec()).map_err(|error| error.to_string())?;
         if !text.starts_with("{\"n\":") && !text.starts_with("{\"head\":") {
             return Err("it has no number".to_owned());
@@ -168,7 +168,7 @@ fn damage_larger_than_what_is_read_at_once_is_set_aside_too() {
 fn a_file_of_something_else_is_refused_and_stays_as_it_is() {
     let folder = Folder::new();
     let path = folder.file("candles.csv");
-    for foreign in ["x", "open_time,open\n1,2\n", "{\"id\":\"a\"}\n", "\n", "{\"n\":1", "\0\0\n"] {
+    for foreign in ["x", "open_time,open\n1,2\n", "{\"id\":\"a\"}\n", "\n", "{\"m\":1", "\0\0\n"] {
         fs::write(&path, foreign).unwrap();
         let error = open_with(&path, LARGE).unwrap_err();
         let expected =
@@ -441,4 +441,23 @@ fn temp_files_of_a_process_that_died_are_removed_and_those_of_other_files_are_no
     }
     open(&path);
     assert_eq!(folder.names(), [other, "events.jsonl"]);
+}
+
+/// The first record of a file may be torn as well. Half of something else is not ours.
+#[test]
+fn a_file_with_half_a_record_only_is_ours_if_it_begins_like_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.jsonl");
+    let record = "{\"n\":1,\"text\":\"h\u{e9}llo\"}";
+    for length in 1..record.len() {
+        fs::write(&path, &record.as_bytes()[..length]).unwrap();
+        let (_, found) = Records::open(Disk, path.clone(), "{\"n\":", u64::MAX, |_| Ok(())).unwrap();
+        assert_eq!(found.cut_bytes, length as u64);
+    }
+    for strange in ["x", "{\"m\":1}", "[1]", "{}"] {
+        fs::write(&path, strange).unwrap();
+        let error = Records::open(Disk, path.clone(), "{\"n\":", u64::MAX, |_| Ok(())).unwrap_err();
+        assert!(matches!(error, RecordsError::NotOurs { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), strange);
+    }
 }
