@@ -159,10 +159,14 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// Trades until the feed ends or `stop` says so.
     ///
     /// # Errors
-    /// When the feed cannot go on, or an event cannot be recorded. What is held stays in the stores.
+    /// When the feed cannot go on, another host has claimed a store, or an event cannot be recorded. What is held stays
+    /// in the stores.
     pub async fn run(mut self, sink: &mut dyn Sink, mut stop: watch::Receiver<Stop>) -> Result<(), RunError> {
         let mut notices: Vec<Notice> = Vec::new();
         let ended = loop {
+            if let Some(refusal) = self.desk.keeper.as_ref().and_then(Keeper::fenced) {
+                break Err(refusal.into());
+            }
             let asked = *stop.borrow_and_update();
             if asked == Stop::Now || (asked == Stop::WhenFlat && !self.desk.holds_positions()) {
                 break Ok(());

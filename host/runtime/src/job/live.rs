@@ -14,6 +14,7 @@ use sigbox_sandbox::{self as sandbox, Sandbox};
 use sigbox_trading::{
     Journal, Live, LiveOptions, Sink, Stop, Stopwatch,
     feed::{Feed, KlinesFeed, ReplayFeed},
+    store::Stores,
 };
 use tokio::sync::watch;
 
@@ -37,22 +38,31 @@ pub fn events_file(config: &Config) -> PathBuf {
     config.persistence.data_dir.join("events.jsonl")
 }
 
-/// Trades until the feed ends or `stop` asks for the end. `events`: the journal; an existing one is continued.
-/// `listener` is called for each event when it is recorded for the first time.
+/// How a live run starts.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveStart<'e> {
+    /// The journal; an existing one is continued.
+    pub events: &'e Path,
+    /// Whether it takes over the stores that another host holds.
+    pub take_over: bool,
+}
+
+/// Trades until the feed ends or `stop` asks for the end. `listener` is called for each event when it is recorded for the first time.
 ///
 /// # Errors
 /// When the parts of the run cannot be made, the state of an earlier run cannot be restored, or the run cannot
 /// continue. Orders and positions are kept in the stores.
 pub async fn live(
     config: &Config,
-    events: &Path,
+    start: LiveStart<'_>,
     sandbox: &Sandbox<sandbox::Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
     listener: impl FnMut(&Event<'_>),
     stop: watch::Receiver<Stop>,
 ) -> Result<LiveDone, JobError> {
-    let job = Job { config, events, sandbox, resolve, variable };
+    let LiveStart { events, take_over } = start;
+    let job = Job { config, events, take_over, sandbox, resolve, variable };
     match config.live.feed {
         config::Feed::Replay => {
             let candles = assemble::candles(config)?;
@@ -76,6 +86,7 @@ pub async fn live(
 struct Job<'j, 'r, 'v> {
     config: &'j Config,
     events: &'j Path,
+    take_over: bool,
     sandbox: &'j Sandbox<sandbox::Live>,
     resolve: &'j mut Resolve<'r>,
     variable: &'j Variable<'v>,
@@ -86,12 +97,28 @@ impl Job<'_, '_, '_> {
         self,
         market: Market,
         feed: F,
+        journal: Journal<L>,
+        sources: Vec<Source>,
+        stop: watch::Receiver<Stop>,
+    ) -> Result<LiveDone, JobError> {
+        let access = Access::Own { take_over: self.take_over };
+        let stores = assemble::stores(self.config, access, self.sandbox, self.resolve, self.variable).await?;
+        let done = self.trade_in(stores.clone(), market, feed, journal, sources, stop).await;
+        // A run that could not start has not closed them. What it claimed is released here.
+        stores.close().await;
+        done
+    }
+
+    async fn trade_in<F: Feed, L: FnMut(&Event<'_>)>(
+        self,
+        stores: Stores,
+        market: Market,
+        feed: F,
         mut journal: Journal<L>,
         sources: Vec<Source>,
         stop: watch::Receiver<Stop>,
     ) -> Result<LiveDone, JobError> {
-        let Job { config, events, sandbox, resolve, variable } = self;
-        let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+        let Job { config, events, sandbox, resolve, .. } = self;
         let setup = assemble::live_setup(config, sandbox, market, resolve).await?;
         let options = LiveOptions {
             on_corrupt: config.persistence.on_corrupt,
