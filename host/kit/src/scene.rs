@@ -11,7 +11,7 @@ use std::{
 use sigbox_events::IncidentKind;
 use sigbox_market::digest::sha256;
 use sigbox_sandbox::Descriptor;
-use sigbox_trading::store::{Address, StoreError};
+use sigbox_trading::store::{Address, Apart, Holder, OTHER, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -40,6 +40,8 @@ pub(super) struct Run<'r> {
     pub(super) descriptor: Result<Descriptor, Trouble>,
     /// Whether the subject starts at all.
     pub(super) start: Result<(), Trouble>,
+    /// Whether its storage can be claimed.
+    pub(super) is_fenced: bool,
     heard: Arc<Heard>,
 }
 
@@ -57,14 +59,16 @@ impl Heard {
 impl<'r> Run<'r> {
     pub(super) async fn begin(subject: &'r dyn Subject) -> Self {
         let descriptor = subject.describe().await;
+        let mut is_fenced = false;
         let start = match subject.open().await {
             Ok(opened) => {
+                is_fenced = matches!(opened.store.apart(), Apart::Fence(_));
                 opened.store.close().await;
                 Ok(())
             }
             Err(trouble) => Err(trouble),
         };
-        Self { subject, descriptor, start, heard: Arc::default() }
+        Self { subject, descriptor, start, is_fenced, heard: Arc::default() }
     }
 
     pub(super) fn component(&self) -> Result<&'r ComponentSubject, String> {
@@ -222,6 +226,7 @@ pub(super) struct Handle {
 /// How a call failed, and at which address.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
+    pub(super) code: String,
     pub(super) message: String,
     pub(super) retryable: bool,
     pub(super) broke: bool,
@@ -276,6 +281,17 @@ impl Handle {
         self.watched(&whole, self.opened.store.keys(domain, entity_name)).await
     }
 
+    pub(super) async fn holder(&self, scope: &str) -> Answer<Option<Holder>> {
+        let Apart::Fence(fence) = self.opened.store.apart() else { return Ok(None) };
+        self.watched(&at("scope", scope, ""), fence.holder(scope)).await
+    }
+
+    /// From now on, writes and removals of this instance are fenced.
+    pub(super) async fn claim(&self, scope: &str, claim: &Holder) -> Answer<()> {
+        let Apart::Fence(fence) = self.opened.store.apart() else { return Ok(()) };
+        self.watched(&at("scope", scope, ""), fence.claim(scope, claim)).await
+    }
+
     pub(super) async fn close(self) {
         let _ = timeout(CALL, self.opened.store.close()).await;
         self.listen();
@@ -327,8 +343,11 @@ impl Handle {
         let broke = self.opened.store.incidents().iter().any(|incident| incident.kind == IncidentKind::Restarted);
         let failure = match answer {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(StoreError { message, retryable, .. })) => Failure { message, retryable, broke, at: at.clone() },
+            Ok(Err(StoreError { code, message, retryable, .. })) => {
+                Failure { code, message, retryable, broke, at: at.clone() }
+            }
             Err(_) => Failure {
+                code: OTHER.to_owned(),
                 message: format!("the call did not come back within {} s", CALL.as_secs()),
                 retryable: false,
                 broke: true,
