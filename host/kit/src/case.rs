@@ -118,8 +118,7 @@ impl Need {
             Self::Durability => run.volatile(),
             Self::TwoInstances => run.volatile().or_else(|| run.subject.only_one()),
             Self::Fence => match run.component() {
-                Ok(_) if !run.is_fenced => Some("it does not offer sigbox:persistence/fenced".to_owned()),
-                Ok(_) => run.volatile().or_else(|| run.subject.only_one()),
+                Ok(_) => run.unfenced.clone().or_else(|| run.volatile()).or_else(|| run.subject.only_one()),
                 Err(reason) => Some(reason),
             },
             Self::Kill => run.component().err().or_else(|| run.volatile()),

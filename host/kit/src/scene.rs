@@ -11,7 +11,7 @@ use std::{
 use sigbox_events::IncidentKind;
 use sigbox_market::digest::sha256;
 use sigbox_sandbox::Descriptor;
-use sigbox_trading::store::{Address, Apart, Holder, OTHER, StoreError};
+use sigbox_trading::store::{Address, Apart, Holder, OTHER, StoreError, UNSUPPORTED};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -40,8 +40,8 @@ pub(super) struct Run<'r> {
     pub(super) descriptor: Result<Descriptor, Trouble>,
     /// Whether the subject starts at all.
     pub(super) start: Result<(), Trouble>,
-    /// Whether its storage can be claimed.
-    pub(super) is_fenced: bool,
+    /// Why its storage cannot be claimed, if it cannot.
+    pub(super) unfenced: Option<String>,
     heard: Arc<Heard>,
 }
 
@@ -59,16 +59,22 @@ impl Heard {
 impl<'r> Run<'r> {
     pub(super) async fn begin(subject: &'r dyn Subject) -> Self {
         let descriptor = subject.describe().await;
-        let mut is_fenced = false;
+        let mut unfenced = None;
         let start = match subject.open().await {
             Ok(opened) => {
-                is_fenced = matches!(opened.store.apart(), Apart::Fence(_));
+                unfenced = match opened.store.apart() {
+                    Apart::Fence(fence) => match fence.holder("kit").await {
+                        Err(error) if error.code == UNSUPPORTED => Some(error.message),
+                        _ => None,
+                    },
+                    Apart::No | Apart::Lock => Some("it does not offer sigbox:persistence/fenced".to_owned()),
+                };
                 opened.store.close().await;
                 Ok(())
             }
             Err(trouble) => Err(trouble),
         };
-        Self { subject, descriptor, start, is_fenced, heard: Arc::default() }
+        Self { subject, descriptor, start, unfenced, heard: Arc::default() }
     }
 
     pub(super) fn component(&self) -> Result<&'r ComponentSubject, String> {

@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use self::{
-    claim::holder,
+    claim::{KeptApart, kept_apart},
     kit::tested_backend,
     stores::{Access, Opener, stores},
 };

@@ -10,13 +10,13 @@ use std::{
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use sigbox::{
-    assemble::{self, Access, Opener},
+    assemble::{Access, KeptApart, Opener, kept_apart},
     binding::pairs,
     config::Config,
     job::events_file,
     market::candles::iso_8601,
     sandbox::Live,
-    trading::store::{Address, Apart, Domain, Holder, Store},
+    trading::store::{Address, Domain, Holder, Store},
 };
 use sigbox_events::{Head, HostLine};
 
@@ -99,13 +99,14 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
         match opener.open(choice).await {
             Ok(store) => {
                 row.description = Some(store.describe());
-                row.apart = Some(match store.apart() {
-                    Apart::Fence(_) => FENCE,
-                    Apart::Lock => LOCK,
-                    Apart::No => "nothing",
-                });
                 match look(config, domain, &*store).await {
-                    Ok(holder) => row.holder = holder,
+                    Ok(KeptApart::ByFence(holder)) => {
+                        row.apart = Some(FENCE);
+                        row.holder =
+                            holder.map(|Holder { owner, since_ms, .. }| HeldBy { owner, since: iso_8601(since_ms) });
+                    }
+                    Ok(KeptApart::ByLock) => row.apart = Some(LOCK),
+                    Ok(_) => row.apart = Some("nothing"),
                     Err(error) => row.error = Some(error),
                 }
             }
@@ -138,14 +139,13 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks the store whether it has a document, to find out whether it answers, and who holds it.
-async fn look(config: &Config, domain: Domain, store: &dyn Store) -> Result<Option<HeldBy>, String> {
+/// Asks the store whether it has a document, to find out whether it answers, and what keeps two hosts apart.
+async fn look(config: &Config, domain: Domain, store: &dyn Store) -> Result<KeptApart, String> {
     let at: Option<Address> = pairs(config).first().map(|pair| Address::of_pair(domain, pair));
     if let Some(at) = at {
         store.has_value(&at).await.map_err(|error| error.to_string())?;
     }
-    let holder = assemble::holder(store).await.map_err(|error| error.to_string())?;
-    Ok(holder.map(|Holder { owner, since_ms, .. }| HeldBy { owner, since: iso_8601(since_ms) }))
+    kept_apart(store).await.map_err(|error| error.to_string())
 }
 
 /// The last incident of each store that the live run has recorded.

@@ -8,10 +8,11 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use sigbox_market::candles::iso_8601;
-use sigbox_trading::store::{Apart, FENCED, Holder, Store};
+use sigbox_trading::store::{Apart, FENCED, Fence, Holder, Store, StoreError, UNSUPPORTED};
 
 use super::AssembleError;
 
@@ -25,13 +26,42 @@ const SCOPE: &str = "live";
 /// How often a claim is tried again that another one overtook.
 const TRIES: usize = 3;
 
-/// The host that holds `store`; `None` when nobody does, or when the store cannot be claimed.
+/// How long a claim may take that says "later". Some stores rewrite every document, which may take longer than a call.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What keeps two hosts apart that were given the place of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeptApart {
+    /// Nothing.
+    No,
+    /// A lock: see [`Apart::Lock`].
+    ByLock,
+    /// The storage. The host that holds it, if one does.
+    ByFence(Option<Holder>),
+}
+
+/// What keeps two hosts apart that were given the place of `store`.
 ///
 /// # Errors
 /// When the store cannot say.
-pub async fn holder(store: &dyn Store) -> Result<Option<Holder>, AssembleError> {
-    let Apart::Fence(fence) = store.apart() else { return Ok(None) };
-    Ok(fence.holder(SCOPE).await?.filter(|holder| !holder.is_released()))
+pub async fn kept_apart(store: &dyn Store) -> Result<KeptApart, AssembleError> {
+    Ok(match store.apart() {
+        Apart::No => KeptApart::No,
+        Apart::Lock => KeptApart::ByLock,
+        Apart::Fence(fence) => match supported(fence.holder(SCOPE).await)? {
+            None => KeptApart::No,
+            Some(holder) => KeptApart::ByFence(holder.filter(|holder| !holder.is_released())),
+        },
+    })
+}
+
+/// The answer; `None` when the storage as it is cannot keep hosts apart.
+fn supported<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Err(error) if error.code == UNSUPPORTED => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 /// Claims stores for the process that owns `data_dir`.
@@ -61,19 +91,20 @@ impl Claims {
     /// When another host holds it, or the claim is not known to be durable.
     pub(super) async fn claim(&mut self, store: &dyn Store) -> Result<(), AssembleError> {
         let Apart::Fence(fence) = store.apart() else { return Ok(()) };
-        let mut tried = 1;
-        loop {
-            let claim = self.next(store, fence.holder(SCOPE).await?)?;
-            match fence.claim(SCOPE, &claim).await {
+        for tried in 1.. {
+            let Some(holder) = supported(fence.holder(SCOPE).await)? else { break };
+            let claim = self.next(store, holder)?;
+            match put(fence, &claim).await {
                 Ok(()) => {
                     self.made.push(claim);
-                    return Ok(());
+                    break;
                 }
                 // Another claim came first. Its owner is known now.
-                Err(error) if error.code == FENCED && tried < TRIES => tried += 1,
+                Err(error) if error.code == FENCED && tried < TRIES => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
     }
 
     /// The claim to make where `holder` is the last one.
@@ -93,6 +124,19 @@ impl Claims {
     /// Whether a process with the same data directory made the claim.
     fn is_ours(&self, holder: &Holder) -> bool {
         holder.owner.ends_with(&format!("({})", suffix(&self.id)))
+    }
+}
+
+/// Makes a claim. A store that says "later" is asked again: it goes on where it was.
+async fn put(fence: &dyn Fence, claim: &Holder) -> Result<(), StoreError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match fence.claim(SCOPE, claim).await {
+            Err(error) if error.retryable && Instant::now() < until => {
+                tracing::info!("{error}; going on");
+            }
+            claimed => return claimed,
+        }
     }
 }
 

@@ -29,7 +29,8 @@ pub trait Fence: Send + Sync {
     /// Who holds `scope`; `None` when it was never claimed.
     ///
     /// # Errors
-    /// When the store cannot say.
+    /// When the store cannot say. With the code [`UNSUPPORTED`](super::UNSUPPORTED), the storage behind it cannot keep
+    /// hosts apart as it is.
     async fn holder(&self, scope: &str) -> Result<Option<Holder>, StoreError>;
 
     /// Claims `scope`, durably. It succeeds when the epoch is greater than the one that is stored, or is the same and

@@ -130,6 +130,9 @@ pub const OTHER: &str = "other";
 /// late.
 pub const FENCED: &str = "fenced";
 
+/// The code of a store that cannot do what it is asked, as it is.
+pub const UNSUPPORTED: &str = "unsupported";
+
 /// The code of a store that cannot be reached, or does not answer.
 pub const UNAVAILABLE: &str = "unavailable";
 
