@@ -5,6 +5,8 @@ mod directory;
 mod durable;
 mod encrypt;
 #[cfg(unix)]
+mod fence;
+#[cfg(unix)]
 mod guide;
 mod killed;
 #[cfg(unix)]

@@ -4,4 +4,5 @@ mod command;
 mod document_server;
 mod documentation;
 mod faults;
+mod fence;
 mod world;

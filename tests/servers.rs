@@ -9,6 +9,7 @@ mod s3;
 pub(crate) use self::{
     authority::Authority,
     postgres::{Postgres, PostgresSetup},
+    process::{resume, suspend},
     redis::{Redis, RedisSetup},
     s3::S3,
 };

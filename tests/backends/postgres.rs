@@ -1,7 +1,15 @@
 //! Documents in PostgreSQL.
 
-use futures_util::future::join_all;
-use sigbox::trading::store::Store as _;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{future::join_all, join};
+use sigbox::{
+    sandbox::PluginStore,
+    trading::store::{Apart, Fence, Holder, Store as _},
+};
 
 use super::served::{Bound, assert_said, at, passes_the_kit, read, said, write};
 use crate::servers::{Postgres, PostgresSetup};
@@ -256,6 +264,92 @@ async fn a_server_that_takes_no_writes_may_take_them_later() {
     assert_said(&said(error), "unavailable", &["25006", "must lead to the primary"]);
     postgres.sql("SET transaction_read_only = off; ALTER DATABASE sigbox SET default_transaction_read_only = off");
     write(&store, "a", "1").await.unwrap();
+}
+
+fn fence(store: &PluginStore) -> &dyn Fence {
+    match store.apart() {
+        Apart::Fence(fence) => fence,
+        Apart::No | Apart::Lock => panic!("it has no fence"),
+    }
+}
+
+fn holder(epoch: u64, owner: &str) -> Holder {
+    Holder { epoch, owner: owner.to_owned(), since_ms: 1_769_860_800_000 }
+}
+
+#[tokio::test]
+async fn a_write_that_meets_a_claim_under_way_waits_and_looks_again() {
+    let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
+    let postgres = Arc::new(postgres);
+    let store = bound(&postgres).start().await;
+    fence(&store).claim("live", &holder(1, "one")).await.unwrap();
+    write(&store, "a", "1").await.unwrap();
+    let digits = |epoch: u64| format!("{epoch:020}");
+    for (end, epoch) in [("ROLLBACK", 1), ("COMMIT", 2)] {
+        let claiming = format!(
+            "BEGIN; UPDATE sigbox_documents SET value = '{}other' WHERE domain = '\\xff'; SELECT pg_sleep(1); {end}",
+            digits(2)
+        );
+        let server = Arc::clone(&postgres);
+        let claimed = tokio::task::spawn_blocking(move || server.sql(&claiming));
+        while postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let begun = Instant::now();
+        let (written, removed) = (write(&store, "a", end).await, store.remove_value(&at("b")).await);
+        assert!(begun.elapsed() > Duration::from_millis(500), "it waits for the claim");
+        claimed.await.unwrap();
+        if epoch == 1 {
+            written.unwrap();
+            assert!(!removed.unwrap());
+        } else {
+            for refused in [written.unwrap_err(), removed.unwrap_err()] {
+                assert_said(&said(refused), "fenced", &["other holds it with epoch 2 since 2026-01-31T12:00:00Z"]);
+            }
+        }
+        assert_eq!(read(&store, "a").await.as_deref(), Some("ROLLBACK"));
+    }
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_a_write_under_way() {
+    let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
+    let (old, new) = (bound(&postgres).start().await, bound(&postgres).start().await);
+    fence(&old).claim("live", &holder(1, "old")).await.unwrap();
+    write(&old, "a", "1").await.unwrap();
+    // What is written next cannot go on until the lock is gone, and holds the epoch all the while.
+    let held = postgres.hold("SELECT FROM sigbox_documents WHERE entity_id = 'a' FOR UPDATE");
+    let (written, claimed, ()) = join!(
+        async { write(&old, "a", "2").await },
+        async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            fence(&new).claim("live", &holder(2, "new")).await.unwrap();
+            read(&new, "a").await
+        },
+        async {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            drop(held);
+        }
+    );
+    written.unwrap();
+    assert_eq!(claimed.as_deref(), Some("2"), "the claim came after the write");
+    assert_said(&said(write(&old, "a", "3").await.unwrap_err()), "fenced", &["new holds it with epoch 2"]);
+}
+
+#[tokio::test]
+async fn epochs_are_as_large_as_they_can_be_and_owners_any_text() {
+    let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
+    let store = bound(&postgres).start().await;
+    for epoch in [9, 10, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+        for owner in ["7\n\0 ü'\"\\", ""] {
+            let scope = format!("{owner} of {owner}");
+            fence(&store).claim(&scope, &holder(epoch, owner)).await.unwrap();
+            assert_eq!(fence(&store).holder(&scope).await.unwrap(), Some(holder(epoch, owner)));
+            write(&store, "a", &epoch.to_string()).await.unwrap();
+        }
+    }
+    assert_eq!(read(&store, "a").await.unwrap(), u64::MAX.to_string());
+    assert_eq!(store.keys("signal", "BTCUSDT_a").await.unwrap(), ["a"]);
 }
 
 #[tokio::test]

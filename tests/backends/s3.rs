@@ -29,7 +29,7 @@ fn bound_at(port: u16) -> Bound {
         .reach(LOCALHOST, port)
 }
 
-fn bound(server: &S3) -> Bound {
+pub(super) fn bound(server: &S3) -> Bound {
     bound_at(server.port())
 }
 

@@ -26,16 +26,21 @@ const OF_SERVERS: [&str; 7] = [
     "refusing server at start",
 ];
 
-/// Cases that need documents that outlive their instance.
-const OF_INSTANCES: [&str; 7] = [
-    "closed and opened again",
-    "dropped and opened again",
-    "two instances",
-    "two writers",
-    "killed while writing",
-    "killed while removing",
-    "killed while starting",
+/// Cases that need a storage that two instances reach.
+const OF_HOSTS: [&str; 6] = [
+    "an old epoch",
+    "the same epoch",
+    "a claim stays",
+    "a claim among writes",
+    "scopes apart",
+    "killed while claiming",
 ];
+
+/// Cases that need documents that outlive their instance.
+const OF_INSTANCES: [&str; 4] = ["closed and opened again", "dropped and opened again", "two instances", "two writers"];
+
+/// Cases that need a component whose documents outlive it.
+const OF_CRASHES: [&str; 3] = ["killed while writing", "killed while removing", "killed while starting"];
 
 #[tokio::test]
 async fn the_memory_backend_passes_what_its_abilities_allow() {
@@ -43,18 +48,20 @@ async fn the_memory_backend_passes_what_its_abilities_allow() {
     let subject = ComponentSubject::new(sandbox(), plugin("persistence/memory"), binding);
     let report = sigbox_kit::run(&subject).await;
     let others = ["nothing granted", "secrets stay secret"];
-    assert_passes(&report, &[OF_INSTANCES.as_slice(), &OF_SERVERS, &others].concat());
+    assert_passes(&report, &[OF_INSTANCES.as_slice(), &OF_HOSTS, &OF_CRASHES, &OF_SERVERS, &others].concat());
     assert_eq!(report.subject, "memory 0.1.0: memory of the plugin, lost when it stops");
     let reasons: Vec<&str> = report.not_run().iter().map(|case| case.verdict.reason()).collect();
     assert_eq!(reasons[0], "it says that it is volatile: its documents go with the instance");
-    assert_eq!(reasons[OF_INSTANCES.len()], "it was granted no network");
+    assert_eq!(reasons[OF_INSTANCES.len()], "it does not offer sigbox:persistence/fenced");
+    let of_servers = OF_INSTANCES.len() + OF_HOSTS.len() + OF_CRASHES.len();
+    assert_eq!(reasons[of_servers], "it was granted no network");
 }
 
 #[tokio::test]
 async fn a_good_backend_on_a_folder_passes() {
     let world = World::new(Medium::Folder, "").await;
     let alone = ["two instances", "two writers"];
-    assert_passes(&sigbox_kit::run(&world.subject).await, &[alone.as_slice(), &OF_SERVERS].concat());
+    assert_passes(&sigbox_kit::run(&world.subject).await, &[alone.as_slice(), &OF_HOSTS, &OF_SERVERS].concat());
 }
 
 #[tokio::test]
@@ -66,7 +73,7 @@ async fn a_good_backend_on_a_server_passes_every_case_and_leaves_nothing_there()
 }
 
 /// What is wrong, where the documents are, the case that must find it and what its reason must say.
-const FAULTS: [(&str, Medium, &str, &str); 39] = [
+const FAULTS: [(&str, Medium, &str, &str); 45] = [
     ("says nothing", Medium::Memory, "description", "its summary is empty"),
     ("hangs", Medium::Memory, "read after write", "did not answer within 2000 ms"),
     ("traps", Medium::Memory, "read after write", "write-value: trapped: "),
@@ -89,6 +96,12 @@ const FAULTS: [(&str, Medium, &str, &str); 39] = [
     ("keeps nothing, unsaid", Medium::Memory, "closed and opened again", "read-value gave none instead of"),
     ("writes at close", Medium::Folder, "dropped and opened again", "read-value gave none instead of"),
     ("remembers", Medium::Server, "two instances", "after the other instance removed it"),
+    ("heeds no epoch", Medium::Server, "an old epoch", "a write of the old epoch was not refused"),
+    ("names nobody", Medium::Server, "an old epoch", "was refused without naming who holds the scope"),
+    ("shares an epoch", Medium::Server, "the same epoch", "the same epoch of another owner was not refused"),
+    ("forgets claims", Medium::Server, "a claim stays", "after the instance that claimed the scope was dropped"),
+    ("looks, then writes", Medium::Server, "a claim among writes", "after a claim returned, read-value gave"),
+    ("has one scope", Medium::Server, "scopes apart", "holds it with epoch"),
     ("writes in two steps", Medium::Folder, "killed while writing", "which is neither the old"),
     ("removes, then writes", Medium::Folder, "killed while writing", "read-value gave none, which is neither"),
     ("removes, then writes", Medium::Server, "killed while writing", "read-value gave none, which is neither"),

@@ -73,17 +73,26 @@ impl Process {
         self.wait();
     }
 
-    /// Stops it where it is, until [`Process::resume`]. Its last thread stands still when this returns: a signal only
-    /// asks for that, and a thread at work on another processor could still answer a call.
+    /// Stops it where it is, until [`Process::resume`].
     pub(super) fn suspend(&self) {
-        let id = Pid::from_child(&self.child);
-        kill_process(id, Signal::STOP).expect("the process is there");
-        waitid(WaitId::Pid(id), WaitIdOptions::STOPPED).expect("a child can be waited for");
+        suspend(&self.child);
     }
 
     pub(super) fn resume(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the process is there");
+        resume(&self.child);
     }
+}
+
+/// Stops a process where it is, until [`resume`]. Its last thread stands still when this returns: a signal only asks for
+/// that, and a thread at work on another processor could still answer a call.
+pub(crate) fn suspend(child: &Child) {
+    let id = Pid::from_child(child);
+    kill_process(id, Signal::STOP).expect("the process is there");
+    waitid(WaitId::Pid(id), WaitIdOptions::STOPPED).expect("a child can be waited for");
+}
+
+pub(crate) fn resume(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::CONT).expect("the process is there");
 }
 
 impl Drop for Process {

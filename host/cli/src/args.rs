@@ -19,6 +19,7 @@ Exit codes:
   4    candles are missing or wrong, or the feed failed
   5    stored state cannot be read, written or trusted
   6    a plugin failed a test
+  7    another host holds the state, or has taken it over
   130  a sweep or a fetch was interrupted; the same command goes on
 
 Environment:
@@ -114,6 +115,9 @@ pub(crate) struct Live {
     /// once. Without it, the first one does.
     #[arg(long)]
     pub(crate) drain: bool,
+    /// Claim a store that another host holds. What that host writes from then on is refused, even if it still runs.
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// Reports to write beside the events when the run ends, separated by commas.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     pub(crate) report: Vec<Format>,
@@ -269,6 +273,9 @@ pub(crate) struct StateCopy {
     /// Write documents whatever is there, also over others and over the same.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Claim a store that another host holds. What that host writes from then on is refused, even if it still runs.
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

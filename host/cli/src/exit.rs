@@ -13,6 +13,7 @@ const PLUGIN: u8 = 3;
 const CANDLES: u8 = 4;
 const STATE: u8 = 5;
 const FAILED: u8 = 6;
+const FENCED: u8 = 7;
 /// The code that shells give to a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
@@ -66,6 +67,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         ErrorKind::Plugin => PLUGIN,
         ErrorKind::Candles => CANDLES,
         ErrorKind::State => STATE,
+        ErrorKind::Fenced => FENCED,
         _ => UNFORESEEN,
     })
 }

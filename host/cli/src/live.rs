@@ -8,7 +8,7 @@ use std::{
 
 use sigbox::{
     config::Config,
-    job::{self, LiveDone},
+    job::{self, LiveDone, LiveStart},
     sandbox::Live,
     trading::Stop,
 };
@@ -26,7 +26,7 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
     let events = command.events.clone().unwrap_or_else(|| job::events_file(&config));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(DISK_THREADS).build()?;
-    let done = runtime.block_on(trade(&config, &events, command.drain));
+    let done = runtime.block_on(trade(&config, command, &events));
     // A request to an exchange may still be in progress; its answer is not needed.
     runtime.shutdown_timeout(Duration::ZERO);
     let timings = done?;
@@ -44,10 +44,11 @@ pub(crate) fn run(command: &args::Live) -> anyhow::Result<()> {
 }
 
 /// Trades until the run ends, and returns how long things took.
-async fn trade(config: &Config, events: &Path, drain: bool) -> anyhow::Result<Vec<Timing>> {
-    let stop = stop_on_signals(drain)?;
+async fn trade(config: &Config, command: &args::Live, events: &Path) -> anyhow::Result<Vec<Timing>> {
+    let stop = stop_on_signals(command.drain)?;
+    let start = LiveStart { events, take_over: command.take_over };
     let announcer = Announcer::start();
-    let done = trade_until(config, events, stop, &announcer).await;
+    let done = trade_until(config, start, stop, &announcer).await;
     announcer.finish();
     let LiveDone { boundaries, answers } = done?;
     let boundaries = Timing { of: "a boundary until its last decision".to_owned(), milliseconds: boundaries.sample() };
@@ -56,13 +57,13 @@ async fn trade(config: &Config, events: &Path, drain: bool) -> anyhow::Result<Ve
 
 async fn trade_until(
     config: &Config,
-    events: &Path,
+    start: LiveStart<'_>,
     stop: watch::Receiver<Stop>,
     announcer: &Announcer,
 ) -> anyhow::Result<LiveDone> {
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let (mut resolve, listener) = (plugins::resolver(), announcer.listener());
-    Ok(job::live(config, events, &sandbox, &mut resolve, &plugins::variable, listener, stop).await?)
+    Ok(job::live(config, start, &sandbox, &mut resolve, &plugins::variable, listener, stop).await?)
 }
 
 /// Watches for interrupts. The first one stops the run at once. With `drain`, the first one stops the run when no

@@ -38,6 +38,8 @@ pub enum Group {
     Listings,
     /// More than one instance, one after the other or at once.
     Instances,
+    /// Two hosts that were given the same place.
+    Hosts,
     /// Instances that die in the middle of their work.
     Crashes,
     /// Servers that go away, are slow or say nothing.
@@ -58,6 +60,7 @@ impl Group {
             Self::Names => "names",
             Self::Listings => "listings",
             Self::Instances => "instances",
+            Self::Hosts => "hosts",
             Self::Crashes => "crashes",
             Self::Servers => "servers",
             Self::Permissions => "permissions",
@@ -77,6 +80,8 @@ pub enum Need {
     Durability,
     /// Two instances at once on the same documents.
     TwoInstances,
+    /// A component that keeps two hosts apart, whose documents outlive its instances, and two instances at once.
+    Fence,
     /// A component that can be ended at any call it makes to the host, and documents that outlive its instances.
     Kill,
     /// A component with a network address that a proxy can stand in front of.
@@ -95,6 +100,7 @@ impl Need {
             Self::Nothing | Self::Start => "nothing",
             Self::Durability => "documents that outlive the instance",
             Self::TwoInstances => "two instances at once",
+            Self::Fence => "a component with sigbox:persistence/fenced",
             Self::Kill => "a component whose documents outlive it",
             Self::Proxy => "a component with a network address in its settings",
             Self::Grants => "a component with network addresses or directories",
@@ -111,6 +117,10 @@ impl Need {
             Self::Nothing | Self::Start => None,
             Self::Durability => run.volatile(),
             Self::TwoInstances => run.volatile().or_else(|| run.subject.only_one()),
+            Self::Fence => match run.component() {
+                Ok(_) => run.unfenced.clone().or_else(|| run.volatile()).or_else(|| run.subject.only_one()),
+                Err(reason) => Some(reason),
+            },
             Self::Kill => run.component().err().or_else(|| run.volatile()),
             Self::Proxy => match run.component() {
                 Ok(component) => component.proxied_addresses().err(),

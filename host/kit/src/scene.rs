@@ -11,7 +11,7 @@ use std::{
 use sigbox_events::IncidentKind;
 use sigbox_market::digest::sha256;
 use sigbox_sandbox::Descriptor;
-use sigbox_trading::store::{Address, StoreError};
+use sigbox_trading::store::{Address, Apart, Holder, OTHER, StoreError, UNSUPPORTED};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -40,6 +40,8 @@ pub(super) struct Run<'r> {
     pub(super) descriptor: Result<Descriptor, Trouble>,
     /// Whether the subject starts at all.
     pub(super) start: Result<(), Trouble>,
+    /// Why its storage cannot be claimed, if it cannot.
+    pub(super) unfenced: Option<String>,
     heard: Arc<Heard>,
 }
 
@@ -57,14 +59,22 @@ impl Heard {
 impl<'r> Run<'r> {
     pub(super) async fn begin(subject: &'r dyn Subject) -> Self {
         let descriptor = subject.describe().await;
+        let mut unfenced = None;
         let start = match subject.open().await {
             Ok(opened) => {
+                unfenced = match opened.store.apart() {
+                    Apart::Fence(fence) => match fence.holder("kit").await {
+                        Err(error) if error.code == UNSUPPORTED => Some(error.message),
+                        _ => None,
+                    },
+                    Apart::No | Apart::Lock => Some("it does not offer sigbox:persistence/fenced".to_owned()),
+                };
                 opened.store.close().await;
                 Ok(())
             }
             Err(trouble) => Err(trouble),
         };
-        Self { subject, descriptor, start, heard: Arc::default() }
+        Self { subject, descriptor, start, unfenced, heard: Arc::default() }
     }
 
     pub(super) fn component(&self) -> Result<&'r ComponentSubject, String> {
@@ -222,6 +232,7 @@ pub(super) struct Handle {
 /// How a call failed, and at which address.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
+    pub(super) code: String,
     pub(super) message: String,
     pub(super) retryable: bool,
     pub(super) broke: bool,
@@ -276,6 +287,17 @@ impl Handle {
         self.watched(&whole, self.opened.store.keys(domain, entity_name)).await
     }
 
+    pub(super) async fn holder(&self, scope: &str) -> Answer<Option<Holder>> {
+        let Apart::Fence(fence) = self.opened.store.apart() else { return Ok(None) };
+        self.watched(&at("scope", scope, ""), fence.holder(scope)).await
+    }
+
+    /// From now on, writes and removals of this instance are fenced.
+    pub(super) async fn claim(&self, scope: &str, claim: &Holder) -> Answer<()> {
+        let Apart::Fence(fence) = self.opened.store.apart() else { return Ok(()) };
+        self.watched(&at("scope", scope, ""), fence.claim(scope, claim)).await
+    }
+
     pub(super) async fn close(self) {
         let _ = timeout(CALL, self.opened.store.close()).await;
         self.listen();
@@ -327,8 +349,11 @@ impl Handle {
         let broke = self.opened.store.incidents().iter().any(|incident| incident.kind == IncidentKind::Restarted);
         let failure = match answer {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(StoreError { message, retryable, .. })) => Failure { message, retryable, broke, at: at.clone() },
+            Ok(Err(StoreError { code, message, retryable, .. })) => {
+                Failure { code, message, retryable, broke, at: at.clone() }
+            }
             Err(_) => Failure {
+                code: OTHER.to_owned(),
                 message: format!("the call did not come back within {} s", CALL.as_secs()),
                 retryable: false,
                 broke: true,

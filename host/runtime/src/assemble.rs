@@ -1,5 +1,6 @@
 //! Assembly: makes the parts of a run from a configuration.
 
+mod claim;
 mod kit;
 mod stores;
 
@@ -15,7 +16,11 @@ use sigbox_market::{
     candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
 };
 use sigbox_sandbox::{Deterministic, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin};
-use sigbox_trading::{Profile, SeatSetup, Setup, feed::KlinesSettings, store::StoreOpenError};
+use sigbox_trading::{
+    Profile, SeatSetup, Setup,
+    feed::KlinesSettings,
+    store::{StoreError, StoreOpenError},
+};
 
 use crate::{
     binding::BindingError,
@@ -24,6 +29,7 @@ use crate::{
 };
 
 pub use self::{
+    claim::{KeptApart, kept_apart},
     kit::tested_backend,
     stores::{Access, Opener, stores},
 };
@@ -91,6 +97,37 @@ pub enum AssembleError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] StoreOpenError),
+    /// The id of the data directory cannot be read or made.
+    #[error("{file} {reason}", file = .file.display())]
+    HostId {
+        /// The file with the id.
+        file: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Another host holds a store.
+    #[error(
+        "{store} is held by {owner} since {since}. If that host runs, stop it first; an orderly stop releases the store. \
+         If it is gone for good or cannot be stopped, start with --take-over: from then on, nothing that it writes is \
+         accepted"
+    )]
+    Held {
+        /// The store, as it describes itself.
+        store: String,
+        /// The host, as it describes itself.
+        owner: String,
+        /// When it claimed the store, by its own clock.
+        since: String,
+    },
+    /// A store could not be claimed.
+    #[error(transparent)]
+    Claim(Box<StoreError>),
+}
+
+impl From<StoreError> for AssembleError {
+    fn from(error: StoreError) -> Self {
+        Self::Claim(Box::new(error))
+    }
 }
 
 /// The candles that `[candles]` describes, by symbol.

@@ -5,7 +5,7 @@ use std::error::Error;
 use sigbox_events::RunRecordError;
 use sigbox_market::candles::CandleFileError;
 use sigbox_sandbox::PluginError;
-use sigbox_trading::{JournalError, RunError, feed::FetchFileError};
+use sigbox_trading::{JournalError, RunError, feed::FetchFileError, store::FENCED};
 
 use crate::{
     assemble::AssembleError,
@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Candles,
     /// Stored data cannot be read, written or trusted: documents, events, results.
     State,
+    /// Another host holds the state, or has taken it over.
+    Fenced,
     /// Anything else, such as a full disk.
     Other,
 }
@@ -60,13 +62,19 @@ impl ErrorKind {
                     Self::Candles
                 }
                 AssembleError::Source(_) | AssembleError::Plugin(_) => Self::Plugin,
-                AssembleError::DataDir(_) | AssembleError::Binding(_) => Self::State,
+                AssembleError::Held { .. } => Self::Fenced,
+                AssembleError::Claim(error) if error.code == FENCED => Self::Fenced,
+                AssembleError::DataDir(_)
+                | AssembleError::Binding(_)
+                | AssembleError::HostId { .. }
+                | AssembleError::Claim(_) => Self::State,
             });
         }
         if let Some(error) = error.downcast_ref::<RunError>() {
             return Some(match error {
                 RunError::MissingCandle { .. } | RunError::AnomalousCandle { .. } | RunError::Feed(_) => Self::Candles,
                 RunError::Frame(_) | RunError::Setup(_) => Self::Configuration,
+                RunError::Fenced(_) => Self::Fenced,
                 RunError::Store(_)
                 | RunError::ForeignRow { .. }
                 | RunError::CorruptState { .. }

@@ -30,11 +30,12 @@ pub(super) mod wrapper {
     });
 }
 
-/// `sigbox:persistence/backend`. Its functions are called asynchronously because a backend waits for its storage.
+/// `sigbox:persistence/fenced-backend`, whose export `fenced` is optional. Its functions are called asynchronously
+/// because a backend waits for its storage.
 pub(super) mod persistence {
     wasmtime::component::bindgen!({
         path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
-        world: "sigbox:persistence/backend",
+        world: "sigbox:persistence/fenced-backend",
         exports: { default: async },
         with: {
             "sigbox:host/config": super::strategy::sigbox::host::config,

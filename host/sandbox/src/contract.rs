@@ -28,6 +28,14 @@ pub(crate) const PERSISTENCE: Interface = Interface {
     ],
 };
 
+/// The interface that a persistence backend exports besides if it keeps two hosts apart.
+pub(crate) const FENCED: Interface = Interface {
+    name: "sigbox:persistence/fenced",
+    version: "0.1.0",
+    kind: PERSISTENCE.kind,
+    imports: PERSISTENCE.imports,
+};
+
 /// An interface of sigbox that a plugin exports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Interface {
@@ -70,6 +78,11 @@ pub(crate) fn export(
         format!("its export {expected} lacks the function {function}; build it against wit/ of this sigbox")
     })?;
     Ok(index)
+}
+
+/// Whether `component` exports `interface`, in this version.
+pub(crate) fn exports(component: &Component, interface: Interface) -> bool {
+    component.get_export(None, &interface.full_name()).is_some()
 }
 
 fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -> String {

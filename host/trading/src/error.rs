@@ -33,6 +33,9 @@ pub enum RunError {
     /// A store cannot be used.
     #[error(transparent)]
     Store(Box<StoreError>),
+    /// Another host has claimed a store of this run, and holds the state since then.
+    #[error("another host has taken over the state, so this run has ended: {0}")]
+    Fenced(Box<StoreError>),
     /// A stored row belongs to another exchange, strategy or symbol. It is left as it is.
     #[error(
         "{document} belongs to {found}, but {expected} would use it; rename the strategy or the exchange, or choose \

@@ -13,7 +13,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use futures_util::{StreamExt as _, stream};
 use sigbox_engine::{Position, State, signal::Pair};
@@ -24,7 +24,7 @@ use crate::{
     rows::{
         FLAT, SlotEntry, has_levels, levels_document, order_document, position_document, slot_entry, slots_document,
     },
-    store::{Address, Domain, StoreError, Stores},
+    store::{Address, Domain, FENCED, StoreError, Stores},
 };
 
 /// A transition that is about to be committed.
@@ -113,12 +113,14 @@ pub(crate) const SIDE_BY_SIDE: usize = 256;
 pub(crate) struct Keeper {
     stores: Stores,
     pairs: Vec<Pair>,
+    /// The first change that was refused because another host has claimed a store.
+    fenced: OnceLock<StoreError>,
 }
 
 impl Keeper {
     /// `pairs`: one for each seat, in the order of the seats.
     pub(crate) const fn new(stores: Stores, pairs: Vec<Pair>) -> Self {
-        Self { stores, pairs }
+        Self { stores, pairs, fenced: OnceLock::new() }
     }
 
     /// Writes every document that changes, stage by stage; within a stage, all traders side by side. Returns the seats
@@ -214,7 +216,14 @@ impl Keeper {
 
     async fn write_all(&self, writes: Vec<Write>, now_ms: i64) -> Result<(), StoreError> {
         for Write { domain, at, document } in writes {
-            self.stores.of(domain).write_value(&at, &document, now_ms).await?;
+            let written = self.stores.of(domain).write_value(&at, &document, now_ms).await;
+            if let Err(error) = &written
+                && error.code == FENCED
+            {
+                // The first one stays.
+                let _ = self.fenced.set(error.clone());
+            }
+            written?;
         }
         Ok(())
     }
@@ -257,6 +266,11 @@ impl Keeper {
         }
         lost.retain(|seat| !failed.contains_key(seat));
         (lost, failed)
+    }
+
+    /// The refusal of a change, once another host has claimed a store. Nothing can be kept from then on.
+    pub(crate) fn fenced(&self) -> Option<StoreError> {
+        self.fenced.get().cloned()
     }
 
     /// The incidents of the stores since the last call.

@@ -209,10 +209,14 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// Trades until the feed ends or `stop` says so.
     ///
     /// # Errors
-    /// When the feed cannot go on, or an event cannot be recorded. What is held stays in the stores.
+    /// When the feed cannot go on, another host has claimed a store, or an event cannot be recorded. What is held stays
+    /// in the stores.
     pub async fn run(mut self, sink: &mut dyn Sink, mut stop: watch::Receiver<Stop>) -> Result<(), RunError> {
         let mut notices: Vec<Notice> = Vec::new();
-        let ended = loop {
+        let ended: Result<(), RunError> = loop {
+            if let Some(refusal) = self.desk.keeper.as_ref().and_then(Keeper::fenced) {
+                break Err(refusal.into());
+            }
             let asked = *stop.borrow_and_update();
             if asked == Stop::Now || (asked == Stop::WhenFlat && !self.desk.holds_positions()) {
                 break Ok(());
@@ -253,19 +257,23 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             }
             self.let_go();
         };
-        self.end(sink).await?;
-        ended
+        let kept = self.end(sink).await;
+        ended?;
+        kept
     }
 
     /// Makes sure that everything is kept, and closes the stores.
     async fn end(&mut self, sink: &mut dyn Sink) -> Result<(), RunError> {
-        self.desk.is_doubtful = true;
-        self.desk.settle(self.now_ms, sink).await;
+        if self.desk.keeper.as_ref().and_then(Keeper::fenced).is_none() {
+            self.desk.is_doubtful = true;
+            self.desk.settle(self.now_ms, sink).await;
+        }
         let mut not_kept = self.desk.not_kept();
         not_kept.extend(sink.sync().err().map(|error| format!("the event record: {error}")));
         if let Some(keeper) = &self.desk.keeper {
             keeper.close().await;
         }
+        not_kept.iter().for_each(|what| tracing::error!("not kept: {what}"));
         if not_kept.is_empty() { Ok(()) } else { Err(RunError::NotKept(not_kept)) }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     keeper::SIDE_BY_SIDE,
     rows::{FLAT, RowFault, SlotEntry, parse_order, parse_position, parse_slots, restore_levels},
     sink::{Silence, Sink},
-    store::{Address, Domain, OnCorrupt, StoreError, Stores},
+    store::{Address, Domain, FENCED, OnCorrupt, StoreError, Stores},
 };
 
 /// Reads what the stores hold. It changes two things only: it clears the document of an order that has become a
@@ -258,6 +258,7 @@ pub(crate) fn same_owner(pair: &Pair, owner: &Pair) -> bool {
 
 impl From<StoreError> for RunError {
     fn from(error: StoreError) -> Self {
-        Self::Store(Box::new(error))
+        let is_fenced = error.code == FENCED;
+        if is_fenced { Self::Fenced(Box::new(error)) } else { Self::Store(Box::new(error)) }
     }
 }

@@ -35,11 +35,15 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
     }
     let domains = if command.domain.is_empty() { Domain::ALL.to_vec() } else { command.domain.clone() };
 
+    let take_over = command.take_over;
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
-    let mut opener = Opener::new(config, Access::Own, &sandbox, &mut resolve, &plugins::variable)?;
+    let mut opener = Opener::new(config, Access::Own { take_over }, &sandbox, &mut resolve, &plugins::variable)?;
     let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);
-    let copied = copy(config, &domains, &source, &target, command.replace).await;
+    let copied = match opener.claim(&*target, take_over).await {
+        Ok(()) => copy(config, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
     opener.close().await;
 
     let rows: Vec<Row> = copied?.into_iter().map(row).collect();

@@ -10,12 +10,13 @@ use std::{
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use sigbox::{
-    assemble::{Access, Opener},
+    assemble::{Access, KeptApart, Opener, kept_apart},
     binding::pairs,
     config::Config,
     job::events_file,
+    market::candles::iso_8601,
     sandbox::Live,
-    trading::store::{Address, Domain, Store},
+    trading::store::{Address, Domain, Holder, Store},
 };
 use sigbox_events::{Head, HostLine};
 
@@ -42,7 +43,37 @@ struct Row {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_incident: Option<Incident>,
+    /// What keeps a second host with the same place out: `fence`, `lock` or `nothing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apart: Option<&'static str>,
+    /// The host that has claimed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<HeldBy>,
 }
+
+/// The host that has claimed a store.
+#[derive(Clone, Debug, Serialize)]
+struct HeldBy {
+    owner: String,
+    since: String,
+}
+
+impl Row {
+    /// Whether two hosts are kept apart, in words.
+    fn two_hosts(&self) -> String {
+        let how = match self.apart {
+            None => return String::new(),
+            Some(FENCE) => "kept apart by the storage",
+            Some(LOCK) => "kept apart by a lock",
+            Some(_) => "not kept apart",
+        };
+        let holder = self.holder.as_ref().map(|HeldBy { owner, since }| format!("; held by {owner} since {since}"));
+        format!("{how}{}", holder.unwrap_or_default())
+    }
+}
+
+const FENCE: &str = "fence";
+const LOCK: &str = "lock";
 
 pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let incidents = last_incidents(&events_file(config))?;
@@ -56,18 +87,32 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
             row.domains.push(domain.name());
             continue;
         }
-        let (description, error) = match opener.open(choice).await {
-            Ok(store) => (Some(store.describe()), answers(config, domain, &*store).await.err()),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let last_incident = incidents.get(choice.name()).cloned();
-        rows.push(Row {
+        let mut row = Row {
             store: choice.name().to_owned(),
             domains: vec![domain.name()],
-            description,
-            error,
-            last_incident,
-        });
+            description: None,
+            error: None,
+            last_incident: incidents.get(choice.name()).cloned(),
+            apart: None,
+            holder: None,
+        };
+        match opener.open(choice).await {
+            Ok(store) => {
+                row.description = Some(store.describe());
+                match look(config, domain, &*store).await {
+                    Ok(KeptApart::ByFence(holder)) => {
+                        row.apart = Some(FENCE);
+                        row.holder =
+                            holder.map(|Holder { owner, since_ms, .. }| HeldBy { owner, since: iso_8601(since_ms) });
+                    }
+                    Ok(KeptApart::ByLock) => row.apart = Some(LOCK),
+                    Ok(_) => row.apart = Some("nothing"),
+                    Err(error) => row.error = Some(error),
+                }
+            }
+            Err(error) => row.error = Some(error.to_string()),
+        }
+        rows.push(row);
     }
     opener.close().await;
 
@@ -78,24 +123,29 @@ pub(super) async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     }
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["store", "keeps", "what it is", "now", "last incident"]);
-    for Row { store, domains, description, error, last_incident } in rows {
+    table.set_header(["store", "keeps", "what it is", "two hosts", "now", "last incident"]);
+    for row in rows {
+        let two_hosts = row.two_hosts();
+        let Row { store, domains, description, error, last_incident, .. } = row;
         let now = error.unwrap_or_else(|| "answers".to_owned());
         let incident = last_incident.map(|Incident { action, timestamp, message, .. }| {
             let when = jiff::Timestamp::from_millisecond(timestamp).map(|when| when.to_string()).unwrap_or_default();
             format!("{when} {action}: {message}")
         });
-        table.add_row([store, domains.join(", "), description.unwrap_or_default(), now, incident.unwrap_or_default()]);
+        let description = description.unwrap_or_default();
+        table.add_row([store, domains.join(", "), description, two_hosts, now, incident.unwrap_or_default()]);
     }
     println!("{table}");
     Ok(())
 }
 
-/// Asks the store whether it has a document, to find out whether it answers.
-async fn answers(config: &Config, domain: Domain, store: &dyn Store) -> Result<(), String> {
+/// Asks the store whether it has a document, to find out whether it answers, and what keeps two hosts apart.
+async fn look(config: &Config, domain: Domain, store: &dyn Store) -> Result<KeptApart, String> {
     let at: Option<Address> = pairs(config).first().map(|pair| Address::of_pair(domain, pair));
-    let Some(at) = at else { return Ok(()) };
-    store.has_value(&at).await.map(drop).map_err(|error| error.to_string())
+    if let Some(at) = at {
+        store.has_value(&at).await.map_err(|error| error.to_string())?;
+    }
+    kept_apart(store).await.map_err(|error| error.to_string())
 }
 
 /// The last incident of each store that the live run has recorded.

@@ -3,6 +3,7 @@
 mod crashes;
 mod description;
 mod documents;
+mod hosts;
 mod instances;
 mod listings;
 mod names;
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         names::CASES,
         listings::CASES,
         instances::CASES,
+        hosts::CASES,
         crashes::CASES,
         servers::CASES,
         permissions::CASES,

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc};
 use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox, Secret};
 use sigbox_trading::store::{FileStore, MemoryStore, Store, Stores};
 
-use super::{AssembleError, Resolve, Variable};
+use super::{AssembleError, Resolve, Variable, claim::Claims};
 use crate::{
     binding::{BindingError, Bindings, Moved},
     config::{Config, SecretSource, StoreChoice, StorePlugin},
@@ -14,20 +14,24 @@ use crate::{
 /// The purpose for which stores are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// To run: the data directory belongs to this process until it ends.
-    Own,
+    /// To run: the data directory and the stores belong to this process until it ends.
+    Own {
+        /// Whether a store is claimed that another host holds. What that host writes from then on is refused.
+        take_over: bool,
+    },
     /// To look at the state of a run, even while it is running.
     Look,
 }
 
 /// The store of each domain. Domains with the same choice share one.
 ///
-/// With [`Access::Own`], this process owns the data directory from here on, even if no domain is kept in it. A store
-/// that is not the one of the last run is accepted only if it has every document that the old one holds.
+/// With [`Access::Own`], this process owns the data directory from here on, even if no domain is kept in it, and each
+/// store that can be claimed. A store that is not the one of the last run is accepted only if it has every document
+/// that the old one holds.
 ///
 /// # Errors
-/// When the data directory is in use, a persistence plugin cannot start, or state would be left behind; the message
-/// names the domains.
+/// When the data directory is in use, another host holds a store, a persistence plugin cannot start, or state would be
+/// left behind; the message names the domains.
 pub async fn stores(
     config: &Config,
     access: Access,
@@ -36,20 +40,34 @@ pub async fn stores(
     variable: &Variable<'_>,
 ) -> Result<Stores, AssembleError> {
     let mut opener = Opener::new(config, access, sandbox, resolve, variable)?;
-    if access == Access::Look {
+    let Access::Own { take_over } = access else {
         return opener.open_all().await;
-    }
+    };
     let data_dir = &config.persistence.data_dir;
     let (before, now) = (Bindings::recorded(data_dir)?, Bindings::of(config));
     let moved = opener.moved(&before, &now).await?;
     let stores = opener.open_all().await?;
-    for moved in moved {
-        moved.is_in(stores.of(moved.domain())).await?;
+    let owned = async {
+        let mut claims = Claims::new(data_dir, take_over)?;
+        for (_, store) in stores.iter() {
+            claims.claim(&**store).await?;
+        }
+        for moved in moved {
+            moved.is_in(stores.of(moved.domain())).await?;
+        }
+        if before != now {
+            now.record(data_dir)?;
+        }
+        Ok(())
+    };
+    match owned.await {
+        Ok(()) => Ok(stores),
+        Err(error) => {
+            // What was claimed is released.
+            stores.close().await;
+            Err(error)
+        }
     }
-    if before != now {
-        now.record(data_dir)?;
-    }
-    Ok(stores)
 }
 
 /// Opens stores by their names in the configuration, each once.
@@ -77,7 +95,7 @@ impl<'a, 's> Opener<'a, 's> {
     ) -> Result<Self, AssembleError> {
         let data_dir = &config.persistence.data_dir;
         let files: Arc<dyn Store> = Arc::new(match access {
-            Access::Own => FileStore::open(data_dir)?,
+            Access::Own { .. } => FileStore::open(data_dir)?,
             Access::Look => FileStore::look_only(data_dir)?,
         });
         Ok(Self { config, sandbox, resolve, variable, files, opened: Vec::new() })
@@ -153,6 +171,14 @@ impl<'a, 's> Opener<'a, 's> {
         };
         self.opened.push((choice.clone(), Arc::clone(&store)));
         Ok(store)
+    }
+
+    /// Claims a store that was opened, for the process that owns the data directory, until it is closed.
+    ///
+    /// # Errors
+    /// When another host holds it and is not to be taken over from, or the claim is not known to be durable.
+    pub async fn claim(&self, store: &dyn Store, take_over: bool) -> Result<(), AssembleError> {
+        Claims::new(&self.config.persistence.data_dir, take_over)?.claim(store).await
     }
 
     /// Closes every store that was opened, wrappers first.

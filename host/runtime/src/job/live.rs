@@ -40,21 +40,31 @@ pub fn events_file(config: &Config) -> PathBuf {
     config.persistence.data_dir.join("events.jsonl")
 }
 
-/// Trades until the feed ends or `stop` asks for the end. `events`: the journal; an existing one is continued.
-/// `listener` is called for each event when it is recorded for the first time.
+/// How a live run starts.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveStart<'e> {
+    /// The journal; an existing one is continued.
+    pub events: &'e Path,
+    /// Whether it takes over the stores that another host holds.
+    pub take_over: bool,
+}
+
+/// Trades until the feed ends or `stop` asks for the end. `listener` is called for each event when it is recorded for the first time.
 ///
 /// # Errors
 /// When the parts of the run cannot be made, the state of an earlier run cannot be restored, or the run cannot
 /// continue. Orders and positions are kept in the stores.
 pub async fn live(
     config: &Config,
-    events: &Path,
+    start: LiveStart<'_>,
     sandbox: &Sandbox<sandbox::Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
     listener: impl FnMut(&Event<'_>),
     stop: watch::Receiver<Stop>,
 ) -> Result<LiveDone, JobError> {
+    let LiveStart { events, take_over } = start;
+    let access = Access::Own { take_over };
     match config.live.feed {
         config::Feed::Replay => {
             let candles = assemble::candles(config)?;
@@ -62,7 +72,7 @@ pub async fn live(
             let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
             let now_ms = end_ms(&candles);
             let journal = open(config, events, now_ms, listener)?;
-            let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+            let stores = assemble::stores(config, access, sandbox, resolve, variable).await?;
             let feed = ReplayFeed::new(candles, config.live.speed, flat_since(config, &journal), config.engine.clone());
             let job = Job { config, events, sandbox, resolve, now_ms, stores };
             job.trade(market, feed, journal, sources, stop).await
@@ -70,11 +80,16 @@ pub async fn live(
         config::Feed::Klines => {
             let now_ms = unix_ms();
             let journal = open(config, events, now_ms, listener)?;
-            let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+            let stores = assemble::stores(config, access, sandbox, resolve, variable).await?;
             // What an earlier run left behind is watched, so its candles are needed too.
-            let others = held_by_others(&stores, journal.record(), &pairs(config)).await.map_err(RunError::from)?;
             let mut symbols = symbols(config);
-            symbols.extend(others.into_iter().map(|pair| pair.symbol));
+            match held_by_others(&stores, journal.record(), &pairs(config)).await {
+                Ok(others) => symbols.extend(others.into_iter().map(|pair| pair.symbol)),
+                Err(error) => {
+                    stores.close().await;
+                    return Err(RunError::from(error).into());
+                }
+            }
             symbols.sort();
             symbols.dedup();
             let market = Market::growing(symbols.iter().cloned());
@@ -124,6 +139,21 @@ struct Job<'j, 'r> {
 
 impl Job<'_, '_> {
     async fn trade<F: Feed, L: FnMut(&Event<'_>)>(
+        self,
+        market: Market,
+        feed: F,
+        journal: Journal<L>,
+        sources: Vec<Source>,
+        stop: watch::Receiver<Stop>,
+    ) -> Result<LiveDone, JobError> {
+        let stores = self.stores.clone();
+        let done = self.trade_in_stores(market, feed, journal, sources, stop).await;
+        // A run that could not start has not closed them. What it claimed is released here.
+        stores.close().await;
+        done
+    }
+
+    async fn trade_in_stores<F: Feed, L: FnMut(&Event<'_>)>(
         self,
         market: Market,
         feed: F,

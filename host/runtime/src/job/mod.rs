@@ -21,7 +21,7 @@ use crate::{assemble::AssembleError, config::ConfigError};
 
 pub use self::{
     backtest::{BacktestDone, BacktestJob},
-    live::{LiveDone, events_file, live},
+    live::{LiveDone, LiveStart, events_file, live},
     record::{recorded_market, sweep_record},
     state::{check_state, decide_state},
 };

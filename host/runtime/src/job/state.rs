@@ -56,7 +56,7 @@ pub async fn decide_state(
 ) -> Result<String, JobError> {
     let now_ms = now_ms(config)?;
     let mut journal = Journal::open(events, SEGMENT_BYTES, now_ms, |_: &Event<'_>| {})?;
-    let stores = assemble::stores(config, Access::Own, sandbox, resolve, variable).await?;
+    let stores = assemble::stores(config, Access::Own { take_over: false }, sandbox, resolve, variable).await?;
     let decided = decide(&stores, &config.engine, &mut journal, pair, decision, now_ms).await;
     stores.close().await;
     Ok(decided?)

@@ -27,7 +27,7 @@ pub use self::{
     error::FileStoreError,
     lock::{DirectoryLock, LockError},
 };
-use super::{Address, Store, StoreError};
+use super::{Address, Apart, Store, StoreError};
 
 /// The default backend: one JSON file per document, each replaced all or nothing and durable when acknowledged.
 ///
@@ -224,6 +224,10 @@ impl FileStore {
 impl Store for FileStore {
     fn describe(&self) -> String {
         format!("files under {}", self.shown)
+    }
+
+    fn apart(&self) -> Apart<'_> {
+        Apart::Lock
     }
 
     /// Creates the entity's directory and removes its temporary files. No other process can be writing them, because

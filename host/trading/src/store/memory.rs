@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Address, Store, StoreError};
+use super::{Address, Apart, Store, StoreError};
 
 /// Keeps documents as long as the value lives. A "durable" write here only means that the next read of this store sees
 /// it.
@@ -33,6 +33,10 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn describe(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn apart(&self) -> Apart<'_> {
+        Apart::Lock
     }
 
     async fn wait_for_init(&self, _domain: &str, _entity_name: &str, _initial: bool) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ mod address;
 mod domain;
 mod set;
 
+mod fence;
 mod file;
 mod incident;
 mod memory;
@@ -19,6 +20,7 @@ use sigbox_events::Incident;
 pub use self::{
     address::Address,
     domain::{Domain, PerDomain},
+    fence::{Apart, Fence, Holder},
     file::{DirectoryLock, FileStore, FileStoreError, LockError, OnCorrupt, StoreOpenError},
     incident::Incidents,
     memory::MemoryStore,
@@ -41,6 +43,11 @@ pub trait Store: Send + Sync {
     /// How long one call may take at most; zero when the store sets no limit.
     fn time_limit(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// How it keeps this host and another one with the same place apart.
+    fn apart(&self) -> Apart<'_> {
+        Apart::No
     }
 
     /// Its incidents since the last call, oldest first. Most stores never have one.
@@ -118,6 +125,13 @@ pub struct StoreError {
 
 /// The code of a failure that no other code describes.
 pub const OTHER: &str = "other";
+
+/// The code of a change that was refused because another host has claimed the store since, and of a claim that came too
+/// late.
+pub const FENCED: &str = "fenced";
+
+/// The code of a store that cannot do what it is asked, as it is.
+pub const UNSUPPORTED: &str = "unsupported";
 
 /// The code of a store that cannot be reached, or does not answer.
 pub const UNAVAILABLE: &str = "unavailable";

@@ -1,11 +1,11 @@
 //! What a backend can do wrong, one thing at a time, named by the setting `fault`. Without it this is a backend that
 //! keeps the contract, on each medium.
 
-use std::{fs, io, io::Write as _, time::Duration};
+use std::{collections::BTreeMap, fs, io, io::Write as _, thread, time::Duration};
 
-use sigbox_sdk::persistence::{Address, Failure, Page, config, logging, secrets};
+use sigbox_sdk::persistence::{Address, Failure, Holder, Page, config, logging, secrets};
 
-use crate::medium::{Folder, Key, Medium, Memory, Server};
+use crate::medium::{Changed, Folder, Key, Medium, Memory, Server};
 
 /// Whether this is what it was told to do wrong.
 pub(crate) fn fault(name: &str) -> bool {
@@ -29,6 +29,8 @@ pub(crate) struct Faulty {
     /// Documents this instance has seen.
     seen: Memory,
     listings: usize,
+    /// Claims that this instance has not stored.
+    claims: BTreeMap<String, Holder>,
 }
 
 /// The file that says that a start is under way.
@@ -63,7 +65,7 @@ impl Faulty {
             let password = secrets::get("password").unwrap_or_default();
             logging::log(logging::Level::Info, "start", &format!("logging in with {password}"));
         }
-        Ok(Self { medium, unwritten: Memory::new(), seen: Memory::new(), listings: 0 })
+        Ok(Self { medium, unwritten: Memory::new(), seen: Memory::new(), listings: 0, claims: BTreeMap::new() })
     }
 
     pub(crate) fn init(&mut self, domain: &str, entity_name: &str, initial: bool) -> Result<(), Failure> {
@@ -191,12 +193,77 @@ impl Faulty {
         Ok(Page { entity_ids, next })
     }
 
+    pub(crate) fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        if let Some(claim) = self.claims.get(scope) {
+            return Ok(Some(claim.clone()));
+        }
+        self.medium.holder(&self::scope(scope)).map_err(|error| failed(&error))
+    }
+
+    pub(crate) fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        if fault("forgets claims") {
+            self.claims.insert(scope.to_owned(), claim.clone());
+            return Ok(());
+        }
+        let mut claim = claim.clone();
+        if fault("shares an epoch")
+            && let Some(holder) = self.holder(scope)?.filter(|holder| holder.epoch == claim.epoch)
+        {
+            claim.owner = holder.owner;
+        }
+        let claimed = self.medium.claim(&self::scope(scope), &claim).map_err(|error| failed(&error))?;
+        granted(claimed, scope, claim.epoch).map(drop)
+    }
+
+    pub(crate) fn change_fenced(
+        &mut self,
+        at: &Address,
+        value: Option<&[u8]>,
+        scope: &str,
+        epoch: u64,
+    ) -> Result<bool, Failure> {
+        if fault("heeds no epoch") || self.claims.contains_key(scope) {
+            return self.change(at, value);
+        }
+        if fault("looks, then writes") {
+            return match self.holder(scope)? {
+                Some(holder) if holder.epoch == epoch => {
+                    thread::sleep(Duration::from_millis(3));
+                    self.change(at, value)
+                }
+                holder => Err(Holder::refusal(holder.as_ref(), scope, epoch)),
+            };
+        }
+        let key = key(at);
+        let changed = self.medium.change(&key, value, &self::scope(scope), epoch).map_err(|error| failed(&error))?;
+        granted(changed, scope, epoch)
+    }
+
+    fn change(&mut self, at: &Address, value: Option<&[u8]>) -> Result<bool, Failure> {
+        match value {
+            Some(value) => self.write(at, value.to_owned()).map(|()| true),
+            None => self.remove(at),
+        }
+    }
+
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
         for (key, value) in std::mem::take(&mut self.unwritten) {
             self.medium.write(&key, &value).map_err(|error| failed(&error))?;
         }
         Ok(())
     }
+}
+
+fn granted(changed: Changed, scope: &str, epoch: u64) -> Result<bool, Failure> {
+    match changed {
+        Changed::Done(was_there) => Ok(was_there),
+        Changed::Held(_) if fault("names nobody") => Err(Failure::give_up("fenced", "somebody else holds it")),
+        Changed::Held(holder) => Err(Holder::refusal(Some(&holder), scope, epoch)),
+    }
+}
+
+fn scope(scope: &str) -> String {
+    if fault("has one scope") { String::new() } else { scope.to_owned() }
 }
 
 /// A name on the medium, in at most so many bytes.

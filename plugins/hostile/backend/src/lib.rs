@@ -14,8 +14,8 @@ mod medium;
 use std::{thread, time::Duration};
 
 use sigbox_sdk::{
-    export_backend,
-    persistence::{Address, Backend, Descriptor, Failure, Page, config, logging},
+    export_fenced_backend,
+    persistence::{Address, Backend, Descriptor, Failure, Fenced, Holder, Page, config, logging},
 };
 
 use self::faults::{Faulty, fault};
@@ -154,4 +154,26 @@ impl Backend for Hostile {
     }
 }
 
-export_backend!(Hostile);
+impl Fenced for Hostile {
+    fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        self.documents.holder(scope)
+    }
+
+    fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        self.documents.claim(scope, claim)
+    }
+
+    fn write_fenced(&mut self, at: &Address, value: Vec<u8>, _: u64, scope: &str, epoch: u64) -> Result<(), Failure> {
+        self.count_call();
+        misbehave(at)?;
+        self.documents.change_fenced(at, Some(&value), scope, epoch).map(drop)
+    }
+
+    fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        self.count_call();
+        misbehave(at)?;
+        self.documents.change_fenced(at, None, scope, epoch)
+    }
+}
+
+export_fenced_backend!(Hostile);

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use sigbox_sdk::persistence::Holder;
+
 /// Domain, entity name and entity id.
 pub(crate) type Key = (String, String, String);
 
@@ -18,6 +20,31 @@ pub(crate) trait Medium {
     fn remove(&mut self, key: &Key) -> io::Result<bool>;
     /// Ascending by bytes.
     fn ids(&mut self, domain: &str, entity_name: &str) -> io::Result<Vec<String>>;
+
+    fn holder(&mut self, _: &str) -> io::Result<Option<Holder>> {
+        Ok(None)
+    }
+
+    fn claim(&mut self, _: &str, _: &Holder) -> io::Result<Changed> {
+        Ok(Changed::Done(true))
+    }
+
+    /// Writes, or removes for want of a value, if the epoch is that of the scope. Memory and folder have one host, which
+    /// is never refused.
+    fn change(&mut self, key: &Key, value: Option<&[u8]>, _scope: &str, _epoch: u64) -> io::Result<Changed> {
+        match value {
+            Some(value) => self.write(key, value).map(|()| Changed::Done(true)),
+            None => self.remove(key).map(Changed::Done),
+        }
+    }
+}
+
+/// What became of a fenced change.
+pub(crate) enum Changed {
+    /// Whether there was something to change.
+    Done(bool),
+    /// It was refused.
+    Held(Holder),
 }
 
 pub(crate) type Memory = BTreeMap<Key, Vec<u8>>;
@@ -124,6 +151,10 @@ impl Medium for Folder {
 /// write D E I V   -> done
 /// remove D E I    -> done | none
 /// ids D E         -> some ID ID …
+/// holder S        -> some EPOCH OWNER SINCE | none
+/// claim S EPOCH OWNER SINCE    -> done | some EPOCH OWNER SINCE
+/// write-fenced S EPOCH D E I V -> done | some EPOCH OWNER SINCE
+/// remove-fenced S EPOCH D E I  -> done | none | some EPOCH OWNER SINCE
 /// ```
 pub(crate) struct Server {
     address: String,
@@ -230,6 +261,41 @@ impl Medium for Server {
         let ids = self.ask("ids", &[domain.as_bytes(), entity_name.as_bytes()])?.unwrap_or_default();
         ids.into_iter().map(|id| String::from_utf8(id).map_err(io::Error::other)).collect()
     }
+
+    fn holder(&mut self, scope: &str) -> io::Result<Option<Holder>> {
+        self.ask("holder", &[scope.as_bytes()])?.map(held).transpose()
+    }
+
+    fn claim(&mut self, scope: &str, Holder { epoch, owner, since_ms }: &Holder) -> io::Result<Changed> {
+        let (epoch, since) = (epoch.to_string(), since_ms.to_string());
+        let words = [scope.as_bytes(), epoch.as_bytes(), owner.as_bytes(), since.as_bytes()];
+        changed(self.ask("claim", &words)?)
+    }
+
+    fn change(&mut self, key: &Key, value: Option<&[u8]>, scope: &str, epoch: u64) -> io::Result<Changed> {
+        let (domain, entity_name, id) = key;
+        let epoch = epoch.to_string();
+        let mut words =
+            vec![scope.as_bytes(), epoch.as_bytes(), domain.as_bytes(), entity_name.as_bytes(), id.as_bytes()];
+        words.extend(value);
+        changed(self.ask(if value.is_some() { "write-fenced" } else { "remove-fenced" }, &words)?)
+    }
+}
+
+fn changed(answer: Option<Vec<Vec<u8>>>) -> io::Result<Changed> {
+    Ok(match answer {
+        None => Changed::Done(false),
+        Some(words) if words.is_empty() => Changed::Done(true),
+        Some(words) => Changed::Held(held(words)?),
+    })
+}
+
+fn held(words: Vec<Vec<u8>>) -> io::Result<Holder> {
+    let words: Result<Vec<String>, _> = words.into_iter().map(String::from_utf8).collect();
+    let words = <[String; 3]>::try_from(words.map_err(io::Error::other)?);
+    let [epoch, owner, since] = words.map_err(|_| io::Error::other("a holder has three words"))?;
+    let number = |text: String| text.parse().map_err(io::Error::other);
+    Ok(Holder { epoch: number(epoch)?, owner, since_ms: number(since)? })
 }
 
 fn hex(bytes: &[u8]) -> String {

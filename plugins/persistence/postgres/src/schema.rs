@@ -23,6 +23,13 @@ const LOCK: i64 = 0x7369_6762_6f78;
 /// The longest identifier in PostgreSQL, 63 bytes, less what the names of the version table and the index add.
 const NAME_BYTES_MAX: usize = 50;
 
+/// The domain of the rows that say who holds a scope. It is not UTF-8, so no document has it. The entity name is the
+/// scope, and the value is the epoch in [`EPOCH_DIGITS`] digits and then the owner.
+const FENCE: &str = r"'\xff'::bytea";
+
+/// So many digits have epochs, so that they are in the order of their bytes.
+pub(crate) const EPOCH_DIGITS: usize = 20;
+
 /// A table, perhaps in a schema of its own, by a name that needs no quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table(String);
@@ -64,11 +71,25 @@ pub(crate) enum Statement {
     Remove,
     FirstKeys,
     NextKeys,
+    Holder,
+    Claim,
+    WriteFenced,
+    RemoveFenced,
 }
 
 impl Statement {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Read, Self::Has, Self::Write, Self::Remove, Self::FirstKeys, Self::NextKeys];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Has,
+        Self::Write,
+        Self::Remove,
+        Self::FirstKeys,
+        Self::NextKeys,
+        Self::Holder,
+        Self::Claim,
+        Self::WriteFenced,
+        Self::RemoveFenced,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -78,6 +99,10 @@ impl Statement {
             Self::Remove => "remove",
             Self::FirstKeys => "first-keys",
             Self::NextKeys => "next-keys",
+            Self::Holder => "holder",
+            Self::Claim => "claim",
+            Self::WriteFenced => "write-fenced",
+            Self::RemoveFenced => "remove-fenced",
         }
     }
 
@@ -101,8 +126,46 @@ impl Statement {
                 "SELECT entity_id FROM {table} WHERE domain = $1 AND entity_name = $2 AND entity_id > $3
                  ORDER BY entity_id LIMIT $4"
             }
+            Self::Holder => {
+                "SELECT value, when_ms::text FROM {table}
+                 WHERE domain = {fence} AND entity_name = $1 AND entity_id = ''"
+            }
+            Self::Claim => {
+                "INSERT INTO {table} AS held (domain, entity_name, entity_id, value, when_ms)
+                 VALUES ({fence}, $1, '', $2, $3)
+                 ON CONFLICT (domain, entity_name, entity_id)
+                 DO UPDATE SET value = excluded.value, when_ms = excluded.when_ms
+                 WHERE substring(held.value FROM 1 FOR {digits}) < substring(excluded.value FROM 1 FOR {digits})
+                 RETURNING ''"
+            }
+            // One statement reads the epoch and writes. Until it is committed, its lock on the epoch lets no claim
+            // through. A claim that is not yet committed makes the statement wait, and look at the epoch once more.
+            Self::WriteFenced => {
+                "WITH fence AS (
+                     SELECT '' FROM {table} WHERE domain = {fence} AND entity_name = $6 AND entity_id = ''
+                     AND substring(value FROM 1 FOR {digits}) = $7 FOR SHARE
+                 )
+                 INSERT INTO {table} (domain, entity_name, entity_id, value, when_ms)
+                 SELECT $1::bytea, $2::bytea, $3::bytea, $4::bytea, $5::bigint FROM fence
+                 ON CONFLICT (domain, entity_name, entity_id)
+                 DO UPDATE SET value = excluded.value, when_ms = excluded.when_ms
+                 RETURNING ''"
+            }
+            Self::RemoveFenced => {
+                "WITH fence AS (
+                     SELECT '' FROM {table} WHERE domain = {fence} AND entity_name = $4 AND entity_id = ''
+                     AND substring(value FROM 1 FOR {digits}) = $5 FOR SHARE
+                 ), removed AS (
+                     DELETE FROM {table}
+                     WHERE domain = $1 AND entity_name = $2 AND entity_id = $3 AND EXISTS (SELECT FROM fence)
+                     RETURNING ''
+                 )
+                 SELECT (SELECT count(*)::text FROM removed) FROM fence"
+            }
         };
         sql.replace("{table}", &table.quoted(""))
+            .replace("{fence}", FENCE)
+            .replace("{digits}", &EPOCH_DIGITS.to_string())
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use sigbox_sdk::persistence::{Address, Failure, Page};
+use sigbox_sdk::persistence::{Address, Failure, Holder, Page};
 
 use crate::{
     connection::{Answer, Connection, Trouble},
     failure::{died, is_late, refused},
-    schema::{self, Statement},
+    schema::{self, EPOCH_DIGITS, Statement},
     settings::Settings,
 };
 
@@ -51,18 +51,68 @@ impl Store {
     }
 
     pub(crate) fn write(&mut self, at: &Address, value: &[u8], when_ms: u64) -> Result<(), Failure> {
-        let length: usize = [&at.domain, &at.entity_name, &at.entity_id].map(String::len).iter().sum();
-        if length > ADDRESS_BYTES_MAX {
-            let message = format!(
-                "the domain, entity name and entity id have {length} bytes together; PostgreSQL's index takes at most \
-                 {ADDRESS_BYTES_MAX}: choose shorter names"
-            );
-            return Err(Failure::give_up("too-large", message));
-        }
-        // In the year 292 million.
-        let when_ms = i64::try_from(when_ms).unwrap_or(i64::MAX);
-        self.call("writing to", Statement::Write, at, &[value, &when_ms.to_be_bytes()])?;
+        check_length(&[&at.domain, &at.entity_name, &at.entity_id])?;
+        self.call("writing to", Statement::Write, at, &[value, &time(when_ms)])?;
         Ok(())
+    }
+
+    pub(crate) fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        let answer = self.execute("reading from", Statement::Holder, &[scope.as_bytes()])?;
+        if answer.0.is_empty() {
+            return Ok(None);
+        }
+        let holder = answer.text(0, 0).and_then(|value| value.split_at_checked(EPOCH_DIGITS)).and_then(|held| {
+            let since_ms = answer.text(0, 1)?.parse().ok()?;
+            Some(Holder { epoch: held.0.parse().ok()?, owner: held.1.to_owned(), since_ms })
+        });
+        holder.map(Some).ok_or_else(|| {
+            let message =
+                format!("table {} has a row of the domain \\xff that is not ours: remove it", self.settings.table);
+            Failure::give_up("corrupt", message)
+        })
+    }
+
+    pub(crate) fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        check_length(&["", scope, ""])?;
+        let value = digits(claim.epoch) + &claim.owner;
+        let values = [scope.as_bytes(), value.as_bytes(), &time(claim.since_ms)];
+        if !self.execute("claiming at", Statement::Claim, &values)?.0.is_empty() {
+            return Ok(());
+        }
+        let holder = self.holder(scope)?;
+        if Holder::gives_way_to(holder.as_ref(), claim) {
+            return Ok(());
+        }
+        Err(Holder::refusal(holder.as_ref(), scope, claim.epoch))
+    }
+
+    pub(crate) fn write_fenced(
+        &mut self,
+        at: &Address,
+        value: &[u8],
+        when_ms: u64,
+        scope: &str,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        check_length(&[&at.domain, &at.entity_name, &at.entity_id])?;
+        let (when_ms, of) = (time(when_ms), digits(epoch));
+        let values = [value, &when_ms, scope.as_bytes(), of.as_bytes()];
+        let answer = self.call("writing to", Statement::WriteFenced, at, &values)?;
+        if answer.0.is_empty() { Err(self.refusal(scope, epoch)) } else { Ok(()) }
+    }
+
+    pub(crate) fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        let of = digits(epoch);
+        let answer = self.call("removing from", Statement::RemoveFenced, at, &[scope.as_bytes(), of.as_bytes()])?;
+        if answer.0.is_empty() { Err(self.refusal(scope, epoch)) } else { Ok(answer.text(0, 0) == Some("1")) }
+    }
+
+    /// Why a change of this epoch was refused.
+    fn refusal(&mut self, scope: &str, epoch: u64) -> Failure {
+        match self.holder(scope) {
+            Ok(holder) => Holder::refusal(holder.as_ref(), scope, epoch),
+            Err(failure) => failure,
+        }
     }
 
     pub(crate) fn remove(&mut self, at: &Address) -> Result<bool, Failure> {
@@ -142,6 +192,29 @@ impl Store {
         }
         outcome.map_err(|trouble| refused(doing, &self.settings.server, trouble))
     }
+}
+
+fn check_length(parts: &[&str; 3]) -> Result<(), Failure> {
+    let length: usize = parts.map(str::len).iter().sum();
+    if length <= ADDRESS_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the domain, entity name and entity id have {length} bytes together; PostgreSQL's index takes at most \
+         {ADDRESS_BYTES_MAX}: choose shorter names"
+    );
+    Err(Failure::give_up("too-large", message))
+}
+
+/// An epoch as the beginning of a value.
+fn digits(epoch: u64) -> String {
+    format!("{epoch:0EPOCH_DIGITS$}")
+}
+
+/// A time as a value.
+fn time(ms: u64) -> [u8; 8] {
+    // In the year 292 million.
+    i64::try_from(ms).unwrap_or(i64::MAX).to_be_bytes()
 }
 
 /// A connection to a table that was there before. One that is made anew would look as if nothing had ever been written.

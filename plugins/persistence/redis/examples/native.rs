@@ -5,6 +5,8 @@
 mod connection;
 #[path = "../src/failure.rs"]
 mod failure;
+#[path = "../src/fence.rs"]
+mod fence;
 #[path = "../src/layout.rs"]
 mod layout;
 #[path = "../../../wire/measure.rs"]

@@ -13,6 +13,11 @@ pub(crate) fn key(prefix: &str, domain: &str, entity_name: &str) -> String {
     format!("{prefix}:{domain}:{entity_name}")
 }
 
+/// The key of the hash that says who holds a scope. No document's key has a `/`.
+pub(crate) fn fence_key(prefix: &str, scope: &str) -> String {
+    format!("{prefix}:fence/{}", utf8_percent_encode(scope, ESCAPED))
+}
+
 /// At most `limit` of an entity's ids, those after `cursor`, ascending by bytes.
 pub(crate) fn page(mut ids: Vec<String>, cursor: Option<&str>, limit: usize) -> Page {
     ids.retain(|id| cursor.is_none_or(|cursor| id.as_str() > cursor));
@@ -40,6 +45,7 @@ mod tests {
                 for name in parts {
                     assert!(keys.insert(key(prefix, domain, name)), "{prefix:?} {domain:?} {name:?}");
                 }
+                assert!(keys.insert(fence_key(prefix, domain)), "{prefix:?} {domain:?}");
             }
         }
     }

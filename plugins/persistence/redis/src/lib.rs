@@ -2,14 +2,15 @@
 
 mod connection;
 mod failure;
+mod fence;
 mod layout;
 mod safety;
 mod settings;
 mod store;
 
 use sigbox_sdk::{
-    export_backend,
-    persistence::{Address, Backend, Descriptor, Failure, Page, config, logging, secrets},
+    export_fenced_backend,
+    persistence::{Address, Backend, Descriptor, Failure, Fenced, Holder, Page, config, logging, secrets},
 };
 
 use self::{settings::Settings, store::Store};
@@ -57,4 +58,22 @@ impl Backend for Redis {
     }
 }
 
-export_backend!(Redis);
+impl Fenced for Redis {
+    fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        self.0.holder(scope)
+    }
+
+    fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        self.0.claim(scope, claim)
+    }
+
+    fn write_fenced(&mut self, at: &Address, value: Vec<u8>, _: u64, scope: &str, epoch: u64) -> Result<(), Failure> {
+        self.0.write_fenced(at, &value, scope, epoch)
+    }
+
+    fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        self.0.remove_fenced(at, scope, epoch)
+    }
+}
+
+export_fenced_backend!(Redis);

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use redis::{Cmd, FromRedisValue, RedisResult, cmd};
-use sigbox_sdk::persistence::{Address, Failure, Page};
+use sigbox_sdk::persistence::{Address, Failure, Holder, Page};
 
 use crate::{
     connection::Connection,
     failure::{died, is_late, refused},
+    fence::{self, Fenced},
     layout,
     safety::check,
     settings::{Replicas, Settings},
@@ -72,9 +73,46 @@ impl Store {
         Ok(layout::page(ids, cursor, limit))
     }
 
+    pub(crate) fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        let ask = fence::ask(&self.fence(scope));
+        self.call("reading from", |connection| Ok(fence::holder(connection.ask(&ask)?)?))
+    }
+
+    pub(crate) fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        let command = fence::claim(&self.fence(scope), claim);
+        self.change_fenced("claiming at", &command, scope, claim.epoch)?;
+        Ok(())
+    }
+
+    pub(crate) fn write_fenced(&mut self, at: &Address, value: &[u8], scope: &str, epoch: u64) -> Result<(), Failure> {
+        let command = fence::write(&self.fence(scope), epoch, &self.key(at), &at.entity_id, value);
+        self.change_fenced("writing to", &command, scope, epoch)?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        let command = fence::remove(&self.fence(scope), epoch, &self.key(at), &at.entity_id);
+        Ok(self.change_fenced("removing from", &command, scope, epoch)? > 0)
+    }
+
+    fn change_fenced(&mut self, doing: &str, script: &Cmd, scope: &str, epoch: u64) -> Result<i64, Failure> {
+        match self.change(doing, script)? {
+            Fenced::Done(count) => Ok(count),
+            Fenced::Held(holder) => Err(Holder::refusal(holder.as_ref(), scope, epoch)),
+        }
+    }
+
+    fn fence(&self, scope: &str) -> String {
+        layout::fence_key(&self.settings.prefix, scope)
+    }
+
+    fn key(&self, at: &Address) -> String {
+        layout::key(&self.settings.prefix, &at.domain, &at.entity_name)
+    }
+
     fn about(&self, command: &str, at: &Address) -> Cmd {
         let mut command = cmd(command);
-        command.arg(layout::key(&self.settings.prefix, &at.domain, &at.entity_name)).arg(&at.entity_id);
+        command.arg(self.key(at)).arg(&at.entity_id);
         command
     }
 

@@ -1,15 +1,21 @@
 //! The component: the contract over [`Documents`].
 
 use sigbox_sdk::{
-    export_backend,
+    export_fenced_backend,
     persistence::{
-        Address, Backend, Descriptor, Failure, Page, config,
+        Address, Backend, Descriptor, Failure, Fenced, Holder, Page, config,
         logging::{Level, log},
         secrets,
     },
 };
 
-use crate::{bucket::Bucket, documents::Documents, key::Keys, outgoing::Outgoing, settings::Settings};
+use crate::{
+    bucket::Bucket,
+    documents::{Documents, FencedDocuments},
+    key::Keys,
+    outgoing::Outgoing,
+    settings::Settings,
+};
 
 /// The largest document, in bytes. S3 itself takes 5 GiB at once, but a document is copied a few times inside the
 /// sandbox, on its way out, and has to be there within seconds.
@@ -17,7 +23,7 @@ const VALUE_BYTES_MAX: u64 = 4 << 20;
 
 struct S3 {
     keys: Keys,
-    documents: Documents<Outgoing>,
+    documents: FencedDocuments<Outgoing>,
 }
 
 impl Backend for S3 {
@@ -41,6 +47,7 @@ impl Backend for S3 {
             );
             log(Level::Warn, "s3", &message);
         }
+        let documents = FencedDocuments::new(documents, &keys.prefix)?;
         Ok(Self { keys, documents })
     }
 
@@ -69,4 +76,22 @@ fn settings() -> Result<Settings, String> {
     Settings::read(&config::all(), secrets::get)
 }
 
-export_backend!(S3);
+impl Fenced for S3 {
+    fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        self.documents.holder(scope)
+    }
+
+    fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        self.documents.claim(scope, claim)
+    }
+
+    fn write_fenced(&mut self, at: &Address, value: Vec<u8>, _: u64, scope: &str, epoch: u64) -> Result<(), Failure> {
+        self.documents.write_fenced(&self.keys.document(at)?, &value, scope, epoch)
+    }
+
+    fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        self.documents.remove_fenced(&self.keys.document(at)?, scope, epoch)
+    }
+}
+
+export_fenced_backend!(S3);

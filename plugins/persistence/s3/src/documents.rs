@@ -7,6 +7,8 @@
 //! A write whose answer was lost may have happened, or may happen yet. What was written so is remembered, and found
 //! again it is not taken for somebody else's.
 
+mod fenced;
+
 use std::{collections::HashMap, time::Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -17,6 +19,8 @@ use crate::{
     key,
     settings::ConditionalWrites,
 };
+
+pub use self::fenced::FencedDocuments;
 
 /// Tries of one change: the first, one for a connection that broke, and some for earlier writes of ours that arrive
 /// late.

@@ -5,6 +5,8 @@
 //!
 //! * a strategy implements [`strategy::Strategy`] and names the type in [`export_strategy!`];
 //! * a persistence backend implements [`persistence::Backend`] and names the type in [`export_backend!`];
+//! * a backend that keeps two hosts apart implements [`persistence::Fenced`] too and names the type in
+//!   [`export_fenced_backend!`] instead;
 //! * a backend that keeps its documents in another store calls [`persistence::inner`] besides.
 //!
 //! What a plugin does not name adds nothing to its component: an export comes from its macro alone, and the linker leaves

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use wasmtime::{
     CallHook,
-    component::{InstancePre, Linker},
+    component::{Instance, InstancePre, Linker},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     PluginError, Sandbox,
-    bindings::persistence::{Backend, BackendPre, exports::sigbox::persistence::store as wit},
+    bindings::persistence::exports::sigbox::persistence::{fenced, store as wit},
     contract,
     error::Breakdown,
     limits::STORE_HOSTCALL_BYTES,
@@ -28,14 +28,29 @@ use crate::{
 pub(super) struct Blueprint {
     sandbox: Sandbox<Live>,
     shared: Shared,
-    pre: BackendPre<BackendContext>,
+    pre: InstancePre<BackendContext>,
+    store: wit::GuestIndices,
+    /// `None`: it does not keep two hosts apart.
+    fenced: Option<fenced::GuestIndices>,
     pub(super) time: TimeLimit,
 }
 
 /// An instance that has started.
 pub(super) struct Running {
     store: wasmtime::Store<BackendContext>,
-    backend: Backend,
+    exports: Exports,
+}
+
+/// What an instance exports.
+pub(super) struct Exports {
+    pub(super) store: wit::Guest,
+    fenced: Option<fenced::Guest>,
+}
+
+impl Exports {
+    pub(super) fn fenced(&self) -> wasmtime::Result<&fenced::Guest> {
+        self.fenced.as_ref().ok_or_else(|| wasmtime::Error::msg("it does not export sigbox:persistence/fenced"))
+    }
 }
 
 /// How one attempt at a call failed, and in which function. This may be another function than the one that was called:
@@ -55,7 +70,7 @@ pub(super) type Entity = Arc<(String, String)>;
 /// arguments and returns a boxed future each time.
 pub(super) trait Call<T>:
     for<'a> Fn(
-        &'a wit::Guest,
+        &'a Exports,
         &'a mut wasmtime::Store<BackendContext>,
     ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
     + Send
@@ -65,7 +80,7 @@ pub(super) trait Call<T>:
 
 impl<T, F> Call<T> for F where
     F: for<'a> Fn(
-            &'a wit::Guest,
+            &'a Exports,
             &'a mut wasmtime::Store<BackendContext>,
         ) -> BoxFuture<'a, wasmtime::Result<Result<T, wit::Failure>>>
         + Send
@@ -95,9 +110,21 @@ impl Blueprint {
                 &one_line(&error),
             ))
         })?;
-        let pre = BackendPre::new(pre)
-            .map_err(|error| contract_error(contract::explain_export(contract::PERSISTENCE, &one_line(&error))))?;
-        Ok(Self { sandbox: sandbox.clone(), shared, pre, time })
+        let misfit = |of, error: wasmtime::Error| contract_error(contract::explain_export(of, &one_line(&error)));
+        let store = wit::GuestIndices::new(&pre).map_err(|error| misfit(contract::PERSISTENCE, error))?;
+        let fenced = contract::exports(&component, contract::FENCED).then(|| fenced::GuestIndices::new(&pre));
+        let fenced = fenced.transpose().map_err(|error| misfit(contract::FENCED, error))?;
+        Ok(Self { sandbox: sandbox.clone(), shared, pre, store, fenced, time })
+    }
+
+    /// Whether its storage can be claimed.
+    pub(super) const fn is_fenced(&self) -> bool {
+        self.fenced.is_some()
+    }
+
+    fn exports(&self, store: &mut wasmtime::Store<BackendContext>, instance: &Instance) -> wasmtime::Result<Exports> {
+        let fenced = self.fenced.as_ref().map(|fenced| fenced.load(&mut *store, instance)).transpose()?;
+        Ok(Exports { store: self.store.load(&mut *store, instance)?, fenced })
     }
 
     pub(super) const fn shared(&self) -> &Shared {
@@ -117,20 +144,21 @@ impl Blueprint {
             });
         }
         // Components may run code while they are instantiated, so the deadline holds here too.
-        let backend = tokio::time::timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
-        let backend = backend.map_err(|_| broke(self.time.exceeded()))?;
-        let backend = backend.map_err(|error| broke(self.sandbox.breakdown(&store, &error)))?;
-        let mut running = Running { store, backend };
+        let instance = tokio::time::timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
+        let instance = instance.map_err(|_| broke(self.time.exceeded()))?;
+        let exports = instance.and_then(|instance| self.exports(&mut store, &instance));
+        let exports = exports.map_err(|error| broke(self.sandbox.breakdown(&store, &error)))?;
+        let mut running = Running { store, exports };
         let descriptor = self
             .attempt(&mut running, deadline, "describe", &|guest, store| {
-                Box::pin(async move { guest.call_describe(store).await.map(Ok) })
+                Box::pin(async move { guest.store.call_describe(store).await.map(Ok) })
             })
             .await?;
         if let Some(probe) = &self.shared.probe {
             let wit::Descriptor { name, version, summary, features, max_value_bytes } = descriptor.clone();
             probe.described(Descriptor { name, version, summary, features, max_value_bytes });
         }
-        self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.call_start(store))).await?;
+        self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.store.call_start(store))).await?;
         Ok((descriptor, running))
     }
 
@@ -142,9 +170,9 @@ impl Blueprint {
         function: &'static str,
         call: &dyn Call<T>,
     ) -> Result<T, Failed> {
-        let Running { store, backend } = running;
+        let Running { store, exports } = running;
         store.data_mut().guest_mut().begin_call(0);
-        let call = call(backend.sigbox_persistence_store(), store);
+        let call = call(exports, store);
         match tokio::time::timeout_at(deadline, call).await {
             Err(_) => Err(Failed::Broke(function, self.time.exceeded())),
             Ok(Err(error)) => Err(Failed::Broke(function, self.sandbox.breakdown(store, &error))),
@@ -161,8 +189,8 @@ impl Blueprint {
 
 pub(super) fn wait_for_init(entity: &Entity, initial: bool) -> impl Call<()> + use<> {
     let entity = Arc::clone(entity);
-    move |guest: &wit::Guest, store: &mut wasmtime::Store<BackendContext>| {
+    move |guest: &Exports, store: &mut wasmtime::Store<BackendContext>| {
         let entity = Arc::clone(&entity);
-        Box::pin(async move { guest.call_wait_for_init(store, &entity.0, &entity.1, initial).await })
+        Box::pin(async move { guest.store.call_wait_for_init(store, &entity.0, &entity.1, initial).await })
     }
 }

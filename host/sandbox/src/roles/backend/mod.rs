@@ -14,28 +14,30 @@ mod wrapped;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use sigbox_events::Incident;
 use sigbox_files::Disk;
 use sigbox_market::digest::sha256;
-use sigbox_trading::store::{Address, DirectoryLock, Incidents, LockError, OTHER, Store, StoreError, UNAVAILABLE};
+use sigbox_trading::store::{
+    Address, Apart, DirectoryLock, FENCED, Fence, Holder, Incidents, LockError, OTHER, Store, StoreError, UNAVAILABLE,
+};
 use tokio::time::{Instant, timeout_at};
 
 use self::{
     context::Shared,
     http::Http,
-    instance::{Blueprint, Call, Failed, wait_for_init},
+    instance::{Blueprint, Call, Exports, Failed, wait_for_init},
     network::Network,
     supervisor::{Problem, Supervision, Supervisor},
     thread::{Gone, Thread},
 };
 use crate::{
     PluginError, Sandbox,
-    bindings::persistence::exports::sigbox::persistence::store as wit,
+    bindings::persistence::exports::sigbox::persistence::{fenced, store as wit},
     limits::{LISTING_PAGE, LISTING_PAGES},
     mode::Live,
     sandbox::TimeLimit,
@@ -84,8 +86,20 @@ pub struct PluginStore {
     time: TimeLimit,
     incidents: Arc<Incidents>,
     over: Option<Arc<dyn Store>>,
+    /// Whether its storage can be claimed.
+    is_fenced: bool,
+    /// Whether it has nothing but folders of this machine, so that their locks keep others out.
+    is_local: bool,
+    /// The claim that every change is made with.
+    claimed: Mutex<Option<Arc<Claimed>>>,
     /// Shared with the call under way, which may go on after its caller stopped waiting.
     directories: Arc<[DirectoryLock]>,
+}
+
+/// A claim that was accepted.
+struct Claimed {
+    scope: String,
+    epoch: u64,
 }
 
 impl PluginStore {
@@ -132,12 +146,14 @@ impl PluginStore {
             locks.push(lock(&grant.name, directory, sandbox.limits().store_timeout).await?);
         }
         let (name, over) = (grant.name.clone(), grant.over.clone());
+        let is_local = grant.network.is_empty() && !grant.directories.is_empty();
         let shared = Shared::of(grant, probe);
         let secrets = Arc::clone(&shared.secrets);
         // A wrapper waits for the store it wraps, so its time includes the time of that store.
         let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
         let time = TimeLimit { limit, setting: STORE_TIMEOUT };
         let blueprint = Blueprint::new(sandbox, path, shared, time)?;
+        let is_fenced = blueprint.is_fenced();
         let incidents = Arc::new(Incidents::default());
         let supervisor = Supervisor::new(blueprint, supervision, Arc::clone(&incidents));
         let thread = Thread::spawn(&name, supervisor)
@@ -159,7 +175,18 @@ impl PluginStore {
         let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes } = descriptor;
         let said = hide(message(&format!("{kind} {version}: {summary}")), &secrets);
         let summary = format!("{name} ({said})");
-        Ok(Self { thread, summary, most_bytes: max_value_bytes, time, incidents, over, directories: locks.into() })
+        Ok(Self {
+            thread,
+            summary,
+            most_bytes: max_value_bytes,
+            time,
+            incidents,
+            over,
+            is_fenced,
+            is_local,
+            claimed: Mutex::default(),
+            directories: locks.into(),
+        })
     }
 
     /// Makes a call on the backend's thread. The thread ends the call when its time is up.
@@ -202,6 +229,35 @@ impl PluginStore {
     /// An error that will not pass by itself.
     fn error(&self, at: Address, message: String) -> StoreError {
         StoreError::new(self.summary.clone(), at, message)
+    }
+
+    fn claimed(&self) -> Option<Arc<Claimed>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn put_claim(&self, scope: &str, claim: &Holder) -> Result<(), StoreError> {
+        let given = Arc::new((scope.to_owned(), claim.clone()));
+        self.call(&whole("scope", scope), "claim", move |guest: &Exports, store: &mut wasmtime::Store<_>| {
+            let given = Arc::clone(&given);
+            Box::pin(async move {
+                let (scope, Holder { epoch, owner, since_ms }) = &*given;
+                guest.fenced()?.call_claim(store, scope, *epoch, owner, since_ms.unsigned_abs()).await
+            })
+        })
+        .await
+    }
+
+    /// Lets another host claim what this one has claimed, without being told to take over.
+    async fn release(&self) {
+        let Some(claimed) = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Claimed { scope, epoch } = &*claimed;
+        let nobody = Holder { epoch: epoch + 1, owner: String::new(), since_ms: now_ms() };
+        // The scope of a host that was fenced is not its own to release.
+        if let Err(error) = self.put_claim(scope, &nobody).await
+            && error.code != FENCED
+        {
+            tracing::warn!(target: "plugin", "{error}; so the next start on another machine needs --take-over");
+        }
     }
 
     fn bad_listing(&self, at: Address, how: &str) -> StoreError {
@@ -268,6 +324,36 @@ fn whole(domain: &str, entity_name: &str) -> Address {
     Address { domain: domain.to_owned(), entity_name: entity_name.to_owned(), entity_id: String::new() }
 }
 
+/// The time by the clock of this machine.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl Fence for PluginStore {
+    async fn holder(&self, scope: &str) -> Result<Option<Holder>, StoreError> {
+        let asked: Arc<str> = scope.into();
+        let at = whole("scope", scope);
+        let holder = self.call(&at, "get-holder", move |guest: &Exports, store: &mut wasmtime::Store<_>| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { guest.fenced()?.call_get_holder(store, &asked).await })
+        });
+        Ok(holder.await?.map(|fenced::Holder { epoch, owner, since_ms }| Holder {
+            epoch,
+            owner,
+            since_ms: i64::try_from(since_ms).unwrap_or(i64::MAX),
+        }))
+    }
+
+    async fn claim(&self, scope: &str, claim: &Holder) -> Result<(), StoreError> {
+        self.put_claim(scope, claim).await?;
+        let claimed = Claimed { scope: scope.to_owned(), epoch: claim.epoch };
+        *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(claimed));
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Store for PluginStore {
     fn describe(&self) -> String {
@@ -280,6 +366,16 @@ impl Store for PluginStore {
 
     fn time_limit(&self) -> Duration {
         self.time.limit
+    }
+
+    fn apart(&self) -> Apart<'_> {
+        match &self.over {
+            // What a wrapper writes goes through the store under it, with the claim of that one.
+            Some(over) => over.apart(),
+            None if self.is_fenced => Apart::Fence(self),
+            None if self.is_local => Apart::Lock,
+            None => Apart::No,
+        }
     }
 
     fn incidents(&self) -> Vec<Incident> {
@@ -301,9 +397,9 @@ impl Store for PluginStore {
 
     async fn read_value(&self, at: &Address) -> Result<Option<Vec<u8>>, StoreError> {
         let lowered = lower(at);
-        self.call(at, "read-value", move |guest: &wit::Guest, store: &mut wasmtime::Store<_>| {
+        self.call(at, "read-value", move |guest: &Exports, store: &mut wasmtime::Store<_>| {
             let at = Arc::clone(&lowered);
-            Box::pin(async move { guest.call_read_value(store, &at).await })
+            Box::pin(async move { guest.store.call_read_value(store, &at).await })
         })
         .await
     }
@@ -312,7 +408,7 @@ impl Store for PluginStore {
         let lowered = lower(at);
         self.call(at, "has-value", move |guest, store| {
             let at = Arc::clone(&lowered);
-            Box::pin(async move { guest.call_has_value(store, &at).await })
+            Box::pin(async move { guest.store.call_has_value(store, &at).await })
         })
         .await
     }
@@ -325,18 +421,40 @@ impl Store for PluginStore {
         let lowered = lower(at);
         let value: Arc<[u8]> = value.into();
         let when_ms = when_ms.unsigned_abs();
-        self.call(at, "write-value", move |guest, store| {
-            let (at, value) = (Arc::clone(&lowered), Arc::clone(&value));
-            Box::pin(async move { guest.call_write_value(store, &at, &value, when_ms).await })
+        let Some(claimed) = self.claimed() else {
+            return self
+                .call(at, "write-value", move |guest, store| {
+                    let (at, value) = (Arc::clone(&lowered), Arc::clone(&value));
+                    Box::pin(async move { guest.store.call_write_value(store, &at, &value, when_ms).await })
+                })
+                .await;
+        };
+        self.call(at, "write-fenced", move |guest, store| {
+            let (at, value, claimed) = (Arc::clone(&lowered), Arc::clone(&value), Arc::clone(&claimed));
+            Box::pin(async move {
+                let Claimed { scope, epoch } = &*claimed;
+                guest.fenced()?.call_write_fenced(store, &at, &value, when_ms, scope, *epoch).await
+            })
         })
         .await
     }
 
     async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
         let lowered = lower(at);
-        self.call(at, "remove-value", move |guest, store| {
-            let at = Arc::clone(&lowered);
-            Box::pin(async move { guest.call_remove_value(store, &at).await })
+        let Some(claimed) = self.claimed() else {
+            return self
+                .call(at, "remove-value", move |guest, store| {
+                    let at = Arc::clone(&lowered);
+                    Box::pin(async move { guest.store.call_remove_value(store, &at).await })
+                })
+                .await;
+        };
+        self.call(at, "remove-fenced", move |guest, store| {
+            let (at, claimed) = (Arc::clone(&lowered), Arc::clone(&claimed));
+            Box::pin(async move {
+                let Claimed { scope, epoch } = &*claimed;
+                guest.fenced()?.call_remove_fenced(store, &at, scope, *epoch).await
+            })
         })
         .await
     }
@@ -352,7 +470,7 @@ impl Store for PluginStore {
                 .call(&at, "keys", move |guest, store| {
                     let (entity, from) = (Arc::clone(&asked), from.clone());
                     Box::pin(async move {
-                        guest.call_keys(store, &entity.0, &entity.1, from.as_deref(), LISTING_PAGE).await
+                        guest.store.call_keys(store, &entity.0, &entity.1, from.as_deref(), LISTING_PAGE).await
                     })
                 })
                 .await?;
@@ -389,6 +507,7 @@ impl Store for PluginStore {
     }
 
     async fn close(&self) {
+        self.release().await;
         let deadline = Instant::now() + self.time.limit;
         let closed = self.thread.call(move |supervisor| Box::pin(supervisor.close(deadline)));
         // The result is not needed: the thread logs a close that failed, and a thread that is gone or stuck has failed

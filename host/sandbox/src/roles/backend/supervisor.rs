@@ -125,8 +125,9 @@ impl Supervisor {
     /// Lets the instance close, and drops it.
     pub(super) async fn close(&mut self, deadline: Instant) {
         let Some(mut running) = self.instance.take() else { return };
-        let close =
-            self.blueprint.attempt(&mut running, deadline, "close", &|guest, store| Box::pin(guest.call_close(store)));
+        let close = self
+            .blueprint
+            .attempt(&mut running, deadline, "close", &|guest, store| Box::pin(guest.store.call_close(store)));
         if let Err(failed) = close.await {
             let problem = self.describe(&failed).message;
             tracing::warn!(target: "plugin", plugin = self.blueprint.shared().name, "{problem}");

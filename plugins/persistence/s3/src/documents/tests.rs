@@ -1,5 +1,7 @@
 //! What a real server does not do on demand: lose an answer, take a request late, write in between.
 
+mod fenced;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
