@@ -10,6 +10,8 @@ mod killed;
 #[cfg(unix)]
 mod measured;
 #[cfg(unix)]
+mod pgbouncer;
+#[cfg(unix)]
 mod postgres;
 mod redb;
 #[cfg(unix)]
