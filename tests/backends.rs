@@ -7,6 +7,8 @@ mod encrypt;
 #[cfg(unix)]
 mod guide;
 mod killed;
+#[cfg(target_os = "linux")]
+mod look_up;
 #[cfg(unix)]
 mod measured;
 #[cfg(unix)]

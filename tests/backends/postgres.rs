@@ -166,7 +166,8 @@ async fn what_is_not_granted_is_not_reached() {
     let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
     let mut bound = bound(&postgres);
     bound.network.clear();
-    assert_said(&bound.refusal().await, "unavailable", &["cannot look up localhost", "network"]);
+    let line = format!("the store's network must list \"localhost:{}\"", postgres.port());
+    assert_said(&bound.refusal().await, "denied", &["cannot look up localhost", &line]);
     let by_address = bound.set("url", format!("postgres://sigbox@127.0.0.1:{}/sigbox", postgres.port()));
     let line = format!("the store's network must list \"127.0.0.1:{}\"", postgres.port());
     assert_said(&by_address.refusal().await, "denied", &[&line]);
