@@ -9,8 +9,12 @@ mod fence;
 #[cfg(unix)]
 mod guide;
 mod killed;
+#[cfg(target_os = "linux")]
+mod look_up;
 #[cfg(unix)]
 mod measured;
+#[cfg(unix)]
+mod pgbouncer;
 #[cfg(unix)]
 mod postgres;
 mod redb;

@@ -1,6 +1,7 @@
 //! Real servers, one of its own for each test that needs one.
 
 mod authority;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
@@ -8,6 +9,7 @@ mod s3;
 
 pub(crate) use self::{
     authority::Authority,
+    pgbouncer::{PgBouncer, PoolMode},
     postgres::{Postgres, PostgresSetup},
     process::{resume, suspend},
     redis::{Redis, RedisSetup},

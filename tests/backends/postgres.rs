@@ -15,8 +15,13 @@ use super::served::{Bound, assert_said, at, passes_the_kit, read, said, write};
 use crate::servers::{Postgres, PostgresSetup};
 
 pub(super) fn bound(postgres: &Postgres) -> Bound {
-    let url = format!("postgres://sigbox@localhost:{}/sigbox", postgres.port());
-    Bound::new("postgres").set("url", url).secret("password", Postgres::PASSWORD).reach("localhost", postgres.port())
+    bound_at(postgres.port())
+}
+
+/// At a port of this machine: the server's, or that of a pooler in front of it.
+pub(super) fn bound_at(port: u16) -> Bound {
+    let url = format!("postgres://sigbox@localhost:{port}/sigbox");
+    Bound::new("postgres").set("url", url).secret("password", Postgres::PASSWORD).reach("localhost", port)
 }
 
 pub(super) fn bound_tls(postgres: &Postgres) -> Bound {
@@ -30,7 +35,14 @@ fn bound_as(postgres: &Postgres, user: &str, password: &str) -> Bound {
 }
 
 /// The kit ends plugins, never the server: it need not wait for its disk.
-const FAST: PostgresSetup<'_> = PostgresSetup { method: "scram-sha-256", tls_name: None, lines: &[("fsync", "off")] };
+pub(super) const FAST: PostgresSetup<'_> =
+    PostgresSetup { method: "scram-sha-256", tls_name: None, lines: &[("fsync", "off")] };
+
+/// Has each write note in the table `seen` what it is committed with.
+pub(super) const SEE_COMMITS: &str = "CREATE TABLE seen (setting text);
+    CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$;
+    CREATE TRIGGER see BEFORE INSERT ON sigbox_documents FOR EACH ROW EXECUTE FUNCTION see()";
 
 #[tokio::test]
 async fn it_passes_the_kit() {
@@ -162,7 +174,8 @@ async fn what_is_not_granted_is_not_reached() {
     let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
     let mut bound = bound(&postgres);
     bound.network.clear();
-    assert_said(&bound.refusal().await, "unavailable", &["cannot look up localhost", "network"]);
+    let line = format!("the store's network must list \"localhost:{}\"", postgres.port());
+    assert_said(&bound.refusal().await, "denied", &["cannot look up localhost", &line]);
     let by_address = bound.set("url", format!("postgres://sigbox@127.0.0.1:{}/sigbox", postgres.port()));
     let line = format!("the store's network must list \"127.0.0.1:{}\"", postgres.port());
     assert_said(&by_address.refusal().await, "denied", &[&line]);
@@ -206,7 +219,8 @@ async fn a_table_that_vanished_is_not_made_anew_behind_the_back_of_a_run() {
     write(&store, "a", "1").await.unwrap();
     postgres.sql("DROP TABLE sigbox_documents, sigbox_documents_version");
     let error = store.read_value(&at("a")).await.unwrap_err();
-    assert_said(&said(error), "other", &["relation \"sigbox_documents\" does not exist"]);
+    let parts = ["relation \"sigbox_documents\" does not exist", "bring the table back"];
+    assert_said(&said(error), "corrupt", &parts);
     postgres.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'sigbox'");
     let error = store.read_value(&at("a")).await.unwrap_err();
     assert_said(&said(error), "corrupt", &["table sigbox_documents is gone from"]);
@@ -240,12 +254,7 @@ async fn a_commit_is_waited_for_whatever_the_database_says() {
     let Some(postgres) = Postgres::start(PostgresSetup::default()) else { return };
     postgres.sql("ALTER DATABASE sigbox SET synchronous_commit = off");
     let store = bound(&postgres).start().await;
-    postgres.sql(
-        "CREATE TABLE seen (setting text);
-         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
-         $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$;
-         CREATE TRIGGER see BEFORE INSERT ON sigbox_documents FOR EACH ROW EXECUTE FUNCTION see()",
-    );
+    postgres.sql(SEE_COMMITS);
     write(&store, "a", "1").await.unwrap();
     assert_eq!(postgres.sql("SELECT setting FROM seen"), "on");
 }

@@ -119,7 +119,7 @@ async fn what_is_not_granted_is_not_reached() {
     let Some(redis) = Redis::start(RedisSetup::default()) else { return };
     let mut bound = bound(&redis);
     bound.network.clear();
-    assert_said(&bound.refusal().await, "unavailable", &["cannot look up localhost", "network"]);
+    assert_said(&bound.refusal().await, "denied", &["cannot look up localhost", "network must list"]);
     let by_address = bound.set("url", format!("redis://127.0.0.1:{}", redis.port()));
     let line = format!("the store's network must list \"127.0.0.1:{}\"", redis.port());
     assert_said(&by_address.refusal().await, "denied", &[&line]);

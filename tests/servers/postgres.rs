@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     Authority,
-    process::{Process, find, free_port, start_eventually},
+    process::{Process, as_servers_user, find, free_port, give_away, start_eventually},
 };
 use crate::support::not_run;
 
@@ -80,7 +80,7 @@ impl Postgres {
             &log,
         );
         postgres.process = Some(process);
-        postgres.sql_in("postgres", "CREATE DATABASE sigbox");
+        answer(postgres.psql("postgres", postgres.port).args(["--command", "CREATE DATABASE sigbox"]));
         Some(postgres)
     }
 
@@ -106,32 +106,43 @@ impl Postgres {
         self.process = Some(start_eventually(|| self.spawn(), &self.log()));
     }
 
+    /// Starts it again as a standby, which follows nobody.
+    pub(crate) fn restart_as_standby(&mut self) {
+        self.kill();
+        fs::write(self.data().join("standby.signal"), "").expect("a file can be written");
+        self.restart();
+    }
+
     /// What the superuser is answered, a row a line.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        self.sql_in("sigbox", sql)
+        self.sql_at(self.port, sql)
+    }
+
+    /// The same at another port: that of a pooler.
+    pub(crate) fn sql_at(&self, port: u16, sql: &str) -> String {
+        answer(self.psql("sigbox", port).args(["--command", sql]))
     }
 
     /// Runs `sql` in a transaction that stays open until the returned value is dropped.
     pub(crate) fn hold(&self, sql: &str) -> Held<'_> {
-        let mut command = self.psql("sigbox");
+        self.hold_at(self.port, sql)
+    }
+
+    /// The same at another port: that of a pooler.
+    pub(crate) fn hold_at(&self, port: u16, sql: &str) -> Held<'_> {
+        let mut command = self.psql("sigbox", port);
         command.args(["--command=BEGIN", "--command", sql, "--command=SELECT 'held'"]);
         command.args(["--command", &format!("SELECT '{HELD}', pg_sleep(3600)")]);
         let process = Process::start(&mut command, &self.folder.path().join("psql"), "held");
         Held { postgres: self, process: process.expect("the statements are good") }
     }
 
-    fn sql_in(&self, database: &str, sql: &str) -> String {
-        let output = self.psql(database).args(["--command", sql]).output().expect("psql is where initdb is");
-        assert!(output.status.success(), "{sql}: {output:?}");
-        String::from_utf8(output.stdout).expect("it answers with text").trim_end().to_owned()
-    }
-
-    fn psql(&self, database: &str) -> Command {
+    fn psql(&self, database: &str, port: u16) -> Command {
         let mut command = Command::new(self.programs.join("psql"));
         command
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
             .args(["--host=127.0.0.1", "--username=sigbox", "--dbname", database])
-            .arg(format!("--port={}", self.port))
+            .arg(format!("--port={port}"))
             .env("PGPASSWORD", Self::PASSWORD)
             .stdin(Stdio::null());
         command
@@ -158,18 +169,12 @@ impl Postgres {
         for line in &self.lines {
             command.args(["-c", line]);
         }
-        Process::start(&mut command, &self.log(), "database system is ready to accept connections")
+        // "connections", or "read-only connections" of a standby.
+        Process::start(&mut command, &self.log(), "database system is ready to accept ")
     }
 
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid", user(), "--regid", user(), "--clear-groups"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+        let mut command = as_servers_user(&self.programs.join(program));
         // Whoever runs the tests may be in a folder that the server's user cannot enter.
         command.current_dir(self.folder.path());
         command
@@ -203,6 +208,12 @@ impl Drop for Held<'_> {
     }
 }
 
+fn answer(command: &mut Command) -> String {
+    let output = command.output().expect("psql is where initdb is");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("it answers with text").trim_end().to_owned()
+}
+
 /// The folder of the server's programs. What is on PATH may be a link to only some of them.
 fn programs() -> Option<PathBuf> {
     let initdb = fs::canonicalize(find("initdb", &installed())?).ok()?;
@@ -216,21 +227,4 @@ fn installed() -> Vec<PathBuf> {
     folders.sort();
     folders.reverse();
     folders
-}
-
-/// It refuses to run as root.
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
-}
-
-/// Whom it runs as instead: the user that its package makes.
-fn user() -> &'static str {
-    "postgres"
-}
-
-fn give_away(folder: &Path) {
-    if is_root() {
-        let given = Command::new("chown").args(["-R", &format!("{0}:{0}", user())]).arg(folder).status();
-        assert!(given.expect("there is chown").success(), "{}", folder.display());
-    }
 }

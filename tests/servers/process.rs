@@ -21,6 +21,31 @@ pub(super) fn find(program: &str, places: &[PathBuf]) -> Option<PathBuf> {
     env::split_paths(&path).chain(places.iter().cloned()).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// A command that runs `program` as the user whom Debian's packages make for PostgreSQL, if we are root: its servers
+/// refuse to run as root. What they need must be [given away](give_away) to that user.
+pub(super) fn as_servers_user(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]).arg(program);
+    command
+}
+
+/// Gives a folder to the user of [`as_servers_user`].
+pub(super) fn give_away(folder: &Path) {
+    if is_root() {
+        let given = Command::new("chown").args(["-R", &format!("{USER}:{USER}")]).arg(folder).status();
+        assert!(given.expect("there is chown").success(), "{}", folder.display());
+    }
+}
+
+const USER: &str = "postgres";
+
+fn is_root() -> bool {
+    rustix::process::getuid().is_root()
+}
+
 /// A port that nobody listens at right now.
 pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");

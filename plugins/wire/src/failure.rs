@@ -7,7 +7,7 @@ use sigbox_sdk::persistence::Failure;
 use crate::Server;
 
 /// How long a server that does not answer is left alone.
-const PAUSE_MS: u32 = 1000;
+pub(crate) const PAUSE_MS: u32 = 1000;
 
 /// The operator has to change something.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn lost(doing: &str, server: &Server, error: &io::Error) -> Failure {
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            Failure::give_up("denied", format!("{doing} {server}: {error}; the store's network must list \"{server}\""))
+            Failure::give_up("denied", format!("{doing} {server}: {error}; {}", must_list(server)))
         }
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             let message = format!("{doing} {server}: no answer in time (setting timeout-ms)");
@@ -40,6 +40,11 @@ pub fn lost(doing: &str, server: &Server, error: &io::Error) -> Failure {
         }
         _ => Failure::retry("unavailable", format!("{doing} {server}: {error}")),
     }
+}
+
+/// What the operator did not grant.
+pub(crate) fn must_list(server: &Server) -> String {
+    format!("the store's network must list \"{server}\"")
 }
 
 /// rustls hands its errors on inside those of the socket.

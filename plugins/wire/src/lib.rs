@@ -4,6 +4,7 @@
 //! Nothing here is of one protocol, and all of it also runs natively, where it is tested.
 
 mod failure;
+mod look_up;
 mod server;
 mod settings;
 mod stream;

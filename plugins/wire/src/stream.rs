@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream, ToSocketAddrs as _},
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
 use rustls::{ClientConnection, StreamOwned};
 use sigbox_sdk::persistence::Failure;
 
-use crate::{Server, Tls, lost};
+use crate::{Server, Tls, look_up::look_up, lost};
 
 /// Bytes to and from a server, plain or within TLS. Every read and write ends by the deadline.
 ///
@@ -25,21 +25,14 @@ enum Socket {
 }
 
 impl Stream {
-    /// Connects to the first of the server's addresses that answers.
+    /// Looks the server up, and connects to the first of its addresses that answers.
     ///
     /// # Errors
     /// When there is none, none answers in time, or the operator did not grant it.
     pub fn connect(server: &Server, deadline: Instant) -> Result<Self, Failure> {
         let lost = |error: io::Error| lost("connecting to", server, &error);
-        let addresses = (server.host(), server.port()).to_socket_addrs().map_err(|error| {
-            let message = format!(
-                "cannot look up {}: {error}; is the name right, and does the store's network list \"{server}\"?",
-                server.host()
-            );
-            Failure::retry("unavailable", message)
-        })?;
         let mut refusal = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
+        for address in look_up(server, deadline)? {
             match connect(address, left(deadline).map_err(lost)?) {
                 Ok(socket) => return Ok(Self { socket: Socket::Plain(socket), deadline }),
                 Err(error) => refusal = error,
@@ -122,7 +115,7 @@ fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
 }
 
 /// How long until the deadline; never zero, which would be for ever.
-fn left(deadline: Instant) -> io::Result<Duration> {
+pub(crate) fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }

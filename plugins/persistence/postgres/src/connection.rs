@@ -1,5 +1,9 @@
 //! PostgreSQL's protocol, version 3, as far as it is needed here: start, simple queries for what is asked once, and
-//! prepared statements with values as bytes for what is asked again and again.
+//! statements with values as bytes for what is asked again and again.
+//!
+//! Between here and the server there may be a pooler, which gives each transaction to any of its sessions. So nothing is
+//! left in a session, and nothing is expected there: no named statement, no setting, no lock. Otherwise a statement would
+//! be executed that somebody else prepared under the same name, on another table.
 //!
 //! Not here: copying, notifications, cursors, cancelling, types other than bytes and texts.
 
@@ -20,7 +24,11 @@ use postgres_protocol::{
 use sigbox_sdk::persistence::Failure;
 use sigbox_wire::{Stream, bad_setting};
 
-use crate::{authentication::authenticate, schema::Statement, settings::Settings};
+use crate::{
+    authentication::authenticate,
+    schema::{Statement, Table},
+    settings::Settings,
+};
 
 /// Values are bytes as they are, both ways.
 const BINARY: i16 = 1;
@@ -34,6 +42,10 @@ pub(crate) struct Connection {
     received: BytesMut,
     /// What is about to be sent.
     to_send: BytesMut,
+    /// What a change waits for when it is committed: `synchronous_commit`.
+    commits: &'static str,
+    /// Whether the server waits for its disk.
+    pub(crate) is_durable: bool,
 }
 
 /// Why there is no answer.
@@ -75,27 +87,45 @@ impl Answer {
 }
 
 impl Connection {
-    /// Connects and says who we are.
+    /// Connects, says who we are, and refuses a standby.
     pub(crate) fn open(settings: &Settings, deadline: Instant) -> Result<Self, Trouble> {
         let stream = Stream::connect(&settings.server, deadline).map_err(Trouble::Refused)?;
-        let mut connection = Self { stream, received: BytesMut::new(), to_send: BytesMut::new() };
+        let mut connection =
+            Self { stream, received: BytesMut::new(), to_send: BytesMut::new(), commits: "on", is_durable: true };
         if settings.tls.is_some() {
             connection = connection.secured(settings)?;
         }
-        // A statement that nobody waits for any more must not be done later; and before we stop waiting, we hear of it.
-        let timeout = (settings.timeout * 9 / 10).as_millis().max(1).to_string();
+        // Poolers know these, and refuse others.
         let parameters = [
             ("user", settings.user.as_str()),
             ("database", &settings.database),
             ("client_encoding", "UTF8"),
             ("application_name", "sigbox"),
-            ("statement_timeout", &timeout),
         ];
         frontend::startup_message(parameters, &mut connection.to_send)?;
         connection.send()?;
         authenticate(&mut connection, settings.password.as_deref())?;
-        connection.answer()?;
+        connection.answers()?;
+        connection.look(settings)?;
         Ok(connection)
+    }
+
+    fn look(&mut self, settings: &Settings) -> Result<(), Trouble> {
+        let answer =
+            self.run("SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')")?;
+        if answer.text(0, 0) == Some("t") {
+            let message = format!("{} is a standby: the url must lead to the primary", settings.server);
+            return Err(Trouble::Refused(Failure::retry("unavailable", message)));
+        }
+        // Off, a commit is said to be done before it is. What somebody chose otherwise stays.
+        self.commits = match answer.text(0, 1) {
+            Some("local") => "local",
+            Some("remote_write") => "remote_write",
+            Some("remote_apply") => "remote_apply",
+            _ => "on",
+        };
+        self.is_durable = answer.text(0, 2) != Some("off");
+        Ok(())
     }
 
     fn secured(mut self, settings: &Settings) -> Result<Self, Trouble> {
@@ -119,45 +149,64 @@ impl Connection {
         self.stream.is_secured()
     }
 
-    /// From now on, what is asked ends by `deadline`.
-    pub(crate) fn end_by(&mut self, deadline: Instant) {
-        self.stream.end_by(deadline);
-    }
-
     /// Runs what may be several statements; the values of all rows are texts.
     pub(crate) fn run(&mut self, sql: &str) -> Result<Answer, Trouble> {
         frontend::query(sql, &mut self.to_send)?;
         self.send()?;
-        self.answer()
+        Ok(Answer(self.answers()?.into_iter().flat_map(|answer| answer.0).collect()))
     }
 
-    /// Has the server parse the statements, under their names.
-    pub(crate) fn prepare(&mut self, statements: &[(&str, String)]) -> Result<(), Trouble> {
-        for (name, sql) in statements {
-            frontend::parse(name, sql, [], &mut self.to_send)?;
+    /// Executes a statement in a transaction of its own, which the server gives up by `deadline`. Unless it fails, what
+    /// it changed is committed.
+    pub(crate) fn execute(
+        &mut self,
+        statement: Statement,
+        table: &Table,
+        values: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<Answer, Trouble> {
+        self.stream.end_by(deadline);
+        // What is set holds until the end of the transaction.
+        // A statement that nobody waits for any more must not be done later. The server gives up a little sooner than
+        // we do, so that we hear of it.
+        let left = deadline.saturating_duration_since(Instant::now()) * 9 / 10;
+        let limit = format!("SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+        let commits = format!("SET LOCAL synchronous_commit = {}", self.commits);
+        let before = if statement.is_change() {
+            vec!["BEGIN", &limit, &commits]
+        } else {
+            // A pooler may have gone over to a standby, which can be behind. A standby lets nobody begin like this.
+            vec!["BEGIN READ WRITE", &limit]
+        };
+        for sql in &before {
+            self.put_statement(sql, &[])?;
         }
+        self.put_statement(&statement.sql(table), values)?;
+        self.put_statement("COMMIT", &[])?;
         frontend::sync(&mut self.to_send);
         self.send()?;
-        self.answer()?;
-        Ok(())
+        match self.answers() {
+            Ok(answers) => Ok(answers.into_iter().nth(before.len()).unwrap_or_default()),
+            Err(Trouble::Said(said)) if !said.is_fatal => {
+                self.run("ROLLBACK")?;
+                Err(Trouble::Said(said))
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
-    /// Executes a prepared statement. Unless it fails, what it changed is committed.
-    pub(crate) fn execute(&mut self, statement: Statement, values: &[&[u8]]) -> Result<Answer, Trouble> {
+    /// Parses, binds and executes a statement without a name.
+    fn put_statement(&mut self, sql: &str, values: &[&[u8]]) -> io::Result<()> {
         let put = |value: &&[u8], buffer: &mut BytesMut| {
             buffer.extend_from_slice(value);
             Ok(IsNull::No)
         };
-        frontend::bind("", statement.name(), [BINARY], values, put, [BINARY], &mut self.to_send).map_err(|error| {
-            match error {
-                frontend::BindError::Conversion(error) => io::Error::other(error),
-                frontend::BindError::Serialization(error) => error,
-            }
+        frontend::parse("", sql, [], &mut self.to_send)?;
+        frontend::bind("", "", [BINARY], values, put, [BINARY], &mut self.to_send).map_err(|error| match error {
+            frontend::BindError::Conversion(error) => io::Error::other(error),
+            frontend::BindError::Serialization(error) => error,
         })?;
-        frontend::execute("", 0, &mut self.to_send)?;
-        frontend::sync(&mut self.to_send);
-        self.send()?;
-        self.answer()
+        frontend::execute("", 0, &mut self.to_send)
     }
 
     /// Says goodbye, which the server need not hear.
@@ -178,20 +227,22 @@ impl Connection {
         Ok(())
     }
 
-    /// All that comes until the server is ready again.
-    fn answer(&mut self) -> Result<Answer, Trouble> {
-        let mut answer = Answer::default();
+    /// All that comes until the server is ready again: an answer a statement.
+    fn answers(&mut self) -> Result<Vec<Answer>, Trouble> {
+        let mut answers = Vec::new();
+        let mut rows = Answer::default();
         let mut complaint = None;
         loop {
             match self.message() {
-                Ok(Message::DataRow(row)) => answer.0.push(values(&row)?),
+                Ok(Message::DataRow(row)) => rows.0.push(values(&row)?),
+                Ok(Message::CommandComplete(_)) => answers.push(std::mem::take(&mut rows)),
                 Ok(Message::ReadyForQuery(_)) => break,
                 Ok(_) => {}
                 Err(Trouble::Said(said)) if !said.is_fatal => complaint = Some(said),
                 Err(trouble) => return Err(trouble),
             }
         }
-        complaint.map_or(Ok(answer), |said| Err(Trouble::Said(said)))
+        complaint.map_or(Ok(answers), |said| Err(Trouble::Said(said)))
     }
 
     /// The next message; an error of the server is one here, too.
@@ -232,8 +283,8 @@ fn complaint(body: &ErrorResponseBody) -> io::Result<Complaint> {
         match field.type_() {
             b'C' => complaint.code = text(),
             b'M' => complaint.message = text(),
-            // The severity that is not translated.
-            b'V' => complaint.is_fatal = matches!(field.value_bytes(), b"FATAL" | b"PANIC"),
+            // The severity. That of V is not translated, and follows that of S; poolers may send only S.
+            b'S' | b'V' => complaint.is_fatal = matches!(field.value_bytes(), b"FATAL" | b"PANIC"),
             _ => {}
         }
     }

@@ -7,12 +7,16 @@ use sigbox_wire::{Server, lost};
 
 use crate::connection::{Complaint, Trouble};
 
+/// What a server says that takes no changes: to a change, and to a read, which asks for a transaction that could change
+/// something.
+const STANDBY: [&str; 2] = ["25006", "0A000"];
+
 /// Whether the connection is of no use any more.
 pub(crate) fn died(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Lost(_) => true,
-        // A standby's name may lead to the primary by now; a pooler forgot what was prepared.
-        Trouble::Said(said) => said.is_fatal || matches!(said.code.as_str(), "25006" | "26000"),
+        // A standby's name may lead to the primary by now.
+        Trouble::Said(said) => said.is_fatal || STANDBY.contains(&said.code.as_str()),
         Trouble::Refused(_) => false,
     }
 }
@@ -39,8 +43,11 @@ pub(crate) fn refused(doing: &str, server: &Server, trouble: Trouble) -> Failure
         (_, "42501") => Failure::give_up("denied", said("; see the permissions in the plugin's README")),
         ("XX", "XX001" | "XX002") => Failure::give_up("corrupt", said("")),
         (_, "54000") => Failure::give_up("too-large", said("")),
-        (_, "25006") => Failure::retry("unavailable", said("; the url must lead to the primary")),
-        (_, "26000") => Failure::retry("unavailable", said("; a pooler between here and there must pool sessions")),
+        (_, code) if STANDBY.contains(&code) => {
+            Failure::retry("unavailable", said("; the url must lead to the primary"))
+        }
+        // Made anew behind the back of a run, it would look as if nothing had ever been written.
+        (_, "42P01") => Failure::give_up("corrupt", said("; bring the table back, or start anew")),
         (_, "53100") => Failure::retry("unavailable", said("; its disk is full")),
         // Connections, resources, conflicts that a repetition solves, interventions of an operator, its disk.
         ("08" | "53" | "40" | "57" | "58", _) | (_, "55P03") => Failure::retry("unavailable", said("")),
@@ -59,11 +66,12 @@ mod tests {
             ("28000", "denied", false),
             ("42501", "denied", false),
             ("3D000", "other", false),
-            ("42P01", "other", false),
+            ("42P01", "corrupt", false),
             ("XX001", "corrupt", false),
             ("54000", "too-large", false),
             ("25006", "unavailable", true),
-            ("26000", "unavailable", true),
+            ("0A000", "unavailable", true),
+            ("08P01", "unavailable", true),
             ("53100", "unavailable", true),
             ("53300", "unavailable", true),
             ("57P01", "unavailable", true),

@@ -62,7 +62,7 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// What is asked of the table again and again, by its name on the connection.
+/// What is asked of the table again and again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Statement {
     Read,
@@ -78,32 +78,8 @@ pub(crate) enum Statement {
 }
 
 impl Statement {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Read,
-        Self::Has,
-        Self::Write,
-        Self::Remove,
-        Self::FirstKeys,
-        Self::NextKeys,
-        Self::Holder,
-        Self::Claim,
-        Self::WriteFenced,
-        Self::RemoveFenced,
-    ];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Has => "has",
-            Self::Write => "write",
-            Self::Remove => "remove",
-            Self::FirstKeys => "first-keys",
-            Self::NextKeys => "next-keys",
-            Self::Holder => "holder",
-            Self::Claim => "claim",
-            Self::WriteFenced => "write-fenced",
-            Self::RemoveFenced => "remove-fenced",
-        }
+    pub(crate) const fn is_change(self) -> bool {
+        matches!(self, Self::Write | Self::Remove | Self::Claim | Self::WriteFenced | Self::RemoveFenced)
     }
 
     pub(crate) fn sql(self, table: &Table) -> String {
@@ -175,12 +151,11 @@ pub(crate) fn prepare(connection: &mut Connection, table: &Table) -> Result<(), 
     if version(connection, table)? == Some(STEPS.len()) {
         return Ok(());
     }
-    // Before the transaction, which then sees what whoever had the lock before has made: within one, the server
-    // remembers from above that there is no such table.
-    connection.run(&format!("SELECT pg_advisory_lock({LOCK})"))?;
     connection.run("BEGIN")?;
+    // Of the transaction, not of the session: a pooler gives the session to somebody else, and the lock with it.
+    connection.run(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
     migrate(connection, table)?;
-    connection.run(&format!("COMMIT; SELECT pg_advisory_unlock({LOCK})"))?;
+    connection.run("COMMIT")?;
     Ok(())
 }
 
@@ -202,7 +177,10 @@ fn migrate(connection: &mut Connection, table: &Table) -> Result<(), Trouble> {
 /// How many steps the table has gone through; none: it was never made.
 pub(crate) fn version(connection: &mut Connection, table: &Table) -> Result<Option<usize>, Trouble> {
     let versions = table.quoted("_version");
-    if connection.run(&format!("SELECT to_regclass('{versions}')"))?.text(0, 0).is_none() {
+    // pg_class is read for what it does besides: it has the server take in what others have made since the transaction
+    // began. Otherwise it remembers from before that there is no such table.
+    let is_there = format!("SELECT 1 FROM pg_class WHERE oid = to_regclass('{versions}')");
+    if connection.run(&is_there)?.text(0, 0).is_none() {
         return Ok(None);
     }
     let answer = connection.run(&format!("SELECT version FROM {versions}"))?;
@@ -236,7 +214,8 @@ mod tests {
     #[test]
     fn statements_name_the_table_in_quotes() {
         let table = Table::named("trading.user").unwrap();
-        for statement in Statement::ALL {
+        use Statement::{FirstKeys, Has, NextKeys, Read, Remove, Write};
+        for statement in [Read, Has, Write, Remove, FirstKeys, NextKeys] {
             let sql = statement.sql(&table);
             assert!(sql.contains("\"trading\".\"user\"") && !sql.contains('{'), "{sql}");
         }

@@ -29,13 +29,11 @@ impl Store {
         let deadline = Instant::now() + settings.timeout;
         let start = || {
             let mut connection = Connection::open(&settings, deadline)?;
-            let server = look_at(&mut connection, &settings)?;
             schema::prepare(&mut connection, &settings.table)?;
-            make_ready(&mut connection, &settings)?;
-            Ok((connection, server))
+            Ok(connection)
         };
-        let (connection, syncs) = start().map_err(|trouble| refused("connecting to", &settings.server, trouble))?;
-        if !syncs {
+        let connection = start().map_err(|trouble| refused("connecting to", &settings.server, trouble))?;
+        if !connection.is_durable {
             warn(&format!("{} has fsync off: a crash of its machine loses writes, or the database", settings.server));
         }
         Ok(Self { settings, connection: Some(connection) })
@@ -169,15 +167,14 @@ impl Store {
     fn execute(&mut self, doing: &str, statement: Statement, values: &[&[u8]]) -> Result<Answer, Failure> {
         let deadline = Instant::now() + self.settings.timeout;
         if let Some(mut connection) = self.connection.take() {
-            connection.end_by(deadline);
-            match connection.execute(statement, values) {
+            match connection.execute(statement, &self.settings.table, values, deadline) {
                 Err(trouble) if died(&trouble) && !is_late(&trouble) => {}
                 outcome => return self.finish(doing, connection, outcome),
             }
         }
         let mut connection =
             reconnect(&self.settings, deadline).map_err(|trouble| refused(doing, &self.settings.server, trouble))?;
-        let outcome = connection.execute(statement, values);
+        let outcome = connection.execute(statement, &self.settings.table, values, deadline);
         self.finish(doing, connection, outcome)
     }
 
@@ -220,30 +217,10 @@ fn time(ms: u64) -> [u8; 8] {
 /// A connection to a table that was there before. One that is made anew would look as if nothing had ever been written.
 fn reconnect(settings: &Settings, deadline: Instant) -> Result<Connection, Trouble> {
     let mut connection = Connection::open(settings, deadline)?;
-    look_at(&mut connection, settings)?;
     if schema::version(&mut connection, &settings.table)?.is_none() {
         let message =
             format!("table {} is gone from {}: bring it back, or start anew", settings.table, settings.server);
         return Err(Trouble::Refused(Failure::give_up("corrupt", message)));
     }
-    make_ready(&mut connection, settings)?;
     Ok(connection)
-}
-
-/// Refuses a server that cannot keep the contract; says whether it waits for its disk.
-fn look_at(connection: &mut Connection, settings: &Settings) -> Result<bool, Trouble> {
-    let answer = connection.run("SELECT pg_is_in_recovery(), current_setting('fsync')")?;
-    if answer.text(0, 0) == Some("t") {
-        let message = format!("{} is a standby: the url must lead to the primary", settings.server);
-        return Err(Trouble::Refused(Failure::retry("unavailable", message)));
-    }
-    Ok(answer.text(0, 1) != Some("off"))
-}
-
-fn make_ready(connection: &mut Connection, settings: &Settings) -> Result<(), Trouble> {
-    // Off, a commit is said to be done before it is. What asks for more than "on" stays.
-    connection.run(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-    )?;
-    connection.prepare(&Statement::ALL.map(|statement| (statement.name(), statement.sql(&settings.table))))
 }

@@ -32,6 +32,8 @@ pub enum Lost {
     Broken(String),
     /// No answer in time.
     TimedOut,
+    /// The name of the server cannot be looked up, so nothing was sent.
+    NoAddress(String),
     /// The server is not the one it should be.
     Untrusted(String),
     /// It cannot be sent.
@@ -179,6 +181,17 @@ impl Lost {
             Self::TimedOut => Failure {
                 retry_after_ms: Some(PAUSE_MS),
                 ..Failure::retry("unavailable", format!("{at}: no answer within {} ms", settings.timeout.as_millis()))
+            },
+            Self::NoAddress(why) => Failure {
+                retry_after_ms: Some(PAUSE_MS),
+                ..Failure::retry(
+                    "unavailable",
+                    format!(
+                        "{at}: cannot look up {}: {why}; is the name right, and do the name servers of this machine \
+                         answer?",
+                        settings.host_name()
+                    ),
+                )
             },
             Self::Impossible(why) => Failure::give_up("other", format!("{at}: the request cannot be sent: {why}")),
             Self::Untrusted(why) => Failure::give_up("denied", format!("{at}: its certificate is not accepted: {why}")),

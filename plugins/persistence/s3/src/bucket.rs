@@ -148,8 +148,8 @@ impl<T: Transport> Bucket<T> {
         match answer.status {
             200 => Ok(Written::As(answer.tag())),
             412 if replaced.is_some() => Ok(Written::Not),
-            // It is not an object any more.
-            404 if matches!(replaced, Some(Version::Tagged(_))) && answer.problem().code == "NoSuchKey" => {
+            // There is no such object. Not all servers say so in their words.
+            404 if matches!(replaced, Some(Version::Tagged(_))) && answer.problem().code != "NoSuchBucket" => {
                 Ok(Written::Not)
             }
             _ => Err(self.failed(&answer)),

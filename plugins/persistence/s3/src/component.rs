@@ -39,13 +39,10 @@ impl Backend for S3 {
 
     fn start() -> Result<Self, Failure> {
         let settings = settings().map_err(|message| Failure::give_up("other", message))?;
-        let (keys, host) = (settings.keys.clone(), settings.host());
-        let (documents, as_wished) = Documents::open(Bucket::new(settings, Outgoing))?;
-        if !as_wished {
-            let message = format!(
-                "{host} does not heed If-Match and If-None-Match: if a second sigbox writes here, neither notices"
-            );
-            log(Level::Warn, "s3", &message);
+        let keys = settings.keys.clone();
+        let (documents, trouble) = Documents::open(Bucket::new(settings, Outgoing))?;
+        if let Some(why) = trouble {
+            log(Level::Warn, "s3", &format!("{why}. If a second sigbox writes here, neither notices"));
         }
         let documents = FencedDocuments::new(documents, &keys.prefix)?;
         Ok(Self { keys, documents })

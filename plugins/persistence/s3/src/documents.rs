@@ -9,7 +9,11 @@
 
 mod fenced;
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    time::Instant,
+};
 
 use sha2::{Digest as _, Sha256};
 use sigbox_sdk::persistence::{Failure, Page};
@@ -26,8 +30,9 @@ pub use self::fenced::FencedDocuments;
 /// late.
 const TRIES: usize = 4;
 
-/// The object that is written at the start, to see whether the server heeds conditions. No domain is encoded like that.
-const PROBE: &str = "conditional-writes.probe";
+/// The object that is written at the start, to see whether the server heeds conditions, has a key of its own that starts
+/// like this: two that start at the same time do not mislead each other. No domain is encoded like that.
+const PROBE: &str = "conditional-writes.probe-";
 
 /// An entity tag that no object has.
 const NO_TAG: &str = "\"00000000000000000000000000000000\"";
@@ -52,27 +57,33 @@ struct Known {
 type Content = [u8; 32];
 
 impl<T: Transport> Documents<T> {
-    /// Makes sure that the bucket is there and that we may use it, and finds out whether the server heeds conditions.
-    /// The second is false when it was to be used if possible, and is not.
+    /// Makes sure that the bucket is there and that we may use it, and finds out whether writes can have conditions. The
+    /// second is why they cannot, if they should.
     ///
     /// # Errors
     /// When something is missing.
-    pub fn open(mut bucket: Bucket<T>) -> Result<(Self, bool), Failure> {
+    pub fn open(mut bucket: Bucket<T>) -> Result<(Self, Option<String>), Failure> {
         let settings = bucket.settings().clone();
         let deadline = Instant::now() + settings.timeout;
         bucket.list(&settings.keys.prefix, "", 1, deadline)?;
-        let heeds = settings.conditional_writes != ConditionalWrites::Off
-            && heeds_conditions(&mut bucket, &settings.keys.prefix, deadline)?;
-        if settings.conditional_writes == ConditionalWrites::Required && !heeds {
+        if settings.conditional_writes == ConditionalWrites::Off {
+            return Ok((Self::new(bucket, false), None));
+        }
+        let Some(why) = probe(&mut bucket, &settings.keys.prefix, deadline)? else {
+            return Ok((Self::new(bucket, true), None));
+        };
+        let why = format!("{}: conditional writes cannot be used, because the server {why}", settings.host());
+        if settings.conditional_writes == ConditionalWrites::Required {
             let message = format!(
-                "{}: the server does not heed If-Match and If-None-Match, so a second writer would not be noticed; \
-                 conditional-writes = \"auto\" or \"false\" does without",
-                settings.host()
+                "{why}. So a second writer would not be noticed; conditional-writes = \"auto\" or \"false\" does without"
             );
             return Err(Failure::give_up("unsupported", message));
         }
-        let as_wished = heeds || settings.conditional_writes == ConditionalWrites::Off;
-        Ok((Self { bucket, is_conditional: heeds, known: HashMap::new() }, as_wished))
+        Ok((Self::new(bucket, false), Some(why)))
+    }
+
+    fn new(bucket: Bucket<T>, is_conditional: bool) -> Self {
+        Self { bucket, is_conditional, known: HashMap::new() }
     }
 
     /// The document.
@@ -105,6 +116,7 @@ impl<T: Transport> Documents<T> {
         if self.is_conditional && self.known(key).version.is_none() {
             self.known(key).version = self.bucket.look(key, deadline)?;
         }
+        let mut is_refused_wrongly = false;
         for tried in 1..=TRIES {
             let replaced = if self.is_conditional { self.known(key).version.clone() } else { None };
             match self.bucket.put(key, value, replaced.as_ref(), deadline) {
@@ -114,7 +126,7 @@ impl<T: Transport> Documents<T> {
                 }
                 Ok(Written::Not) => {
                     let found = self.bucket.get(key, deadline)?;
-                    self.recognise(key, found.as_ref())?;
+                    is_refused_wrongly = self.recognise(key, found.as_ref())? == Recognised::AsKnown;
                     if found.as_ref().map(content_of) == content {
                         return Ok(());
                     }
@@ -122,7 +134,15 @@ impl<T: Transport> Documents<T> {
                 Err(failed) => self.note(key, content, failed, tried)?,
             }
         }
-        Err(Failure::retry("unavailable", format!("{key}: earlier writes of ours keep arriving")))
+        let message = if is_refused_wrongly {
+            format!(
+                "{key}: the server refuses the write because of If-Match or If-None-Match, although the condition holds: \
+                 nobody else changed the object. Set conditional-writes = \"false\" for such a server"
+            )
+        } else {
+            format!("{key}: earlier writes of ours keep arriving")
+        };
+        Err(Failure::retry("unavailable", message))
     }
 
     /// Removes the document; whether there was one.
@@ -196,15 +216,21 @@ impl<T: Transport> Documents<T> {
         if failed.again && tried == 1 { Ok(()) } else { Err(failed.failure) }
     }
 
-    /// Takes another version than the expected one for what it is if a write of ours made it whose answer was lost.
-    fn recognise(&mut self, key: &str, found: Option<&Object>) -> Result<(), Failure> {
+    /// What was found after another version was expected: the expected one after all, or one that a write of ours made
+    /// whose answer was lost. Everything else is somebody else's.
+    fn recognise(&mut self, key: &str, found: Option<&Object>) -> Result<Recognised, Failure> {
         let known = self.known(key);
-        if known.unsure.contains(&found.map(content_of)) {
-            known.version = Version::of(found);
-            return Ok(());
+        let version = Version::of(found);
+        if version.is_some() && version == known.version {
+            return Ok(Recognised::AsKnown);
         }
+        if known.unsure.contains(&found.map(content_of)) {
+            known.version = version;
+            return Ok(Recognised::Ours);
+        }
+        let did = if found.is_some() { "changed" } else { "removed" };
         let message = format!(
-            "somebody else changed {key} in {}: is a second sigbox running with this bucket and prefix? Nothing was \
+            "somebody else {did} {key} in {}: is a second sigbox running with this bucket and prefix? Nothing was \
              written. Stop one of them; the one that is started again reads what is there",
             self.bucket.settings().bucket
         );
@@ -212,26 +238,105 @@ impl<T: Transport> Documents<T> {
     }
 }
 
-/// Whether writes with conditions that do not hold are refused.
-fn heeds_conditions<T: Transport>(bucket: &mut Bucket<T>, prefix: &str, deadline: Instant) -> Result<bool, Failure> {
-    let key = format!("{prefix}{PROBE}");
-    let mut is_refused = |version| {
-        let mut put = || bucket.put(&key, b"null", Some(&version), deadline);
+/// Whose version it is that was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recognised {
+    /// It is the one that was expected.
+    AsKnown,
+    /// It is another one of ours.
+    Ours,
+}
+
+/// Why conditions cannot be used; none if they can.
+///
+/// Each kind is tried where it must hold and where it must not. A server that refuses what holds would never take the
+/// second write of a document, and one that ignores what does not hold would let a second writer through.
+fn probe<T: Transport>(bucket: &mut Bucket<T>, prefix: &str, deadline: Instant) -> Result<Option<String>, Failure> {
+    // The keys of hash tables are random; the standard library has no other random numbers.
+    let key = format!("{prefix}{PROBE}{:016x}", RandomState::new().hash_one(0));
+    let trouble = Probe { bucket, key: &key, deadline }.trouble();
+    let delete = |bucket: &mut Bucket<T>| bucket.delete(&key, deadline);
+    let deleted = match delete(bucket) {
+        Err(failed) if failed.again => delete(bucket),
+        deleted => deleted,
+    };
+    let trouble = trouble?;
+    deleted.map_err(|failed| failed.failure)?;
+    Ok(trouble)
+}
+
+struct Probe<'a, T> {
+    bucket: &'a mut Bucket<T>,
+    key: &'a str,
+    deadline: Instant,
+}
+
+/// How a server takes a condition.
+enum Taken {
+    /// The object is written, as this version if the server says so.
+    Done(Option<String>),
+    Refused,
+    /// It does not know it.
+    Unknown(String),
+}
+
+impl<T: Transport> Probe<'_, T> {
+    fn trouble(mut self) -> Result<Option<String>, Failure> {
+        let said = |why: &str| Ok(Some(why.to_owned()));
+        let other = Version::Tagged(NO_TAG.to_owned());
+        match self.put(&other)? {
+            Taken::Refused => {}
+            Taken::Done(_) => return said("ignores If-Match when there is no object"),
+            Taken::Unknown(why) => return Ok(Some(why)),
+        }
+        let made = match self.put(&Version::Absent)? {
+            Taken::Done(Some(tag)) => Some(tag),
+            Taken::Done(None) => return said("does not say the entity tag of what was written"),
+            // Unless it is there from a try whose answer was lost.
+            Taken::Refused if self.look()? == Some(Version::Absent) => {
+                return said("refuses If-None-Match although there is no object");
+            }
+            Taken::Refused => None,
+            Taken::Unknown(why) => return Ok(Some(why)),
+        };
+        let Some(Version::Tagged(tag)) = self.look()? else {
+            return said("does not say the entity tag of an object, or one that cannot be compared");
+        };
+        if made.is_some_and(|made| made != tag) {
+            return said("gives an object another entity tag when it is read than when it was written");
+        }
+        if !matches!(self.put(&Version::Absent)?, Taken::Refused) {
+            return said("ignores If-None-Match");
+        }
+        if !matches!(self.put(&other)?, Taken::Refused) {
+            return said("ignores If-Match");
+        }
+        let right = Version::Tagged(tag);
+        if matches!(self.put(&right)?, Taken::Refused) && self.look()?.as_ref() == Some(&right) {
+            return said("refuses If-Match with the right entity tag");
+        }
+        Ok(None)
+    }
+
+    fn look(&mut self) -> Result<Option<Version>, Failure> {
+        self.bucket.look(self.key, self.deadline)
+    }
+
+    fn put(&mut self, version: &Version) -> Result<Taken, Failure> {
+        let mut put = || self.bucket.put(self.key, b"null", Some(version), self.deadline);
         let written = match put() {
             Err(failed) if failed.again => put(),
             written => written,
         };
         match written {
-            Ok(Written::Not) => Ok(true),
-            Ok(Written::As(_)) => Ok(false),
-            // It does not know them at all.
-            Err(failed) if ["unsupported", "other"].contains(&failed.failure.code.as_str()) => Ok(false),
+            Ok(Written::As(tag)) => Ok(Taken::Done(tag)),
+            Ok(Written::Not) => Ok(Taken::Refused),
+            Err(failed) if ["unsupported", "other"].contains(&failed.failure.code.as_str()) => {
+                Ok(Taken::Unknown(format!("does not know them: {}", failed.failure.message)))
+            }
             Err(failed) => Err(failed.failure),
         }
-    };
-    // The first write for an absent object may be the one that makes it.
-    Ok(is_refused(Version::Tagged(NO_TAG.to_owned()))?
-        && (is_refused(Version::Absent)? || is_refused(Version::Absent)?))
+    }
 }
 
 fn content_of(object: &Object) -> Content {

@@ -7,8 +7,8 @@ use wasip2::{
     http::{
         outgoing_handler::handle,
         types::{
-            ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
-            http_error_code,
+            ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
+            Scheme, http_error_code,
         },
     },
     io::{
@@ -52,7 +52,12 @@ impl Transport for Outgoing {
         outgoing.set_path_with_query(Some(&path_and_query)).map_err(impossible)?;
         let outgoing_body = outgoing.body().map_err(impossible)?;
 
-        let answer = handle(outgoing, None).map_err(lost)?;
+        let options = RequestOptions::new();
+        // The host waits a little less than we do, because only it can say what there is no answer to: a look-up of the
+        // name, or a request. If it has no such limit, ours holds.
+        let left = deadline.saturating_duration_since(Instant::now()) * 19 / 20;
+        let _ = options.set_first_byte_timeout(u64::try_from(left.as_nanos()).ok());
+        let answer = handle(outgoing, Some(options)).map_err(lost)?;
         write(outgoing_body, &body, deadline)?;
         wait(&answer.subscribe(), deadline)?;
         let answer = match answer.get() {
@@ -122,6 +127,10 @@ fn lost(code: ErrorCode) -> Lost {
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => Lost::TimedOut,
+        ErrorCode::DnsTimeout => Lost::NoAddress("no name server answered in time (setting timeout-ms)".to_owned()),
+        ErrorCode::DnsError(error) => {
+            Lost::NoAddress(error.rcode.unwrap_or_else(|| "its name servers fail".to_owned()))
+        }
         ErrorCode::TlsCertificateError => Lost::Untrusted("TLS certificate error".to_owned()),
         ErrorCode::DestinationIpProhibited => Lost::Impossible("its name stands for a link-local address".to_owned()),
         code => Lost::Broken(format!("{code:?}").replace("ErrorCode::", "")),

@@ -119,13 +119,19 @@ impl Settings {
         if self.path_style { self.authority.clone() } else { format!("{}.{}", self.bucket, self.authority) }
     }
 
+    /// The same without a port: what is looked up.
+    #[must_use]
+    pub fn host_name(&self) -> String {
+        let host = self.host();
+        host.rsplit_once(':').filter(|_| has_port(&host)).map_or(host.clone(), |(name, _)| name.to_owned())
+    }
+
     /// The same with its port, as it is granted.
     #[must_use]
     pub fn network(&self) -> String {
         let host = self.host();
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let port = if self.scheme == Scheme::HTTP { 80 } else { 443 };
-        if has_port { host } else { format!("{host}:{port}") }
+        if has_port(&host) { host } else { format!("{host}:{port}") }
     }
 }
 
@@ -136,6 +142,10 @@ impl fmt::Display for Settings {
         write!(formatter, "bucket {bucket} at {scheme}://{authority}")?;
         if prefix.is_empty() { Ok(()) } else { write!(formatter, ", under {prefix}") }
     }
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn server(endpoint: &str) -> Result<(Scheme, String), String> {

@@ -48,6 +48,8 @@ pub(super) struct Shared {
 pub(crate) struct BackendContext {
     guest: Guest,
     pub(super) shared: Shared,
+    /// The names of the look-ups under way, by the number of their resource.
+    pub(super) looked_up: BTreeMap<u32, String>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     http_hooks: Hooks,
@@ -74,7 +76,7 @@ impl BackendContext {
         let http_hooks = Hooks(Arc::clone(&shared.http));
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        Ok(Self { guest, shared, wasi, http: WasiHttpCtx::new(), http_hooks, table })
+        Ok(Self { guest, shared, looked_up: BTreeMap::new(), wasi, http: WasiHttpCtx::new(), http_hooks, table })
     }
 }
 

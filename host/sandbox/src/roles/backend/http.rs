@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Http {
     network: Arc<Network>,
     client: Client<Connector<Resolver>, WasiBody>,
+    resolver: Resolver,
 }
 
 impl fmt::Debug for Http {
@@ -34,7 +35,8 @@ impl fmt::Debug for Http {
 
 impl Http {
     pub(super) fn new(network: Arc<Network>) -> Arc<Self> {
-        Arc::new(Self { network, client: client(Resolver) })
+        let resolver = Resolver::default();
+        Arc::new(Self { network, client: client(resolver.clone()), resolver })
     }
 
     async fn send(
@@ -47,9 +49,15 @@ impl Http {
         if !self.network.allows_requests_to(authority.host(), authority.port_u16().unwrap_or(default_port)) {
             return Err(Error::HttpRequestDenied);
         }
+        let host = authority.host().to_owned();
         let patience = options.and_then(|options| options.first_byte_timeout).unwrap_or(PATIENCE);
-        let response = tokio::time::timeout(patience, self.client.request(request)).await;
-        let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| explain(&error))?;
+        let request = self.client.request(request);
+        tokio::pin!(request);
+        let Ok(response) = tokio::time::timeout(patience, &mut request).await else {
+            // The request is still there, and with it a look-up that has no answer.
+            return Err(if self.resolver.is_asking(&host) { Error::DnsTimeout } else { Error::ConnectionReadTimeout });
+        };
+        let response = response.map_err(|error| explain(&error))?;
         Ok(response.map(|body| body.map_err(Error::Hyper).boxed_unsync()))
     }
 }
@@ -61,6 +69,9 @@ fn explain(error: &hyper_util::client::legacy::Error) -> Error {
         tracing::debug!(target: "plugin", "no connection: {why}");
         if cause::<Prohibited>(error).is_some() {
             return Error::DestinationIpProhibited;
+        }
+        if let Some(NoAddress(why)) = cause::<NoAddress>(error) {
+            return Error::DnsError { rcode: Some(why.to_string()), info_code: None };
         }
         return match cause::<rustls::Error>(error) {
             Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
@@ -95,8 +106,46 @@ impl WasiHttpHooks for Hooks {
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 /// Resolves names like the system does, and drops addresses nobody may be sent to by name.
-#[derive(Clone, Debug)]
-struct Resolver;
+#[derive(Clone, Debug, Default)]
+struct Resolver {
+    /// The names whose look-up has no answer yet, as often as they are looked up.
+    asking: Arc<Mutex<Vec<String>>>,
+}
+
+impl Resolver {
+    fn is_asking(&self, name: &str) -> bool {
+        self.names().iter().any(|asked| asked == name)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<String>> {
+        // A panic cannot leave a list half changed.
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A look-up under way.
+struct Asking(Resolver, String);
+
+impl Asking {
+    fn new(resolver: &Resolver, name: &str) -> Self {
+        resolver.names().push(name.to_owned());
+        Self(resolver.clone(), name.to_owned())
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut names = self.0.names();
+        if let Some(at) = names.iter().position(|asked| *asked == self.1) {
+            names.swap_remove(at);
+        }
+    }
+}
+
+/// The look-up of a name failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoAddress(io::Error);
 
 /// The name stands for nothing but addresses that must be granted as such.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +162,11 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let asking = Asking::new(self, name.as_str());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            drop(asking);
+            let found = found.map_err(|error| io::Error::other(NoAddress(error)))?;
             let allowed: Vec<SocketAddr> =
                 found.filter(|address| !is_link_local(address.ip().to_canonical())).collect();
             if allowed.is_empty() {
@@ -153,8 +205,12 @@ mod tests {
     #[tokio::test]
     async fn what_a_guest_is_told_depends_on_the_kind_of_an_error_not_on_its_words() {
         type Fails = fn() -> io::Error;
-        let cases: [(Fails, &str); 5] = [
+        let cases: [(Fails, &str); 6] = [
             (|| io::Error::other(Prohibited), "DestinationIpProhibited"),
+            (
+                || io::Error::other(NoAddress(io::Error::other("no such name"))),
+                "DnsError { rcode: Some(\"no such name\"), info_code: None }",
+            ),
             // TLS fails like this: within two errors of I/O.
             (
                 || io::Error::other(io::Error::other(rustls::Error::InvalidCertificate(CertificateError::Expired))),

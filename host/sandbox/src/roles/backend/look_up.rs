@@ -1,6 +1,8 @@
 //! Look-ups of host names by a guest. Only granted names are looked up, because a plugin could carry data out in the
 //! names.
 
+use std::net::IpAddr;
+
 use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::{
     p2::{
@@ -32,7 +34,9 @@ impl ip_name_lookup::Host for BackendContext {
         if !self.shared.network.allows_look_up(&name) {
             return Err(ErrorCode::AccessDenied.into());
         }
-        self.sockets().resolve_addresses(network, name)
+        let stream = self.sockets().resolve_addresses(network, name.clone())?;
+        self.looked_up.insert(stream.rep(), name);
+        Ok(stream)
     }
 }
 
@@ -41,7 +45,16 @@ impl HostResolveAddressStream for BackendContext {
         &mut self,
         stream: Resource<ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
-        self.sockets().resolve_next_address(stream)
+        let name = self.looked_up.get(&stream.rep()).cloned();
+        let found = self.sockets().resolve_next_address(stream)?;
+        if let (Some(name), Some(address)) = (name, found) {
+            let address = match address {
+                IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
+                IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
+            };
+            self.shared.network.found(&name, address);
+        }
+        Ok(found)
     }
 
     fn subscribe(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -49,6 +62,7 @@ impl HostResolveAddressStream for BackendContext {
     }
 
     fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        self.looked_up.remove(&stream.rep());
         HostResolveAddressStream::drop(&mut self.sockets(), stream)
     }
 }

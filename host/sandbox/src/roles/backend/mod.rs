@@ -268,7 +268,7 @@ impl PluginStore {
 impl Shared {
     fn of(grant: Grant, probe: Option<Arc<Probe>>) -> Self {
         let Grant { name, settings, secrets, network, directories, over } = grant;
-        let network = Network::new(format!("[stores.{name}]"), network);
+        let network = Network::new(format!("[stores.{name}]"), network, probe.clone());
         let http = Http::new(Arc::clone(&network));
         Self { name, config: settings, secrets: Arc::new(secrets), network, http, directories, over, probe }
     }

@@ -10,6 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::probe::Probe;
 use crate::text::printable;
 
 /// Bytes of a guest's host name that a log line shows.
@@ -84,14 +85,16 @@ pub(super) struct Network {
     /// For messages: where the grant would be written.
     section: String,
     granted: Vec<Endpoint>,
+    /// The probe of the conformance kit, which is told of denials too.
+    probe: Option<Arc<Probe>>,
     /// What granted names were found to stand for. Large services answer each question with other addresses, and what
     /// the guest was told may not be in the answer the check gets.
     resolved: Mutex<BTreeSet<SocketAddr>>,
 }
 
 impl Network {
-    pub(super) fn new(section: String, granted: Vec<Endpoint>) -> Arc<Self> {
-        Arc::new(Self { section, granted, resolved: Mutex::default() })
+    pub(super) fn new(section: String, granted: Vec<Endpoint>, probe: Option<Arc<Probe>>) -> Arc<Self> {
+        Arc::new(Self { section, granted, probe, resolved: Mutex::default() })
     }
 
     /// Whether a plugin may learn the addresses of `name`.
@@ -101,6 +104,14 @@ impl Network {
             self.tell(&format!("the address of {}", printable(name, SHOWN_BYTES)), "HOST:PORT");
         }
         allowed
+    }
+
+    /// Notes what a plugin was told that a granted name stands for. To connect there needs no look-up then, which the
+    /// plugin could not end when its own time is over.
+    pub(super) fn found(&self, name: &str, address: IpAddr) {
+        let granted = self.granted.iter().filter(|endpoint| endpoint.is_host(name));
+        let found = granted.map(|endpoint| SocketAddr::new(address.to_canonical(), endpoint.port));
+        self.resolved().extend(found);
     }
 
     /// Whether a plugin may connect to `address`.
@@ -159,6 +170,9 @@ impl Network {
             target: "plugin",
             "{section} was denied {what}; to allow it, add \"{line}\" to network in {section}"
         );
+        if let Some(probe) = &self.probe {
+            probe.denied(format!("the host denied it {what}; to allow it, add \"{line}\" to network"));
+        }
     }
 }
 
@@ -187,7 +201,7 @@ mod tests {
 
     fn network(granted: &[&str]) -> Arc<Network> {
         let granted = granted.iter().map(|endpoint| endpoint.parse().unwrap()).collect();
-        Network::new("[stores.fast]".to_owned(), granted)
+        Network::new("[stores.fast]".to_owned(), granted, None)
     }
 
     #[test]
@@ -224,6 +238,20 @@ mod tests {
         for (host, port, allowed) in [("localhost", 5432, true), ("[::1]", 443, true), ("localhost", 80, false)] {
             assert_eq!(network.allows_requests_to(host, port), allowed, "{host}:{port}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_plugin_was_told_is_not_looked_up_again() {
+        // No name server knows it.
+        let network = network(&["db.invalid:5432", "other.invalid:5433"]);
+        let address = |port| SocketAddr::from(([10, 0, 0, 7], port));
+        network.found("DB.invalid", address(0).ip());
+        assert!(network.allows(address(5432)).await);
+        for port in [5431, 5433] {
+            assert!(!network.allows(address(port)).await, "{port} was granted for that name");
+        }
+        network.found("nobody.invalid", [10, 0, 0, 8].into());
+        assert!(!network.allows(SocketAddr::from(([10, 0, 0, 8], 5432))).await);
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ pub struct Probe {
     has_ended: AtomicBool,
     descriptor: Mutex<Option<Descriptor>>,
     heard: Mutex<Vec<String>>,
+    denied: Mutex<Vec<String>>,
 }
 
 impl Default for Probe {
@@ -40,6 +41,7 @@ impl Default for Probe {
             has_ended: AtomicBool::default(),
             descriptor: Mutex::default(),
             heard: Mutex::default(),
+            denied: Mutex::default(),
         }
     }
 }
@@ -74,6 +76,12 @@ impl Probe {
         std::mem::take(&mut *whole(&self.heard))
     }
 
+    /// What the host denied the guest since the last call of this function, each with the line that would allow it.
+    #[must_use]
+    pub fn take_denied(&self) -> Vec<String> {
+        std::mem::take(&mut *whole(&self.denied))
+    }
+
     /// Counts a call of the guest to the host.
     ///
     /// # Errors
@@ -88,6 +96,13 @@ impl Probe {
 
     pub(super) fn described(&self, descriptor: Descriptor) {
         *whole(&self.descriptor) = Some(descriptor);
+    }
+
+    pub(super) fn denied(&self, denial: String) {
+        let mut denied = whole(&self.denied);
+        if !denied.contains(&denial) {
+            denied.push(denial);
+        }
     }
 
     pub(super) fn hear(&self, said: String) {

@@ -31,6 +31,8 @@ enum Fate {
     ArrivesLate,
     /// It is answered so and not done.
     Answered(u16),
+    /// The same, with a code in the body.
+    Refused(u16, &'static str),
 }
 
 /// Objects that are versioned by their bytes, as those of S3 are.
@@ -39,8 +41,33 @@ struct Server {
     objects: BTreeMap<String, Vec<u8>>,
     fates: VecDeque<Fate>,
     late: Vec<Request>,
-    ignores_conditions: bool,
+    heeds: Heeds,
     requests: usize,
+}
+
+/// How a server takes conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Heeds {
+    /// As S3 does.
+    #[default]
+    All,
+    Nothing,
+    NoIfMatch,
+    NoIfNoneMatch,
+    /// If-Match makes an object where there is none.
+    NoAbsence,
+    /// If-Match never holds.
+    IfMatchNever,
+    /// If-None-Match never holds.
+    IfNoneMatchNever,
+    /// 501.
+    Unknown,
+    /// No entity tags at all.
+    NoTags,
+    /// Entity tags that cannot be compared.
+    WeakTags,
+    /// Other entity tags for the answer to a write.
+    TwoTags,
 }
 
 type Shared = Rc<RefCell<Server>>;
@@ -64,20 +91,37 @@ impl Transport for Shared {
                 Err(Lost::TimedOut)
             }
             Fate::Answered(status) => Ok(Answer { status, ..Answer::default() }),
+            Fate::Refused(status, code) => {
+                let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+                Ok(Answer { status, body, ..Answer::default() })
+            }
         }
     }
 }
 
 impl Server {
     fn answer(&mut self, request: &Request) -> Answer {
+        let mut answer = self.strict_answer(request);
+        match self.heeds {
+            Heeds::NoTags => answer.headers.clear(),
+            Heeds::WeakTags => answer.headers.iter_mut().for_each(|(_, tag)| tag.insert_str(0, "W/")),
+            _ => {}
+        }
+        answer
+    }
+
+    fn strict_answer(&mut self, request: &Request) -> Answer {
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((&request.path_and_query, ""));
         let key = path.strip_prefix("/state/").expect("requests are for the bucket").to_owned();
         let header = |name: &str| request.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value);
         let found = self.objects.get(&key).map(|bytes| tag(bytes));
-        let is_as_expected = match (header("if-match"), header("if-none-match")) {
-            (Some(expected), _) => found.as_ref() == Some(expected),
-            (None, Some(_)) => found.is_none(),
-            (None, None) => true,
+        let is_as_expected = match (header("if-match"), header("if-none-match"), self.heeds) {
+            (_, _, Heeds::Nothing) | (Some(_), _, Heeds::NoIfMatch) | (None, Some(_), Heeds::NoIfNoneMatch) => true,
+            (Some(_), _, Heeds::IfMatchNever) | (None, Some(_), Heeds::IfNoneMatchNever) => false,
+            (Some(_), _, Heeds::NoAbsence) if found.is_none() => true,
+            (Some(expected), ..) => found.as_ref() == Some(expected),
+            (None, Some(_), _) => found.is_none(),
+            (None, None, _) => true,
         };
         let no_such_key =
             Answer { status: 404, body: b"<Error><Code>NoSuchKey</Code></Error>".to_vec(), ..Answer::default() };
@@ -91,9 +135,16 @@ impl Server {
                 Some(bytes) => stored(200, bytes, Vec::new()),
                 None => Answer { status: 404, ..Answer::default() },
             },
-            "PUT" if is_as_expected || self.ignores_conditions => {
+            "PUT" if self.heeds == Heeds::Unknown && (header("if-match").or(header("if-none-match"))).is_some() => {
+                Answer { status: 501, ..Answer::default() }
+            }
+            "PUT" if is_as_expected => {
                 self.objects.insert(key, request.body.clone());
-                stored(200, &request.body, Vec::new())
+                let mut answer = stored(200, &request.body, Vec::new());
+                if self.heeds == Heeds::TwoTags {
+                    answer.headers[0].1 = "\"1\"".to_owned();
+                }
+                answer
             }
             "PUT" => Answer { status: 412, ..Answer::default() },
             "DELETE" => {
@@ -132,9 +183,9 @@ fn settings(conditional_writes: ConditionalWrites) -> Settings {
 }
 
 fn open(server: &Shared) -> Documents<Shared> {
-    let (documents, heeds) =
+    let (documents, trouble) =
         Documents::open(Bucket::new(settings(ConditionalWrites::Auto), Rc::clone(server))).unwrap();
-    assert!(heeds);
+    assert_eq!(trouble, None);
     documents
 }
 
@@ -183,7 +234,14 @@ fn somebody_else_removing_it_is_noticed() {
     let mut documents = open(&server);
     documents.write(KEY, b"1").unwrap();
     server.borrow_mut().objects.clear();
+    let failure = documents.write(KEY, b"2").unwrap_err();
+    assert_eq!(failure.code, "conflict");
+    assert!(failure.message.contains("somebody else removed signal/e/BTCUSDT"), "{}", failure.message);
+    // Servers differ in how they say that there is nothing.
+    fates(&server, &[Fate::Answered(404)]);
     assert_eq!(documents.write(KEY, b"2").unwrap_err().code, "conflict");
+    assert_eq!(documents.read(KEY).unwrap(), None);
+    documents.write(KEY, b"3").unwrap();
 }
 
 #[test]
@@ -292,16 +350,81 @@ fn a_write_costs_one_request_once_the_object_is_known() {
 }
 
 #[test]
-fn a_server_that_ignores_conditions_is_found_out() {
+fn a_server_whose_conditions_cannot_be_used_is_found_out_and_used_without() {
+    for (heeds, why) in [
+        (Heeds::Nothing, "ignores If-Match when there is no object"),
+        (Heeds::NoIfMatch, "ignores If-Match"),
+        (Heeds::NoIfNoneMatch, "ignores If-None-Match"),
+        (Heeds::NoAbsence, "ignores If-Match when there is no object"),
+        (Heeds::IfMatchNever, "refuses If-Match with the right entity tag"),
+        (Heeds::IfNoneMatchNever, "refuses If-None-Match although there is no object"),
+        (Heeds::Unknown, "does not know them: the server answered HTTP 501"),
+        (Heeds::NoTags, "does not say the entity tag of what was written"),
+        (Heeds::WeakTags, "does not say the entity tag of what was written"),
+        (Heeds::TwoTags, "gives an object another entity tag when it is read than when it was written"),
+    ] {
+        let server = Shared::default();
+        server.borrow_mut().heeds = heeds;
+        let with = |conditional| Documents::open(Bucket::new(settings(conditional), Rc::clone(&server)));
+        let (mut documents, trouble) = with(ConditionalWrites::Auto).unwrap();
+        assert!(trouble.as_ref().is_some_and(|trouble| trouble.contains(why)), "{heeds:?}: {trouble:?}");
+        for value in [b"1", b"2"] {
+            documents.write(KEY, value).unwrap();
+        }
+        server.borrow_mut().objects.clear();
+        documents.write(KEY, b"3").unwrap();
+        assert!(documents.remove(KEY).unwrap(), "{heeds:?}");
+        assert_eq!(with(ConditionalWrites::Off).unwrap().1, None);
+        let failure = with(ConditionalWrites::Required).err().unwrap();
+        assert_eq!(failure.code, "unsupported");
+        assert!(failure.message.contains(why), "{}", failure.message);
+        assert!(server.borrow().objects.is_empty(), "{heeds:?}: what was tried is gone");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_what_holds_is_not_somebody_else() {
     let server = Shared::default();
-    server.borrow_mut().ignores_conditions = true;
-    let with = |conditional| Documents::open(Bucket::new(settings(conditional), Rc::clone(&server)));
-    let (mut documents, as_wished) = with(ConditionalWrites::Auto).unwrap();
-    assert!(!as_wished);
+    let mut documents = open(&server);
     documents.write(KEY, b"1").unwrap();
-    server.borrow_mut().objects.clear();
+    server.borrow_mut().heeds = Heeds::IfMatchNever;
+    let failure = documents.write(KEY, b"2").unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.retryable), ("unavailable", true));
+    assert!(failure.message.contains("although the condition holds"), "{}", failure.message);
+    assert!(!failure.message.contains("somebody else"), "{}", failure.message);
+    // Somebody else is still somebody else.
+    server.borrow_mut().objects.insert(KEY.to_owned(), b"3".to_vec());
+    assert_eq!(documents.write(KEY, b"2").unwrap_err().code, "conflict");
+    server.borrow_mut().heeds = Heeds::All;
+    documents.read(KEY).unwrap();
+    documents.write(KEY, b"4").unwrap();
+    // Once refused for nothing, it is tried again.
+    fates(&server, &[Fate::Answered(412)]);
+    documents.write(KEY, b"5").unwrap();
+    assert_eq!(value(&server), "5");
+}
+
+#[test]
+fn a_conflict_that_the_server_has_with_itself_may_pass() {
+    let server = Shared::default();
+    let mut documents = open(&server);
+    documents.write(KEY, b"1").unwrap();
+    fates(&server, &[Fate::Refused(409, "ConditionalRequestConflict")]);
+    assert!(documents.write(KEY, b"2").unwrap_err().retryable);
     documents.write(KEY, b"2").unwrap();
-    assert!(with(ConditionalWrites::Off).unwrap().1);
-    let failure = with(ConditionalWrites::Required).err().unwrap();
-    assert_eq!(failure.code, "unsupported");
+    assert_eq!(value(&server), "2");
+}
+
+#[test]
+fn an_answer_lost_while_it_is_tried_out_misleads_nobody() {
+    // The requests of a start: a listing, seven of the probe, and its removal.
+    for lost in 1..9 {
+        for fate in [Fate::AnswerLost, Fate::NeverArrives] {
+            let server = Shared::default();
+            fates(&server, &[Fate::Arrives; 9]);
+            server.borrow_mut().fates[lost] = fate;
+            open(&server);
+            assert!(server.borrow().objects.is_empty(), "{lost} {fate:?}");
+        }
+    }
 }
