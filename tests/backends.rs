@@ -10,6 +10,8 @@ mod killed;
 #[cfg(unix)]
 mod measured;
 #[cfg(unix)]
+mod mongodb;
+#[cfg(unix)]
 mod postgres;
 mod redb;
 #[cfg(unix)]

@@ -97,6 +97,9 @@ fn location(url: &str) -> Result<Location, Failure> {
     let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
     let mut location: Option<Location> = None;
     for host in hosts.split(',') {
+        if host.is_empty() {
+            return Err(bad("has no host"));
+        }
         let parsed = Url::parse(&format!("mongodb://{user}@{host}{path}"))
             .map_err(|error| bad(&format!("is no URL: {error}")))?;
         if parsed.password().is_some() {
