@@ -225,3 +225,73 @@ fn said(error: &RawDocument, is_done_there: bool) -> Complaint {
     let message = error.get_str("errmsg").unwrap_or("no reason").chars().take(TEXT_CHARS_MAX).collect();
     Complaint { code, message, is_done_there }
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::fake::{self, Fake};
+
+    fn opened(fake: &Fake) -> Result<Connection, Trouble> {
+        let settings = fake::settings(&[fake.port()]);
+        Connection::open(&settings, &settings.servers[0], Instant::now() + Duration::from_secs(2))
+    }
+
+    #[test]
+    fn what_is_no_answer_ends_the_connection_and_nothing_else() {
+        let hello = rawdoc! { "ok": 1, "isWritablePrimary": true, "maxWireVersion": 21 };
+        let good = fake::message(1, hello.as_bytes());
+        assert!(opened(&Fake::saying(good.clone())).is_ok());
+
+        let with = |at: usize, bytes: &[u8]| {
+            let mut message = good.clone();
+            message[at..at + bytes.len()].copy_from_slice(bytes);
+            message
+        };
+        let length = |length: i32| with(0, &length.to_le_bytes());
+        let bad_bson = fake::message(1, &[12, 0, 0, 0, 2, b'a', 0, 255, 255, 255, 127, 0]);
+        for (answer, expected) in [
+            (length(-1), "a message of -1 bytes"),
+            (length(0), "a message of 0 bytes"),
+            (length(20), "a message of 20 bytes"),
+            (length(i32::MAX), "a message of 2147483647 bytes"),
+            (length(17 << 20), "a message of 17825792 bytes"),
+            (length(1 << 20), "unexpected end of file"),
+            (with(12, &[1, 0, 0, 0]), "a message of another kind"),
+            (with(8, &[9, 0, 0, 0]), "an answer to something else"),
+            (with(16, &[2]), "an answer in another form"),
+            (with(20, &[1]), "an answer in another form"),
+            (with(21, &[255, 255, 255, 127]), "what came back is not MongoDB's protocol"),
+            (with(25, &[0x7E]), "what came back is not MongoDB's protocol"),
+            (bad_bson, "what came back is not MongoDB's protocol"),
+            (fake::message(1, &[5, 0, 0, 0, 0]), "does not say whether it is done"),
+            ([good.clone(), vec![0]].concat(), "more than was asked for"),
+            (good[..good.len() - 1].to_vec(), "unexpected end of file"),
+            (Vec::new(), "unexpected end of file"),
+        ] {
+            match opened(&Fake::saying(answer)).err() {
+                Some(Trouble::Lost(error)) => assert!(error.to_string().contains(expected), "{expected}: {error}"),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_server_complains_about_is_found_wherever_it_says_so() {
+        let not = |error: RawDocumentBuf| complaint(&error).unwrap();
+        assert!(not(rawdoc! { "ok": 1.0, "n": 1 }).is_none());
+        assert!(not(rawdoc! { "ok": 1_i64, "writeErrors": [] }).is_none());
+        for (error, code, is_done_there) in [
+            (rawdoc! { "ok": 0.0, "code": 13, "errmsg": "no" }, 13, false),
+            (rawdoc! { "ok": 0, "errmsg": "no" }, 0, false),
+            (rawdoc! { "ok": 1, "writeErrors": [{ "index": 0, "code": 11000, "errmsg": "no" }] }, 11000, false),
+            (rawdoc! { "ok": 1, "n": 1, "writeConcernError": { "code": 64, "errmsg": "no" } }, 64, true),
+        ] {
+            let said = not(error).unwrap();
+            assert_eq!((said.code, said.message.as_str(), said.is_done_there), (code, "no", is_done_there));
+        }
+        let long = not(rawdoc! { "ok": 0, "errmsg": "é".repeat(10_000) }).unwrap();
+        assert_eq!(long.message.chars().count(), TEXT_CHARS_MAX);
+    }
+}

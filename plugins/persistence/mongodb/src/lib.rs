@@ -3,6 +3,8 @@
 mod authentication;
 mod connection;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod layout;
 mod primary;
 mod scram;

@@ -1,6 +1,6 @@
 //! Who the server is: one that takes writes, and new enough.
 
-use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, cstr, raw::CStr, rawdoc};
 use sigbox_sdk::persistence::Failure;
 use sigbox_wire::Server;
 
@@ -21,23 +21,25 @@ pub(crate) struct Primary {
 
 /// Says who we are, and looks at who answers.
 pub(crate) fn greet(connection: &mut Connection) -> Result<Primary, Trouble> {
-    let answer = match connection.ask("admin", greeting("hello")) {
+    let answer = match connection.ask("admin", greeting(cstr!("hello"))) {
         // MongoDB before 4.4.2, and what was made after it.
-        Err(Trouble::Said(said)) if said.code == NO_SUCH_COMMAND => connection.ask("admin", greeting("isMaster"))?,
+        Err(Trouble::Said(said)) if said.code == NO_SUCH_COMMAND => {
+            connection.ask("admin", greeting(cstr!("isMaster")))?
+        }
         answer => answer?,
     };
     role(&answer, connection.server()).map_err(Trouble::Refused)
 }
 
-fn greeting(command: &str) -> RawDocumentBuf {
+fn greeting(command: &CStr) -> RawDocumentBuf {
+    let mut greeting = RawDocumentBuf::new();
+    greeting.append(command, 1);
     let client = rawdoc! {
         "driver": { "name": "sigbox", "version": env!("CARGO_PKG_VERSION") },
         "os": { "type": "wasi" },
     };
-    match command {
-        "hello" => rawdoc! { "hello": 1, "client": client },
-        _ => rawdoc! { "isMaster": 1, "client": client },
-    }
+    greeting.append(cstr!("client"), client);
+    greeting
 }
 
 fn role(answer: &RawDocument, server: &Server) -> Result<Primary, Failure> {

@@ -95,7 +95,7 @@ fn location(url: &str) -> Result<Location, Failure> {
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
-    let mut location: Option<Location> = None;
+    let (mut servers, mut last) = (Vec::new(), None);
     for host in hosts.split(',') {
         if host.is_empty() {
             return Err(bad("has no host"));
@@ -108,22 +108,15 @@ fn location(url: &str) -> Result<Location, Failure> {
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(bad("has a query; see the plugin's README for what there is as settings"));
         }
-        let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("has no host"))?;
-        let server = Server::new(host, parsed.port().unwrap_or(PORT));
-        match &mut location {
-            Some(location) => location.servers.push(server),
-            None => {
-                let database = decoded(parsed.path().trim_start_matches('/'));
-                let database = database
-                    .filter(|name| is_database(name))
-                    .ok_or_else(|| bad("has no database that could be one"))?;
-                let user = decoded(parsed.username()).ok_or_else(|| bad("has a user that is no text"))?;
-                location =
-                    Some(Location { servers: vec![server], user: Some(user).filter(|u| !u.is_empty()), database });
-            }
-        }
+        servers.push(Server::new(parsed.host_str().unwrap_or_default(), parsed.port().unwrap_or(PORT)));
+        last = Some(parsed);
     }
-    location.ok_or_else(|| bad("has no host"))
+    // All have the same user and path.
+    let parsed = last.ok_or_else(|| bad("has no host"))?;
+    let user = decoded(parsed.username()).ok_or_else(|| bad("has a user that is no text"))?;
+    let database = decoded(parsed.path().trim_start_matches('/')).filter(|name| is_database(name));
+    let database = database.ok_or_else(|| bad("has no database that could be one"))?;
+    Ok(Location { servers, user: Some(user).filter(|user| !user.is_empty()), database })
 }
 
 fn decoded(part: &str) -> Option<String> {

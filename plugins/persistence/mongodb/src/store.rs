@@ -319,3 +319,162 @@ fn not_ours(settings: &Settings, id: &str) -> Trouble {
     );
     Trouble::Refused(Failure::give_up("corrupt", message))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::fake::{Fake, found, member, name, settings};
+
+    fn at() -> Address {
+        let [domain, entity_name, entity_id] = ["signal", "BTCUSDT_a", "BTCUSDT"].map(str::to_owned);
+        Address { domain, entity_name, entity_id }
+    }
+
+    fn is_about_layout(command: &RawDocument) -> bool {
+        command.get_document("filter").and_then(|filter| filter.get_str("_id")).is_ok_and(|id| id == LAYOUT)
+    }
+
+    /// A primary of a replica set with a collection that is ours. `answers` to what is about documents.
+    fn primary(answers: impl Fn(&RawDocument) -> Option<RawDocumentBuf> + Send + Sync + 'static) -> Fake {
+        Fake::answering(move |command| match name(command).as_str() {
+            "hello" => Some(member(true)),
+            "find" if is_about_layout(command) => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
+            _ => answers(command),
+        })
+    }
+
+    fn started(ports: &[u16]) -> Store {
+        Store::start(settings(ports), |_| {}).unwrap_or_else(|failure| panic!("{}", failure.message))
+    }
+
+    /// The answer of a server that changed one row.
+    fn one_row() -> RawDocumentBuf {
+        rawdoc! { "ok": 1.0, "n": 1 }
+    }
+
+    #[test]
+    fn a_change_counts_when_a_majority_has_it_and_a_read_asks_whether_it_is_the_last() {
+        let fake = primary(|command| Some(if name(command) == "find" { found([]) } else { one_row() }));
+        let mut store = started(&[fake.port()]);
+        store.write(&at(), b"1", 1).unwrap();
+        assert!(store.remove(&at()).unwrap());
+        assert_eq!(store.read(&at()).unwrap(), None);
+        assert!(!store.has(&at()).unwrap());
+        store.keys("signal", "BTCUSDT_a", None, 10).unwrap();
+        let commands = fake.commands();
+        for command in &commands {
+            let is_in_time = |time: i64| (1..=1800).contains(&time);
+            assert!(number(command, "maxTimeMS").is_some_and(is_in_time), "{command:?}");
+            if name(command) == "find" {
+                let level = command.get_document("readConcern").unwrap().get_str("level").unwrap();
+                let is_listing = command.get("sort").unwrap().is_some();
+                assert_eq!(level, if is_listing { "majority" } else { "linearizable" });
+            } else {
+                let concern = command.get_document("writeConcern").unwrap();
+                assert_eq!(concern.get_str("w").unwrap(), "majority");
+                assert!(concern.get_bool("j").unwrap());
+                assert!(number(concern, "wtimeout").is_some_and(is_in_time));
+            }
+        }
+        let names: Vec<String> = commands.iter().map(|command| name(command)).collect();
+        assert_eq!(names, ["find", "find", "update", "delete", "find", "find", "find"]);
+    }
+
+    #[test]
+    fn a_change_that_a_majority_does_not_have_fails_and_may_be_repeated() {
+        let error = rawdoc! { "code": 64, "errmsg": "waiting for replication timed out" };
+        let fake = primary(move |_| Some(rawdoc! { "ok": 1.0, "n": 1, "writeConcernError": error.clone() }));
+        let failure = started(&[fake.port()]).write(&at(), b"1", 1).unwrap_err();
+        assert_eq!((failure.code.as_str(), failure.retryable), ("unavailable", true));
+        assert!(failure.message.contains("it may be lost or kept"), "{}", failure.message);
+    }
+
+    #[test]
+    fn the_primary_is_found_wherever_it_is() {
+        let secondary = Fake::answering(|_| Some(member(false)));
+        let fake = primary(|_| Some(one_row()));
+        started(&[secondary.port(), fake.port()]).write(&at(), b"1", 1).unwrap();
+        let failure = Store::start(settings(&[secondary.port(), secondary.port()]), |_| {}).err().unwrap();
+        assert_eq!((failure.code.as_str(), failure.retryable), ("unavailable", true));
+        assert!(failure.message.contains("is not the primary of the replica set rs0"), "{}", failure.message);
+        assert!(secondary.commands().is_empty(), "nothing is asked of who is not the primary");
+    }
+
+    #[test]
+    fn a_primary_that_steps_down_is_left_for_the_next_one() {
+        for code in [91, 189, 10107, 11600, 11602, 13435] {
+            let greetings = AtomicUsize::new(0);
+            let old = Fake::answering(move |command| match name(command).as_str() {
+                "hello" => Some(member(greetings.fetch_add(1, Ordering::SeqCst) == 0)),
+                "find" => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
+                _ => Some(rawdoc! { "ok": 0.0, "code": code, "errmsg": "not primary" }),
+            });
+            let new = primary(|_| Some(one_row()));
+            started(&[old.port(), new.port()]).write(&at(), b"1", 1).unwrap();
+            assert_eq!(new.commands().iter().filter(|command| name(command) == "update").count(), 1, "{code}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_silent_leaves_time_for_the_next_one() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let fake = primary(|_| Some(one_row()));
+        started(&[silent.local_addr().unwrap().port(), fake.port()]).write(&at(), b"1", 1).unwrap();
+    }
+
+    #[test]
+    fn a_row_that_somebody_else_makes_in_the_same_moment_is_written_again() {
+        for (races, is_written) in [(1, true), (RACES_MAX, true), (RACES_MAX + 1, false)] {
+            let tries = AtomicUsize::new(0);
+            let fake = primary(move |_| {
+                let error = rawdoc! { "index": 0, "code": 11000, "errmsg": "E11000 duplicate key" };
+                let is_race = tries.fetch_add(1, Ordering::SeqCst) < races;
+                Some(if is_race {
+                    rawdoc! { "ok": 1, "n": 0, "writeErrors": [error] }
+                } else {
+                    one_row()
+                })
+            });
+            let outcome = started(&[fake.port()]).write(&at(), b"1", 1);
+            assert_eq!(outcome.is_ok(), is_written, "{races}");
+            assert!(outcome.err().is_none_or(|failure| failure.retryable));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_say_what_was_asked_is_an_error_and_never_no_document() {
+        for answer in [
+            rawdoc! { "ok": 1 },
+            rawdoc! { "ok": 1, "cursor": 1 },
+            rawdoc! { "ok": 1, "cursor": { "firstBatch": {} } },
+            rawdoc! { "ok": 1, "cursor": { "firstBatch": [1] } },
+            rawdoc! { "ok": 1, "cursor": { "firstBatch": [{}] } },
+            rawdoc! { "ok": 1, "n": "1" },
+            rawdoc! { "ok": 1, "n": 2 },
+        ] {
+            let said = answer.clone();
+            let fake = primary(move |_| Some(said.clone()));
+            let mut store = started(&[fake.port()]);
+            assert!(store.read(&at()).is_err(), "{answer:?}");
+            assert!(store.write(&at(), b"1", 1).is_err(), "{answer:?}");
+            assert!(store.keys("signal", "BTCUSDT_a", None, 10).is_err(), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_listing_that_does_not_fit_one_answer_goes_on() {
+        let fake = primary(|command| {
+            if name(command) == "killCursors" {
+                return Some(rawdoc! { "ok": 1 });
+            }
+            let rows = [rawdoc! { "_id": "signal/BTCUSDT_a/a" }, rawdoc! { "_id": "signal/BTCUSDT_a/b" }];
+            let rows = RawArrayBuf::from_iter(rows);
+            Some(rawdoc! { "ok": 1, "cursor": { "id": 7_i64, "firstBatch": rows } })
+        });
+        let page = started(&[fake.port()]).keys("signal", "BTCUSDT_a", None, 10).unwrap();
+        assert_eq!((page.entity_ids, page.next), (vec!["a".to_owned(), "b".to_owned()], Some("b".to_owned())));
+        assert_eq!(fake.commands().last().map(|command| name(command)).as_deref(), Some("killCursors"));
+    }
+}
