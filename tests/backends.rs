@@ -14,6 +14,8 @@ mod look_up;
 #[cfg(unix)]
 mod measured;
 #[cfg(unix)]
+mod mongodb;
+#[cfg(unix)]
 mod pgbouncer;
 #[cfg(unix)]
 mod postgres;

@@ -12,11 +12,11 @@ use serde_json::Value;
 use sigbox::{sandbox::PluginStore, trading::store::Store as _};
 
 use super::{
-    postgres, redis,
+    mongodb, postgres, redis,
     served::{Bound, at},
 };
 use crate::{
-    servers::{Postgres, PostgresSetup, Redis, RedisSetup},
+    servers::{FerretDb, FerretDbSetup, Postgres, PostgresSetup, Redis, RedisSetup},
     support::repository,
 };
 
@@ -39,6 +39,13 @@ async fn plugins_and_their_clients_outside_of_the_sandbox() {
     for (name, setup) in [("PostgreSQL", PostgresSetup::default()), ("PostgreSQL, TLS", tls)] {
         let Some(server) = Postgres::start(setup) else { return };
         let bound = if setup.tls_name.is_some() { postgres::bound_tls(&server) } else { postgres::bound(&server) };
+        compare(name, bound).await;
+    }
+    let login = FerretDbSetup { has_login: true, ..FerretDbSetup::default() };
+    let tls = FerretDbSetup { tls_name: Some("localhost"), ..login };
+    for (name, setup) in [("FerretDB", login), ("FerretDB, TLS", tls)] {
+        let Some(server) = FerretDb::start(setup) else { return };
+        let bound = if setup.tls_name.is_some() { mongodb::bound_tls(&server) } else { mongodb::bound(&server) };
         compare(name, bound).await;
     }
 }
