@@ -1,5 +1,7 @@
 //! `sigbox plugin test`.
 
+use serde_json::{Value, json};
+
 use crate::support::{Workplace, plugin};
 
 /// A workplace whose `kit.toml` has the hostile backend do `fault` in memory.
@@ -16,14 +18,63 @@ fn a_plugin_that_does_what_it_must_ends_with_0_and_says_what_was_not_run() {
     let finished = workplace.succeed(&["plugin", "test", &memory, "--junit", "kit.xml"]);
     let said = finished.stdout;
     assert!(said.starts_with("memory 0.1.0: memory of the plugin, lost when it stops\n"), "{said}");
-    assert!(said.trim_end().ends_with("19 passed, 0 failed, 16 not run"), "{said}");
+    assert!(said.trim_end().ends_with("19 passed, 0 failed, 23 not run"), "{said}");
     for words in [["null is a value", "passed", ""], ["two instances", "not run", "it says that it is volatile"]] {
         let line = said.lines().find(|line| line.contains(words[0])).expect("each case has a line");
         assert!(words.iter().all(|word| line.contains(word)), "{line}");
     }
     let junit = workplace.read("kit.xml");
-    assert!(junit.contains("tests=\"35\" skipped=\"16\" failures=\"0\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("tests=\"42\" skipped=\"23\" failures=\"0\" errors=\"0\""), "{junit}");
     assert!(junit.contains("<testcase name=\"10,000 keys\" classname=\"sigbox.persistence.listings\""), "{junit}");
+}
+
+#[test]
+fn programs_get_every_case_with_its_outcome_and_the_reason() {
+    let (workplace, component) = hostile("takes null for none");
+    let finished = workplace.run(&["plugin", "test", &component, "-c", "kit.toml", "--json"]);
+    assert_eq!(finished.code(), Some(6), "{finished:?}");
+    let said: Value = serde_json::from_str(&finished.stdout).expect("nothing but JSON is on standard output");
+    assert_eq!((&said["passed"], &said["failed"], &said["notRun"]), (&json!(18), &json!(1), &json!(23)));
+    assert_eq!(said["leftBehind"], json!([]));
+    assert!(said["subject"].as_str().is_some_and(|subject| subject.starts_with("hostile ")), "{said}");
+    let cases = said["cases"].as_array().expect("there are cases");
+    for (case, found) in sigbox_kit::cases().zip(cases) {
+        assert_eq!((&found["case"], &found["about"]), (&json!(case.name), &json!(case.group.name())));
+        let reason = found["reason"].as_str().expect("it is a text");
+        match case.name {
+            "null is a value" => {
+                assert_eq!(found["outcome"], "failed");
+                assert!(reason.contains("read-value gave none instead of 4 bytes"), "{reason}");
+            }
+            "two instances" => {
+                assert_eq!(found["outcome"], "not-run");
+                assert!(reason.contains("it says that it is volatile"), "{reason}");
+            }
+            _ => assert_ne!(found["outcome"], "failed", "{found}"),
+        }
+    }
+    assert_eq!(cases.len(), sigbox_kit::cases().count());
+}
+
+#[test]
+fn where_nobody_watches_each_case_is_a_line_as_it_ends() {
+    let (workplace, component) = hostile("takes null for none");
+    let arguments = ["plugin", "test", &component, "-c", "kit.toml", "--only", "write", "--only", "null"];
+    let finished = workplace.run(&arguments);
+    let lines: Vec<&str> = finished.stderr.lines().filter(|line| line.contains(" cases: ")).collect();
+    assert_eq!(lines.len(), 5, "{}", finished.stderr);
+    assert!(lines[0].starts_with("1 of 5 cases: read before write: passed ("), "{}", lines[0]);
+    assert!(lines.iter().any(|line| line.contains("null is a value: FAILED (")), "{lines:?}");
+}
+
+#[test]
+fn a_denial_is_shown_with_the_line_that_allows_it() {
+    let (workplace, component) = (Workplace::empty(), plugin("hostile/backend").display().to_string());
+    workplace.write("kit.toml", "settings = { medium = \"server\", server = \"127.0.0.1:1\" }\n");
+    let finished = workplace.run(&["plugin", "test", &component, "-c", "kit.toml", "--json", "--only", "start"]);
+    assert_eq!(finished.code(), Some(6), "{finished:?}");
+    let line = "to allow it, add \\\"127.0.0.1:1\\\" to network";
+    assert!(finished.stdout.contains(line), "{}", finished.stdout);
 }
 
 #[test]
@@ -34,7 +85,7 @@ fn a_plugin_that_does_not_ends_with_6_and_the_reason() {
     assert!(finished.stderr.contains("error: 1 of 19 cases failed"), "{}", finished.stderr);
     let reason = "after null was written, read-value gave none instead of 4 bytes &quot;null&quot;";
     assert!(workplace.read("kit.xml").contains(reason), "{}", workplace.read("kit.xml"));
-    assert!(finished.stdout.contains("18 passed, 1 failed, 16 not run"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("18 passed, 1 failed, 23 not run"), "{}", finished.stdout);
 }
 
 #[test]
@@ -70,7 +121,7 @@ fn a_plugin_that_does_not_start_says_so_once() {
     let finished = workplace.run(&["plugin", "test", &component, "-c", "kit.toml"]);
     assert_eq!(finished.code(), Some(6), "{finished:?}");
     assert_eq!(finished.stdout.matches("no password").count(), 1, "{}", finished.stdout);
-    assert!(finished.stdout.contains("1 passed, 1 failed, 33 not run"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("1 passed, 1 failed, 40 not run"), "{}", finished.stdout);
 }
 
 #[test]
@@ -90,6 +141,9 @@ fn a_kit_file_is_refused_with_its_lines() {
         ("over = \"file\"\n", "kit.toml:1: over must not be \"file\": the kit has no data directory"),
         ("over = \"inner\"\n", "kit.toml:1: over must be"),
         ("secrets = { a = { } }\n", "must say where a secret is"),
+        ("", "kit.toml:1: the file binds nothing: it must have settings, secrets, network,"),
+        ("settings = {}\nnetwork = []\n", "kit.toml:1: the file binds nothing"),
+        ("[stores.db]\nplugin = \"kit.toml\"\n", "kit.toml:1: [stores.db] is not used: the keys that bind"),
     ];
     for (text, expected) in cases {
         workplace.write("kit.toml", text);
@@ -108,8 +162,8 @@ fn a_wrapper_is_tested_over_memory_or_another_plugin() {
     let workplace = Workplace::empty();
     let (wrapper, memory) = (plugin("persistence/encrypt"), plugin("persistence/memory"));
     workplace.write("keys", "one:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
-    for over in ["over = \"memory\"\n", "over = \"inner\"\n"] {
-        let inner = format!("[stores.inner]\nplugin = '{}'\n", memory.display());
+    let inner = format!("[stores.inner]\nplugin = '{}'\n", memory.display());
+    for (over, inner) in [("over = \"memory\"\n", ""), ("over = \"inner\"\n", &inner)] {
         workplace.write("kit.toml", format!("{over}secrets = {{ keys = {{ file = \"keys\" }} }}\n{inner}"));
         let arguments = ["plugin", "test", &wrapper.display().to_string(), "-c", "kit.toml", "--only", "write"];
         let finished = workplace.succeed(&arguments);

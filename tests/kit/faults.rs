@@ -16,12 +16,13 @@ fn assert_passes(report: &Report, not_run: &[&str]) {
 }
 
 /// Cases that need a server.
-const OF_SERVERS: [&str; 7] = [
+const OF_SERVERS: [&str; 8] = [
     "server restart",
     "cut while writing",
     "cut while reading",
     "slow server",
     "silent server",
+    "own time limit",
     "refusing server",
     "refusing server at start",
 ];
@@ -73,7 +74,7 @@ async fn a_good_backend_on_a_server_passes_every_case_and_leaves_nothing_there()
 }
 
 /// What is wrong, where the documents are, the case that must find it and what its reason must say.
-const FAULTS: [(&str, Medium, &str, &str); 45] = [
+const FAULTS: [(&str, Medium, &str, &str); 46] = [
     ("says nothing", Medium::Memory, "description", "its summary is empty"),
     ("hangs", Medium::Memory, "read after write", "did not answer within 2000 ms"),
     ("traps", Medium::Memory, "read after write", "write-value: trapped: "),
@@ -112,6 +113,7 @@ const FAULTS: [(&str, Medium, &str, &str); 45] = [
     ("believes half an answer", Medium::Server, "cut while reading", "instead of an error"),
     ("waits a moment", Medium::Server, "slow server", "no answer"),
     ("takes silence for none", Medium::Server, "silent server", "read-value gave none, and not an error"),
+    ("waits for ever", Medium::Server, "own time limit", "read-value was ended only by the host"),
     ("answers none on error", Medium::Server, "refusing server", "read-value gave none, and not an error"),
     ("answers none on error", Medium::Server, "refusing server at start", "read-value gave none, and not an error"),
     ("takes no server for a lasting error", Medium::Server, "refusing server", "is no lasting error"),
@@ -125,6 +127,20 @@ const FAULTS: [(&str, Medium, &str, &str); 45] = [
         "it says its secret password: start: logging in with (secret)",
     ),
 ];
+
+#[tokio::test]
+async fn what_the_host_denied_is_in_the_reason_with_the_line_that_allows_it() {
+    let mut binding = Grant { name: "tested".to_owned(), ..Grant::default() };
+    for (name, value) in [("medium", "server"), ("server", "127.0.0.1:1")] {
+        binding.settings.insert(name.to_owned(), value.to_owned());
+    }
+    let subject = ComponentSubject::new(sandbox(), plugin("hostile/backend"), binding);
+    let report = sigbox_kit::run(&subject).await;
+    let failures = report.failures();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let line = "the host denied it 127.0.0.1:1; to allow it, add \"127.0.0.1:1\" to network";
+    assert!(failures[0].verdict.reason().contains(line), "{}", failures[0]);
+}
 
 #[tokio::test]
 async fn each_fault_is_found_by_the_case_that_is_about_it() {

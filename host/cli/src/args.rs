@@ -396,7 +396,8 @@ pub(crate) struct PluginTest {
     /// A .wasm file, or a folder with its source.
     #[arg(value_name = "PLUGIN", required_unless_present = "list")]
     pub(crate) plugin: Option<PathBuf>,
-    /// What it is bound with: the keys of a [stores.NAME] section, at the top of the file, without plugin. Default: nothing.
+    /// What it is bound with: the keys of a [stores.NAME] section, at the top of the file, without plugin. It must have
+    /// one of them. Default: nothing.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Run only the cases with NAME in their names; can be given more than once.
@@ -405,8 +406,11 @@ pub(crate) struct PluginTest {
     /// Where the results are written as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Print JSON: every case with its outcome and the reason.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Show the cases and run none.
-    #[arg(long, conflicts_with_all = ["plugin", "config", "junit"])]
+    #[arg(long, conflicts_with_all = ["plugin", "config", "junit", "json"])]
     pub(crate) list: bool,
 }
 

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use serde_json::json;
 use sigbox::{assemble, config::KitFile, sandbox::Live};
 use sigbox_kit::{Case, CaseReport, ComponentSubject, Report, Verdict};
 
@@ -59,25 +60,25 @@ fn test(command: &args::PluginTest) -> anyhow::Result<()> {
     let plugin = command.plugin.as_deref().unwrap_or(Path::new(""));
     let file = match &command.config {
         Some(config) => KitFile::load(config, plugin)?,
-        None => KitFile::parse("", "", plugin)?,
+        None => KitFile::unbound(plugin),
     };
     let sandbox = plugins::sandbox::<Live>(&file.limits, file.cache_dir.as_ref())?;
     let report = tokio::runtime::Runtime::new()?.block_on(async {
         let (component, grant) =
             assemble::tested_backend(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
         let subject = ComponentSubject::new(sandbox.clone(), component, grant);
-        let progress = progress(cases.len());
-        let report = sigbox_kit::run_cases(&subject, cases, |done| {
-            progress.inc(1);
-            progress.set_message(done.case.name);
-        });
-        let report = report.await;
-        progress.finish_and_clear();
+        let mut progress = Progress::new(cases.len());
+        let report = sigbox_kit::run_cases(&subject, cases, |done| progress.tell(done)).await;
+        progress.bar.finish_and_clear();
         anyhow::Ok(report)
     })?;
-    println!("{}\n{}", report.subject, table(&report));
     let (passed, failed, not_run) = (report.passed(), report.failures().len(), report.not_run().len());
-    println!("{passed} passed, {failed} failed, {not_run} not run");
+    if command.json {
+        println!("{:#}", json(&report));
+    } else {
+        println!("{}\n{}", report.subject, table(&report));
+        println!("{passed} passed, {failed} failed, {not_run} not run");
+    }
     for left in &report.left_behind {
         eprintln!("warning: could not be removed: {left}");
     }
@@ -90,13 +91,66 @@ fn test(command: &args::PluginTest) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn progress(cases: usize) -> ProgressBar {
-    let bar = ProgressBar::new(cases as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{spinner} {pos} of {len} cases: {msg}").expect("the template is valid"),
-    );
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
+/// What is said on standard error while the cases run: a bar on a terminal, elsewhere a line a case as it ends.
+struct Progress {
+    bar: ProgressBar,
+    is_terminal: bool,
+    done: usize,
+    cases: usize,
+}
+
+impl Progress {
+    fn new(cases: usize) -> Self {
+        let bar = ProgressBar::new(cases as u64);
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {pos} of {len} cases: {msg}").expect("the template is valid"),
+        );
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { bar, is_terminal: std::io::stderr().is_terminal(), done: 0, cases }
+    }
+
+    fn tell(&mut self, CaseReport { case, verdict, took }: &CaseReport) {
+        self.done += 1;
+        if self.is_terminal {
+            self.bar.inc(1);
+            self.bar.set_message(case.name);
+        } else {
+            // Standard error has no buffer.
+            let seconds = took.as_secs_f64();
+            eprintln!("{} of {} cases: {}: {} ({seconds:.1} s)", self.done, self.cases, case.name, verdict.name());
+        }
+    }
+}
+
+/// Every case with its outcome, for programs. Nothing is cut.
+fn json(report: &Report) -> serde_json::Value {
+    let cases: Vec<_> = report
+        .cases
+        .iter()
+        .map(|CaseReport { case, verdict, took }| {
+            let outcome = match verdict {
+                Verdict::Passed(_) => "passed",
+                Verdict::Failed(_) => "failed",
+                Verdict::NotRun(_) => "not-run",
+            };
+            json!({
+                "about": case.group.name(),
+                "case": case.name,
+                "proves": case.proves,
+                "outcome": outcome,
+                "reason": verdict.reason(),
+                "tookMs": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    json!({
+        "subject": report.subject,
+        "passed": report.passed(),
+        "failed": report.failures().len(),
+        "notRun": report.not_run().len(),
+        "cases": cases,
+        "leftBehind": report.left_behind,
+    })
 }
 
 /// The width of a table that is not shown on a terminal, in characters.

@@ -103,7 +103,7 @@ impl ComponentSubject {
     async fn start(&self, grant: Grant, probe: Arc<Probe>) -> Result<Opened, Trouble> {
         let started = PluginStore::start_probed(&self.sandbox, &self.path, grant, Arc::clone(&probe)).await;
         let store = started.map_err(|error| Trouble {
-            message: error.to_string(),
+            message: with_denials(error.to_string(), &probe),
             retryable: matches!(error, PluginError::Refused { retryable: true, .. }),
             broke: matches!(error, PluginError::Broke { .. }),
         })?;
@@ -156,6 +156,15 @@ impl Proxies {
     pub(super) fn was_cut(&self) -> bool {
         self.0.iter().any(|(_, proxy)| proxy.was_cut())
     }
+}
+
+/// `message`, and what the host denied the instance before: it may be the cause, and says what to add where.
+pub(super) fn with_denials(mut message: String, probe: &Probe) -> String {
+    for denial in probe.take_denied() {
+        message.push_str("; ");
+        message.push_str(&denial);
+    }
+    message
 }
 
 /// The address of a proxy that stands in front of `server`. If the host of `server` is this machine, the proxy keeps

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     case::{Done, Stop, check},
-    component::ComponentSubject,
+    component::{ComponentSubject, with_denials},
     subject::{Opened, Subject, Trouble, VOLATILE},
 };
 
@@ -347,7 +347,7 @@ impl Handle {
     async fn watched<T>(&self, at: &Address, call: impl Future<Output = Result<T, StoreError>>) -> Answer<T> {
         let answer = timeout(CALL, call).await;
         let broke = self.opened.store.incidents().iter().any(|incident| incident.kind == IncidentKind::Restarted);
-        let failure = match answer {
+        let mut failure = match answer {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(StoreError { code, message, retryable, .. })) => {
                 Failure { code, message, retryable, broke, at: at.clone() }
@@ -360,6 +360,9 @@ impl Handle {
                 at: at.clone(),
             },
         };
+        if let Some(probe) = &self.opened.probe {
+            failure.message = with_denials(failure.message, probe);
+        }
         self.heard.lines().push(failure.message.clone());
         self.listen();
         Err(failure)

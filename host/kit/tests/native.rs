@@ -28,7 +28,7 @@ fn check(report: &Report, not_run: &[&str]) {
 }
 
 /// Cases that only components can be put through.
-const OF_COMPONENTS: [&str; 18] = [
+const OF_COMPONENTS: [&str; 19] = [
     "an old epoch",
     "the same epoch",
     "a claim stays",
@@ -43,6 +43,7 @@ const OF_COMPONENTS: [&str; 18] = [
     "cut while reading",
     "slow server",
     "silent server",
+    "own time limit",
     "refusing server",
     "refusing server at start",
     "nothing granted",

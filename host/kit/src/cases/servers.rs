@@ -50,6 +50,14 @@ pub(super) const CASES: &[Case] = &[
         run: |scene| Box::pin(silent(scene)),
     },
     Case {
+        name: "own time limit",
+        proves: "The backend itself gives up a server that never answers, at its start and in calls, before the host ends \
+                 the instance.",
+        group: GROUP,
+        needs: Need::Proxy,
+        run: |scene| Box::pin(own_time_limit(scene)),
+    },
+    Case {
         name: "refusing server",
         proves: "While connections are refused every call is an error that may pass, never none; later calls succeed.",
         group: GROUP,
@@ -354,6 +362,37 @@ async fn silent(scene: &Scene<'_>) -> Done {
         handle = place.again((!failure.broke).then_some(handle), "the server was silent").await?;
     }
     Ok(())
+}
+
+async fn own_time_limit(scene: &Scene<'_>) -> Done {
+    let place = Place::new(scene).await?;
+    let by_itself = |broke: bool, what: &str, message: &str| {
+        check(!broke, || {
+            format!(
+                "with a silent server {what} was ended only by the host, and its instance with it ({message}); give the \
+                 backend a time limit of its own for connecting, sending and receiving, shorter than [limits] \
+                 store-timeout-ms ({} ms)",
+                place.component.time_limit().as_millis()
+            )
+        })
+    };
+    place.proxies.order(Traffic::Stalled).await;
+    // A backend may connect later.
+    if let Err(trouble) = place.open().await {
+        by_itself(trouble.broke, "its start", &trouble.message)?;
+    }
+    for (asked, name) in [(Asked::Read, "read-value"), (Asked::Write, "write-value")] {
+        // What was given up is cut, so that the proxy does not pass it on now.
+        place.proxies.cut();
+        place.proxies.order(Traffic::Pass).await;
+        let handle = place.again(None, "the server was silent").await?;
+        place.proxies.order(Traffic::Stalled).await;
+        let failure = place.error(&handle, asked, "with a silent server").await?;
+        by_itself(failure.broke, name, &failure.message)?;
+    }
+    place.proxies.cut();
+    place.proxies.order(Traffic::Pass).await;
+    place.again(None, "the server was silent").await.map(drop)
 }
 
 async fn refusing(scene: &Scene<'_>) -> Done {

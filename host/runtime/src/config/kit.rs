@@ -1,7 +1,7 @@
 //! `kit.toml`: the binding of the plugin that the conformance kit tests.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -31,10 +31,28 @@ pub struct KitFile {
 }
 
 impl KitFile {
+    /// Binds `plugin` to nothing.
+    #[must_use]
+    pub fn unbound(plugin: &Path) -> Self {
+        Self {
+            binding: StorePlugin {
+                plugin: plugin.to_owned(),
+                settings: BTreeMap::new(),
+                secrets: BTreeMap::new(),
+                network: Vec::new(),
+                directories: BTreeMap::new(),
+                over: None,
+            },
+            stores: BTreeMap::new(),
+            limits: Limits::default(),
+            cache_dir: None,
+        }
+    }
+
     /// Reads `file`, which binds `plugin`.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, or has an invalid value.
+    /// When it cannot be read, is not TOML, has an invalid value, or binds nothing.
     pub fn load(file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
         let file = file.as_ref();
         let text = fs::read_to_string(file).map_err(|source| match source.kind() {
@@ -47,7 +65,7 @@ impl KitFile {
     /// Reads `text` as the content of `file`. Messages name `file`, and paths are relative to its folder.
     ///
     /// # Errors
-    /// When `text` is not TOML, or has an invalid value.
+    /// When `text` is not TOML, has an invalid value, or binds nothing.
     pub fn parse(text: &str, file: impl AsRef<Path>, plugin: &Path) -> Result<Self, ConfigError> {
         let reader = Reader::new(text, file.as_ref());
         let read = reader.read(|root| Self::read(root, plugin));
@@ -68,7 +86,37 @@ impl KitFile {
         if let Some(problem) = binding.over.as_ref().and_then(|over| over_problem("", over, &stores)) {
             root.report(root.offset_of("over"), format!("over {problem}"));
         }
+        let used = used_stores(binding.over.as_ref(), &stores);
+        for name in stores.keys().filter(|name| !used.contains(name.as_str())) {
+            root.report(
+                root.offset_of("stores"),
+                format!(
+                    "[stores.{name}] is not used: the keys that bind the tested plugin are at the top of the file, in no \
+                     section, and a section is only for a store that a wrapper wraps (over)"
+                ),
+            );
+        }
         let (limits, cache_dir) = limits::read(root, &Settings::default());
+        let keys = ["settings", "secrets", "network", "directories", "over", "stores", "limits"];
+        if keys.into_iter().all(|key| root.is_empty(key)) {
+            root.complain(
+                "binds nothing: it must have settings, secrets, network, directories or over at its top; without \
+                 --config the plugin is tested with none of them",
+            );
+        }
         Self { binding, stores, limits, cache_dir }
     }
+}
+
+/// The names of the stores that are wrapped, the first by a wrapper that is `over` it.
+fn used_stores<'a>(mut over: Option<&'a StoreChoice>, stores: &'a BTreeMap<String, StorePlugin>) -> BTreeSet<&'a str> {
+    let mut used = BTreeSet::new();
+    while let Some((name, store)) = over.and_then(|over| stores.get_key_value(over.name())) {
+        // Those that wrap each other in a circle are refused elsewhere.
+        if !used.insert(name.as_str()) {
+            break;
+        }
+        over = store.over.as_ref();
+    }
+    used
 }

@@ -379,6 +379,15 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    /// Whether `key` is missing, or is a list or a section without anything in it.
+    pub(super) fn is_empty(&self, key: &str) -> bool {
+        self.table.get(key).is_none_or(|value| {
+            let value = value.get_ref();
+            value.as_array().is_some_and(|items| items.is_empty())
+                || value.as_table().is_some_and(|keys| keys.is_empty())
+        })
+    }
+
     /// Reports `message` when `key` is missing, or a list without items.
     pub(super) fn require_items(&self, key: &str, message: &str) {
         self.asked.borrow_mut().require(key);

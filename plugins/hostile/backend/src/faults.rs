@@ -44,6 +44,9 @@ impl Faulty {
                 let mut server = Server::at(config::get("server").unwrap_or_default());
                 server.gives_up = fault("never connects again");
                 server.credulous = fault("believes half an answer");
+                if fault("waits for ever") {
+                    server.limit = None;
+                }
                 server.patience = ["waits a moment", "takes silence for none"]
                     .into_iter()
                     .any(fault)

@@ -163,18 +163,24 @@ pub(crate) struct Server {
     pub(crate) gives_up: bool,
     /// An answer that ends early is taken as it is.
     pub(crate) credulous: bool,
-    /// How long it waits for an answer; `None`: as long as it may.
+    /// How long it waits for an answer, when that is shorter than its limit.
     pub(crate) patience: Option<Duration>,
+    /// The longest that it waits for bytes; `None`: as long as the host lets it.
+    pub(crate) limit: Option<Duration>,
 }
+
+/// Below the limit of the tests, 2 s. An answer may come in several parts.
+const LIMIT: Duration = Duration::from_secs(1);
 
 impl Server {
     pub(crate) fn at(address: String) -> Self {
-        Self { address, connection: None, gives_up: false, credulous: false, patience: None }
+        Self { address, connection: None, gives_up: false, credulous: false, patience: None, limit: Some(LIMIT) }
     }
 
     pub(crate) fn connect(&mut self) -> io::Result<()> {
         let connection = TcpStream::connect(&self.address)?;
         connection.set_nodelay(true)?;
+        connection.set_read_timeout(self.limit)?;
         self.connection = Some(BufReader::new(connection));
         Ok(())
     }
@@ -189,7 +195,7 @@ impl Server {
         request.push('\n');
         let was_connected = self.connection.is_some();
         match self.ask_once(request.as_bytes()) {
-            Err(_) if was_connected && !self.gives_up => self.ask_once(request.as_bytes()),
+            Err(error) if was_connected && !self.gives_up && !is_late(&error) => self.ask_once(request.as_bytes()),
             answer => answer,
         }
     }
@@ -241,6 +247,11 @@ impl Server {
         }
         connection.get_mut().set_nonblocking(false)
     }
+}
+
+/// Whether the time is over.
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 impl Medium for Server {
