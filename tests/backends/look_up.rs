@@ -29,6 +29,7 @@ fn a_name_server_that_never_answers_is_not_waited_for_and_the_look_up_is_named()
     for (name, settings, network, secrets) in [
         ("redis", "url = \"redis://db.example:6379/0\"", "db.example:6379", ""),
         ("postgres", "url = \"postgres://me@db.example:5432/db\"", "db.example:5432", ""),
+        ("mongodb", "url = \"mongodb://db.example:27017/db\", tls = \"disable\"", "db.example:27017", ""),
         ("s3", s3, "db.example:9000", keys),
     ] {
         let kit = format!("settings = {{ {settings}, timeout-ms = 1000 }}\nnetwork = [\"{network}\"]\n{secrets}\n");

@@ -129,7 +129,7 @@ async fn what_is_not_granted_is_not_reached() {
     let Some(server) = FerretDb::start(LOGIN) else { return };
     let mut bound = bound(&server);
     bound.network.clear();
-    assert_said(&bound.refusal().await, "unavailable", &["cannot look up localhost", "network"]);
+    assert_said(&bound.refusal().await, "denied", &["cannot look up localhost", "network must list"]);
     let by_address = bound.set("url", format!("mongodb://sigbox@127.0.0.1:{}/sigbox", server.port()));
     let line = format!("the store's network must list \"127.0.0.1:{}\"", server.port());
     assert_said(&by_address.refusal().await, "denied", &[&line]);
