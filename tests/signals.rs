@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::{Configuration, Running, Workplace, audit};
+use crate::support::{Configuration, Running, Workplace, audit, of_traders};
 
 const POSITION: &str = "dump/data/signal/BTCUSDT_sma-cross/BTCUSDT.json";
 const EVENTS: &str = "dump/data/events.jsonl";
@@ -27,7 +27,7 @@ fn holding(workplace: &Workplace, arguments: &[&str]) -> Running {
 fn undisturbed(configuration: &Configuration) -> String {
     let workplace = Workplace::new(configuration);
     workplace.succeed(&["live"]);
-    workplace.read(EVENTS)
+    of_traders(&workplace.read(EVENTS))
 }
 
 #[test]
@@ -43,12 +43,13 @@ fn an_interrupted_run_ends_well_and_the_next_one_goes_on() {
             assert_eq!(finished.code(), Some(0), "{signal:?}: {finished:?}");
             let said = "stopping: what is held stays in the store, and the next start resumes it";
             assert!(finished.stderr.contains(said), "{signal:?}: {finished:?}");
-            assert!(expected.starts_with(&workplace.read(EVENTS)), "it stopped half way");
-            assert!(workplace.read(EVENTS).len() < expected.len(), "it stopped before the end");
+            let told = of_traders(&workplace.read(EVENTS));
+            assert!(expected.starts_with(&told), "it stopped half way");
+            assert!(told.len() < expected.len(), "it stopped before the end");
         }
         workplace.configure(&configuration);
         workplace.succeed(&["live"]);
-        assert!(workplace.read(EVENTS) == expected, "{signal:?}: the events differ");
+        assert!(of_traders(&workplace.read(EVENTS)) == expected, "{signal:?}: the events differ");
     }
 }
 

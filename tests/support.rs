@@ -14,7 +14,7 @@ pub(crate) use self::{
     binary::{binary, repository},
     configuration::{Configuration, recipe},
     counted::Counted,
-    events::{Events, first_difference, pair_of},
+    events::{Events, first_difference, of_traders, pair_of},
     journal::{LATER_MS, journal},
     plugins::plugin,
     workplace::{Running, Workplace},

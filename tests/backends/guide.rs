@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use crate::{
     crash::chaos::undisturbed,
     servers::{Postgres, PostgresSetup, Redis, RedisSetup, S3},
-    support::{Configuration, Workplace, plugin, repository},
+    support::{Configuration, Workplace, of_traders, plugin, repository},
 };
 
 /// Blocks of code after a comment `<!-- {marker}: … -->`, each with the rest of its comment.
@@ -70,7 +70,8 @@ fn every_configuration_of_the_guide_keeps_what_files_keep() {
             assert!(output.status.success(), "{name}: {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         };
         run(&["live"]);
-        assert_eq!(workplace.read("dump/data/events.jsonl"), undisturbed.read("dump/data/events.jsonl"), "{name}");
+        let told = |workplace: &Workplace| of_traders(&workplace.read("dump/data/events.jsonl"));
+        assert_eq!(told(&workplace), told(&undisturbed), "{name}");
         let kept = redis.ask(&["info", "keyspace"]);
         assert_eq!(kept.contains("db1:"), *name == "a namespace for each", "{name}: {kept}");
         for domain in ["signal", "schedule", "risk", "partial"] {

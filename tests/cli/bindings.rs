@@ -200,7 +200,7 @@ fn stores_are_shown_with_what_they_keep_and_whether_they_answer() {
     assert!(stores[0]["description"].as_str().unwrap().starts_with("disk (directory "), "{stores}");
     assert_eq!(stores[0]["lastIncident"]["message"], incident["message"]);
     let files = json!({
-        "store": "file", "domains": ["schedule", "risk", "partial"], "description": "files under dump/data",
+        "store": "file", "domains": ["schedule", "risk", "partial"], "description": "files under dump/data", "apart": "lock",
     });
     assert_eq!(stores[1], files);
     let table = workplace.succeed(&["state", "stores"]).stdout;

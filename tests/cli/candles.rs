@@ -69,7 +69,8 @@ fn an_absurdly_low_price_ends_a_run_when_it_is_reached() {
                         get-candles-price-anomaly-threshold-factor\n";
         assert!(finished.stderr.ends_with(expected), "{finished:?}");
     }
-    assert_eq!(workplace.read("dump/data/events.jsonl.reached").trim(), "1704073200000", "the minute before");
+    let reached = workplace.read("dump/data/events.jsonl.reached");
+    assert!(reached.starts_with("1704073200000 "), "the minute before: {reached}");
 }
 
 #[test]

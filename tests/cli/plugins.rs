@@ -110,6 +110,7 @@ fn each_domain_can_be_kept_by_another_store() {
     mixed.succeed(&["live"]);
     assert_eq!(mixed.live_events(), files.live_events());
     let kept: Vec<_> = mixed.documents().into_keys().collect();
-    let expected = ["partial/BTCUSDT_sma-cross/levels.json", "signal/BTCUSDT_sma-cross/BTCUSDT.json"];
+    let expected =
+        ["partial/BTCUSDT_sma-cross/levels.json", "signal/BTCUSDT_sma-cross/BTCUSDT.json", "signal/traders/index.json"];
     assert_eq!(kept, expected);
 }

@@ -55,7 +55,8 @@ fn an_opening_that_cannot_be_told_is_an_opening_all_the_same() {
     let world = World::new();
     let refuses = |outcome: &Outcome| matches!(outcome, Outcome::Opened { .. });
     let (told, ended) = world.live_with(&scene.clone().only(3), |store| Stores::all_in(&store), refuses);
-    ended.unwrap();
+    let Err(RunError::NotKept(what)) = ended else { panic!("{ended:?}") };
+    assert!(what[0].ends_with("and its event record does not have it"), "{what:?}");
     assert_eq!(told.lines(), ["signal long 100"]);
     assert_eq!(world.live(&scene).story(), ["1 opened 100", "4 take_profit 102"], "it is told when it can be");
 }

@@ -50,7 +50,11 @@ struct Impatient {
 }
 
 impl Feed for Impatient {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
+    async fn prepare(
+        &mut self,
+        market: &Market,
+        wanted: &[(String, Option<i64>)],
+    ) -> Result<Vec<FeedError>, FeedError> {
         self.feed.prepare(market, wanted).await
     }
 

@@ -305,7 +305,7 @@ fn after_a_restart_the_extremes_are_what_they_were() {
         (&closed["signal"]["peakProfit"]["timestamp"], &closed["signal"]["maxDrawdown"]["timestamp"]),
         (&at(8).into(), &at(3).into())
     );
-    assert_eq!(disturbed.events(), undisturbed.events());
+    assert_eq!(disturbed.events().of_pairs(), undisturbed.events().of_pairs());
 }
 
 /// Specification: L-REC-21.

@@ -216,7 +216,8 @@ impl World {
         let candles = self.candles();
         let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
         let feed = ReplayFeed::new(candles, 0.0, since.flatten(), Settings::default());
-        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
+        let options =
+            LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
         let setup = self.setup(market);
         let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
         let mut sink = FatefulSink { journal, fate, quiet: Cell::new(true) };

@@ -106,7 +106,7 @@ fn trade(strategy: &str, symbol: &str, index: i64, result_percent: f64) -> Trade
         trade: Trade {
             opened_ms,
             closed_ms: opened_ms + HOUR_MS / 2,
-            reason: CloseReason::ALL[usize::try_from(index % 4).unwrap()],
+            reason: CloseReason::ALL[usize::try_from(index % 5).unwrap()],
             close_price,
             result_percent,
             result_cost: result_percent,

@@ -121,7 +121,8 @@ fn the_totals_read_back_are_those_the_run_counted() {
             rejected.get("poor").copied().unwrap_or(0),
             rejected.get("two, at most").copied().unwrap_or(0),
             invalid * failed,
-            closed_by.iter().copied().min().unwrap(),
+            // In a run of these tests nobody closes by hand.
+            closed_by[..4].iter().copied().min().unwrap(),
             *breakevens,
         ];
         seen.iter_mut().zip(found).for_each(|(seen, found)| *seen += found);

@@ -117,7 +117,8 @@ impl Simulation {
         let market = Candles::growing(self.markets.iter().map(|market| market.symbol.to_owned()));
         let feed = ReplayFeed::new(self.series().collect(), 0.0, None, self.settings.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
+        let options =
+            LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 10_080, ..LiveOptions::at(LATER_MS) };
         let stores = Stores::all_in(&store);
         let live = Live::start(self.setup(market), stores, feed, options, &mut journal).await.expect("it starts");
         let (_sender, stop) = watch::channel(Stop::No);

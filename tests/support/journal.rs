@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use sigbox::{
     events::Event,
-    trading::{Journal, SEGMENT_BYTES},
+    trading::{Journal, JournalError, SEGMENT_BYTES},
 };
 
 /// The year 2100: later than every candle of a test.
@@ -15,7 +15,7 @@ pub(crate) const LATER_MS: i64 = 4_102_444_800_000;
 pub(crate) async fn journal<L: FnMut(&Event) + Clone>(path: &Path, listener: L) -> Journal<L> {
     for _ in 0..100 {
         match Journal::open(path, SEGMENT_BYTES, LATER_MS, listener.clone()) {
-            Err(error) if error.is_in_use() => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(JournalError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
             opened => return opened.expect("the events can be continued"),
         }
     }

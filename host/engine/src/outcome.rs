@@ -26,8 +26,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order reports list them.
-    pub const ALL: [Self; 5] =
-        [Self::TakeProfit, Self::StopLoss, Self::TimeExpired, Self::Liquidation, Self::Closed];
+    pub const ALL: [Self; 5] = [Self::TakeProfit, Self::StopLoss, Self::TimeExpired, Self::Liquidation, Self::Closed];
 
     /// The reason as events write it: `take_profit`.
     #[must_use]

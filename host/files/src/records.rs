@@ -870,7 +870,15 @@ fn scan<L: RecordLayer>(
     mut each: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> io::Result<Scan> {
     let mut reader = BufReader::with_capacity(CHUNK_BYTES, FileReader::new(layer, file, 0..bytes));
-    let mut scan = Scan { bytes: 0, whole_bytes: 0, lines: 0, damaged: Vec::new(), torn: Vec::new(), is_ours: false, is_blank: true };
+    let mut scan = Scan {
+        bytes: 0,
+        whole_bytes: 0,
+        lines: 0,
+        damaged: Vec::new(),
+        torn: Vec::new(),
+        is_ours: false,
+        is_blank: true,
+    };
     // Bytes, not text: what is torn may be torn in the middle of a character.
     let mut line = Vec::new();
     loop {

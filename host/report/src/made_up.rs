@@ -47,7 +47,7 @@ pub(crate) fn trades(seed: u64, count: usize, pairs: &[(&str, &str)]) -> Vec<Tra
                 trade: Trade {
                     opened_ms,
                     closed_ms,
-                    reason: CloseReason::ALL[usize::try_from(dice.below(4)).unwrap()],
+                    reason: CloseReason::ALL[usize::try_from(dice.below(5)).unwrap()],
                     close_price: towards(result_percent),
                     result_percent,
                     result_cost: result_percent,

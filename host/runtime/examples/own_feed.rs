@@ -52,7 +52,11 @@ impl Swing {
 }
 
 impl Feed for Swing {
-    async fn prepare(&mut self, market: &Market, _wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
+    async fn prepare(
+        &mut self,
+        market: &Market,
+        _wanted: &[(String, Option<i64>)],
+    ) -> Result<Vec<FeedError>, FeedError> {
         // The average price of the first boundary is made of five candles.
         for _ in 0..5 {
             self.close_next(market)?;

@@ -21,13 +21,20 @@ fn address(domain: Domain) -> Address {
     Address { domain: domain.name().to_owned(), entity_name, entity_id }
 }
 
+/// Makes the place of the index ready.
+pub(crate) async fn prepare(stores: &Stores) -> Result<(), StoreError> {
+    for domain in DOMAINS {
+        let at = address(domain);
+        stores.of(domain).wait_for_init(&at.domain, &at.entity_name, true).await?;
+    }
+    Ok(())
+}
+
 /// The traders in the index of any of the stores. An index that cannot be understood counts as empty: what the record of
 /// events has is found without it.
 pub(crate) async fn read(stores: &Stores) -> Result<BTreeSet<Entry>, StoreError> {
     let mut entries = BTreeSet::new();
     for domain in DOMAINS {
-        let at = address(domain);
-        stores.of(domain).wait_for_init(&at.domain, &at.entity_name, true).await?;
         entries.extend(read_one(stores, domain).await?);
     }
     Ok(entries)

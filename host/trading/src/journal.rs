@@ -37,6 +37,8 @@ pub(crate) use self::record::{Recorded, Signed};
 
 /// An event file that can be appended to across restarts.
 pub struct Journal<L> {
+    /// The file as it was named, for messages.
+    path: PathBuf,
     records: Records<Disk>,
     record: Record,
     /// Holds the boundary reached, as text; `None` when it cannot be opened.
@@ -56,17 +58,45 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// Why an event file cannot be continued.
 #[derive(Debug, thiserror::Error)]
-#[error("events {source}")]
-pub struct JournalError {
-    #[from]
-    source: RecordsError,
+#[non_exhaustive]
+pub enum JournalError {
+    /// It cannot be opened or read.
+    #[error("events {path}: {source}", path = .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: RecordsError,
+    },
+    /// Another process appends to it.
+    #[error("events {path}: another process writes to this file; choose another one", path = .path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It has no event. Nothing was changed.
+    #[error("events {path}: holds something else, not events; choose another file", path = .path.display())]
+    NotOurs {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is a directory, a FIFO or a device.
+    #[error("events {path}: not a regular file; choose another one", path = .path.display())]
+    NotAFile {
+        /// Which path.
+        path: PathBuf,
+    },
 }
 
 impl JournalError {
-    /// Whether another process appends to the file.
-    #[must_use]
-    pub const fn is_in_use(&self) -> bool {
-        matches!(self.source, RecordsError::InUse { .. })
+    fn of(path: &Path, source: RecordsError) -> Self {
+        let path = path.to_path_buf();
+        match source {
+            RecordsError::InUse { .. } => Self::InUse { path },
+            RecordsError::NotOurs { .. } => Self::NotOurs { path },
+            RecordsError::NotAFile { .. } => Self::NotAFile { path },
+            source => Self::File { path, source },
+        }
     }
 }
 
@@ -84,14 +114,14 @@ impl<L: FnMut(&Event)> Journal<L> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let mut record = Record::default();
         let learn = |line: &[u8]| record.learn(line).map_err(|error| error.to_string());
-        let (records, found) = Records::open(Disk, absolute, "{\"id\":\"", segment_bytes, learn)?;
-        let found: Vec<String> = found.damaged.iter().map(|damage| damaged(records.path(), damage)).collect();
+        let (records, found) = Records::open(Disk, absolute, "{\"id\":\"", segment_bytes, learn)
+            .map_err(|source| JournalError::of(path, source))?;
+        let found: Vec<String> = found.damaged.iter().map(|damage| damaged(path, damage)).collect();
         if !found.is_empty() {
             record.doubt();
         }
         let reached_path = reached_file(records.path());
-        let opened =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&reached_path);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&reached_path);
         let mut reached_file = opened
             .inspect_err(|error| {
                 let path = reached_path.display();
@@ -102,7 +132,8 @@ impl<L: FnMut(&Event)> Journal<L> {
         // A file that cannot be read counts as empty.
         let _ = reached_file.as_mut().map(|file| file.read_to_string(&mut reached));
         let reached_ms = parse_reached(&reached).filter(|reached_ms| *reached_ms <= now_ms.max(record.newest_ms()));
-        Ok(Self { records, record, reached_file, reached_ms, now_ms, found, listener })
+        let path = path.to_path_buf();
+        Ok(Self { path, records, record, reached_file, reached_ms, now_ms, found, listener })
     }
 
     /// What earlier runs recorded about a trader.
@@ -171,7 +202,7 @@ impl<L: FnMut(&Event)> Journal<L> {
 
     fn tell_renewed(&mut self, renewed: Vec<Renewed>) {
         for renewed in renewed {
-            let what = in_words(self.records.path(), &renewed);
+            let what = in_words(&self.path, &renewed);
             if let Renewed::Full { .. } = renewed {
                 tracing::info!("{what}");
             } else {

@@ -134,7 +134,6 @@ impl Keeper {
         mut failed: Failures,
         now_ms: i64,
     ) -> Failures {
-
         let births = changes.iter().map(|change| (change.seat, change.births(&self.pairs[change.seat])));
         note(&mut failed, self.write_side_by_side(births, now_ms).await);
 
@@ -193,7 +192,9 @@ impl Keeper {
                 .iter()
                 .enumerate()
                 .filter(|(_, claim)| claim.profiles.contains(&profile))
-                .map(|(seat, claim)| (claim, if failed.contains_key(&seat) { claim.trader.state() } else { claim.state }))
+                .map(|(seat, claim)| {
+                    (claim, if failed.contains_key(&seat) { claim.trader.state() } else { claim.state })
+                })
                 .filter_map(|(claim, state)| Some(slot_entry(claim.trader.pair(), state.position()?)));
             let slots: Vec<SlotEntry> = others.iter().cloned().chain(own).collect();
             Write { domain: Domain::Risk, at: Address::of_profile(name), document: slots_document(&slots) }
@@ -284,7 +285,7 @@ impl Keeper {
     }
 }
 
-/// Writes every document of `pair`, which holds `state`.
+/// Writes every document of `pair`, which holds `state`, as far as the stores do not have it.
 pub(crate) async fn write_documents(
     stores: &Stores,
     pair: &Pair,
@@ -292,7 +293,10 @@ pub(crate) async fn write_documents(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     for Write { domain, at, document } in documents(pair, state) {
-        stores.of(domain).write_value(&at, &document, now_ms).await?;
+        let found = stores.of(domain).read_value(&at).await?;
+        if found.as_deref().unwrap_or(empty(domain)) != document {
+            stores.of(domain).write_value(&at, &document, now_ms).await?;
+        }
     }
     Ok(())
 }

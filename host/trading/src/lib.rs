@@ -53,8 +53,8 @@ pub use self::{
     live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_state},
     risk::Profile,
     setup::{Assignment, SeatSetup, Setup},
-    start::held_by_others,
     sink::{Silence, Sink},
+    start::held_by_others,
     strategy::{LiveStrategy, Native, Strategy},
     timed::{Stopwatch, Timed},
 };

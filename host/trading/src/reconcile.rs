@@ -17,7 +17,6 @@
 //!
 //! A trader holds one thing at a time. So a signal that was proposed before another one of the same trader has ended.
 
-
 #[cfg(test)]
 mod tests;
 

@@ -62,14 +62,8 @@ impl Restorer<'_> {
             // knows.
             self.stores.of(domain).wait_for_init(&name, &entity_name, true).await?;
         }
-        let position = self
-            .read(Domain::Signal, pair, sink, |document| self.position(document, pair))
-            .await?
-            .flatten();
-        let order = self
-            .read(Domain::Schedule, pair, sink, |document| self.order(document, pair))
-            .await?
-            .flatten();
+        let position = self.read(Domain::Signal, pair, sink, |document| self.position(document, pair)).await?.flatten();
+        let order = self.read(Domain::Schedule, pair, sink, |document| self.order(document, pair)).await?.flatten();
         Ok(match (position, order) {
             (None, None) => State::Idle,
             (None, Some(order)) => State::Scheduled(order),

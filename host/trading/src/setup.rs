@@ -92,7 +92,15 @@ impl<S> Setup<S> {
     #[must_use]
     pub fn new(exchange: impl Into<String>, market: Market, settings: Settings) -> Self {
         let exchange = exchange.into();
-        Self { exchange, frame: Frame::default(), settings, market, profiles: Vec::new(), seats: Vec::new(), watched: Vec::new() }
+        Self {
+            exchange,
+            frame: Frame::default(),
+            settings,
+            market,
+            profiles: Vec::new(),
+            seats: Vec::new(),
+            watched: Vec::new(),
+        }
     }
 
     /// The same setup over the period `frame`, which only a backtest has. Call it before [`Setup::assign`]: an

@@ -1,6 +1,5 @@
 //! What is held at a start: the stores and the record of events, compared and put right.
 
-
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +9,7 @@ use sigbox_engine::{MINUTE_MS, Settings, State, signal::Pair};
 use sigbox_events::{Event, Notice, Verdict};
 
 use crate::{
-    LiveOptions, RunError, Setup,
-    index,
+    LiveOptions, RunError, Setup, index,
     journal::{Journal, Record, Recorded},
     keeper::write_documents,
     live::Orphans,
@@ -64,6 +62,7 @@ pub(crate) async fn held<S, L: FnMut(&Event)>(
         }
     }
 
+    index::prepare(stores).await?;
     let mut in_slots = Vec::new();
     for (key, slot) in slots.iter().flatten() {
         in_slots.push(slot.owner(key));
@@ -134,7 +133,6 @@ pub async fn held_by_others(stores: &Stores, record: &Record, configured: &[Pair
     for pair in others(stores, record, Vec::new(), configured, exchange).await? {
         for domain in [Domain::Signal, Domain::Schedule] {
             let at = Address::of_pair(domain, &pair);
-            stores.of(domain).wait_for_init(&at.domain, &at.entity_name, false).await?;
             if stores.of(domain).read_value(&at).await?.is_some_and(|document| document != FLAT) {
                 holding.insert(pair.clone());
             }

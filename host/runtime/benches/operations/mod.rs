@@ -167,7 +167,8 @@ async fn trade(candles: Series, events: &Path) -> u32 {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let options = LiveOptions { on_corrupt: OnCorrupt::Halt, lookback_minutes: 1440, ..LiveOptions::at(end_ms) };
     let mut told = 0;
-    let mut journal = Journal::open(events, SEGMENT_BYTES, options.now_ms, |_: &Event| told += 1).expect("the file is new");
+    let mut journal =
+        Journal::open(events, SEGMENT_BYTES, options.now_ms, |_: &Event| told += 1).expect("the file is new");
     let live = Live::start(setup, Stores::all_in(&store), feed, options, &mut journal).await.expect("it starts");
     let (_sender, stop) = watch::channel(Stop::No);
     live.run(&mut journal, stop).await.expect("the feed does not fail");

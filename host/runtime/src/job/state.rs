@@ -5,7 +5,9 @@ use std::path::Path;
 use sigbox_engine::signal::Pair;
 use sigbox_events::Event;
 use sigbox_sandbox::{Live, Sandbox};
-use sigbox_trading::{Comparison, Decision, Journal, Record, SEGMENT_BYTES, compare, decide, held_by_others, store::Stores};
+use sigbox_trading::{
+    Comparison, Decision, Journal, Record, SEGMENT_BYTES, compare, decide, held_by_others, store::Stores,
+};
 
 use super::{JobError, live::now_ms};
 use crate::{
@@ -26,8 +28,7 @@ pub async fn check_state(
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
 ) -> Result<Vec<Comparison>, JobError> {
-    let record =
-        Record::read(events).map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
+    let record = Record::read(events).map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
     let stores = assemble::stores(config, Access::Look, sandbox, resolve, variable).await?;
     let compared = compare_all(config, &stores, &record).await;
     stores.close().await;

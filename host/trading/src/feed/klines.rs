@@ -106,7 +106,11 @@ const CONCURRENT_REQUESTS: usize = 8;
 const RECENT: usize = 60;
 
 impl Feed for KlinesFeed {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
+    async fn prepare(
+        &mut self,
+        market: &Market,
+        wanted: &[(String, Option<i64>)],
+    ) -> Result<Vec<FeedError>, FeedError> {
         let mut lanes = self.lanes(market, wanted)?;
         self.fetch_all(&mut lanes, None).await;
         let missing: Vec<FeedError> = lanes.iter().filter_map(|lane| lane.check_prepared().err()).collect();

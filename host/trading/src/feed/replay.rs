@@ -63,7 +63,11 @@ impl ReplayFeed {
 }
 
 impl Feed for ReplayFeed {
-    async fn prepare(&mut self, market: &Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<FeedError>, FeedError> {
+    async fn prepare(
+        &mut self,
+        market: &Market,
+        wanted: &[(String, Option<i64>)],
+    ) -> Result<Vec<FeedError>, FeedError> {
         let earliest = self.earliest_ms()?;
         let mut missing = Vec::new();
         for (symbol, open_ms) in wanted {

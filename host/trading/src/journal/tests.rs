@@ -297,7 +297,9 @@ fn a_line_that_was_changed_is_set_aside() {
     let whole = fs::read_to_string(scene.path()).unwrap();
     let first = whole.lines().next().unwrap().to_owned() + "\n";
     assert!(whole.lines().all(|line| line.contains("\",\"crc32\":\"") || line.contains(",\"crc32\":\"")), "{whole}");
-    for (from, to) in [("\"id\":\"y\"", "\"id\":\"z\""), ("\"priceOpen\":100", "\"priceOpen\":101"), ("opened", "Opened")] {
+    for (from, to) in
+        [("\"id\":\"y\"", "\"id\":\"z\""), ("\"priceOpen\":100", "\"priceOpen\":101"), ("opened", "Opened")]
+    {
         let (at, _) = whole.rmatch_indices(from).next().unwrap();
         let changed = format!("{}{to}{}", &whole[..at], &whole[at + from.len()..]);
         check_opening(changed.as_bytes(), "FILE:2: not an event (", first.as_bytes());
@@ -310,12 +312,12 @@ fn two_processes_do_not_write_to_one_file() {
     let mut first = scene.open();
     first.sync().unwrap();
     let second = Journal::open(&scene.path(), SEGMENT_BYTES, i64::MAX, |_: &Event| {}).err().unwrap();
-    assert!(matches!(second.source, RecordsError::InUse { .. }), "{second}");
+    assert!(matches!(second, JournalError::InUse { .. }), "{second}");
     assert!(second.to_string().ends_with("another process writes to this file; choose another one"), "{second}");
     drop(first);
     drop(scene.open());
     let folder = Journal::open(scene.dir.path(), SEGMENT_BYTES, i64::MAX, |_: &Event| {}).err().unwrap();
-    assert!(matches!(folder.source, RecordsError::NotAFile { .. }), "{folder}");
+    assert!(matches!(folder, JournalError::NotAFile { .. }), "{folder}");
 }
 
 #[test]
@@ -361,7 +363,8 @@ fn somebody_elses_events_say_nothing() {
     scene.play("opened x at 0", "");
     let journal = scene.open();
     for (exchange, strategy, symbol) in [("EX", "a", "BTC"), ("ex", "b", "BTC"), ("ex", "a", "ETH")] {
-        let pair = Pair { symbol: symbol.into(), strategy: strategy.into(), exchange: exchange.into(), frame: String::new() };
+        let pair =
+            Pair { symbol: symbol.into(), strategy: strategy.into(), exchange: exchange.into(), frame: String::new() };
         assert_eq!(journal.recall(&pair), Recall::default(), "{exchange} {strategy} {symbol}");
     }
 }

@@ -101,7 +101,8 @@ fn levels(words: &str) -> String {
 fn check(text: &str, story: &str) {
     let mut scene = Scene::read(text);
     let (stores, settings) = (scene.stores(), settings());
-    let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: scene.on_corrupt, now_ms: 0, latest_ms: i64::MAX };
+    let restorer =
+        Restorer { stores: &stores, settings: &settings, on_corrupt: scene.on_corrupt, now_ms: 0, latest_ms: i64::MAX };
     let pairs = [pair("a"), pair("b")];
     let states = run(restorer.states(&pairs, &mut scene.disk));
     let mut found = scene.disk.take();
@@ -312,7 +313,8 @@ fn what_is_told_is_told_in_the_order_of_the_traders_and_the_first_error_counts()
 fn check_look(text: &str, story: &str) {
     let scene = Scene::read(text);
     let (stores, settings) = (scene.stores(), settings());
-    let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: OnCorrupt::Halt, now_ms: 0, latest_ms: i64::MAX };
+    let restorer =
+        Restorer { stores: &stores, settings: &settings, on_corrupt: OnCorrupt::Halt, now_ms: 0, latest_ms: i64::MAX };
     let mut found = scene.disk.take();
     let state = run(restorer.look(&pair("a")));
     found.append(&mut scene.disk.take());
@@ -344,7 +346,8 @@ fn looking_changes_nothing_and_makes_nothing_ready() {
 fn check_slots(text: &str, story: &str) {
     let mut scene = Scene::read(text);
     let (stores, settings) = (scene.stores(), settings());
-    let restorer = Restorer { stores: &stores, settings: &settings, on_corrupt: scene.on_corrupt, now_ms: 0, latest_ms: i64::MAX };
+    let restorer =
+        Restorer { stores: &stores, settings: &settings, on_corrupt: scene.on_corrupt, now_ms: 0, latest_ms: i64::MAX };
     let own = [pair("a"), pair("b")];
     let others = run(async {
         let stored = restorer.slots("limit", &mut scene.disk).await?;

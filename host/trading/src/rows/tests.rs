@@ -471,9 +471,11 @@ fn the_event_of_a_beginning_has_the_whole_row() {
     for (side, price, life) in sides.iter().flat_map(|s| prices.iter().flat_map(move |p| lives.map(|l| (s, p, l)))) {
         // A market entry; an order filled by its first candle, and by a later one; an order that waits.
         for (pending, judged) in [(3, Some(3)), (3, Some(4)), (7, Some(8)), (3, None)] {
-            let state = state(&pair, &format!("{} {side}{price}{life}@3", if judged.is_some() { "open" } else { "waiting" }));
+            let state =
+                state(&pair, &format!("{} {side}{price}{life}@3", if judged.is_some() { "open" } else { "waiting" }));
             let mut signal = signal(&state).unwrap().clone();
-            (signal.note, signal.cost, signal.multiplier, signal.isolated) = ("h\u{e9}llo \u{2014}".into(), 33.3, 2.5, life.is_empty());
+            (signal.note, signal.cost, signal.multiplier, signal.isolated) =
+                ("h\u{e9}llo \u{2014}".into(), 33.3, 2.5, life.is_empty());
             let signal = Arc::new(signal);
             let (held, outcome, row) = match judged {
                 Some(judged) => {

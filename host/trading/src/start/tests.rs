@@ -125,8 +125,7 @@ impl Scene {
             let seat = SeatSetup::new(setup.assign(&pair.strategy, &pair.symbol), Interval::MINUTE, silent);
             setup.seat(seat)
         });
-        let options =
-            LiveOptions { orphans: self.orphans, on_corrupt: self.on_corrupt, ..LiveOptions::at(at(100)) };
+        let options = LiveOptions { orphans: self.orphans, on_corrupt: self.on_corrupt, ..LiveOptions::at(at(100)) };
         let mut journal = self.journal();
         let before = std::fs::read_to_string(self.events()).unwrap().lines().count();
         let started = run(super::held(&mut setup, &self.stores(), &options, &mut journal));
@@ -182,8 +181,6 @@ fn a_position_that_the_store_has_lost_is_written_again() {
     check(
         "record: opened x at 0",
         "write signal BTC_a/BTC open 100
-         write partial BTC_a/levels {}
-         write schedule BTC_a/BTC null
          state_rebuilt a on BTC: the store has lost position x
          reconciled 1 held
          a on BTC: open 100",
@@ -193,8 +190,6 @@ fn a_position_that_the_store_has_lost_is_written_again() {
         "record: opened x at 0 | signal a: \"{\"",
         "set aside signal BTC_a/BTC
          write signal BTC_a/BTC open 100
-         write partial BTC_a/levels {}
-         write schedule BTC_a/BTC null
          state_quarantined a on BTC: signal BTC_a/BTC in disk cannot be understood
          state_rebuilt a on BTC: the store has lost position x
          reconciled 1 held
@@ -213,15 +208,12 @@ fn a_row_of_a_time_that_has_not_come_is_set_aside() {
          state_quarantined a on BTC: signal BTC_a/BTC in disk cannot be understood",
     );
     // The record knows that it was opened, so the clock is wrong and not the row.
-    check(
-        "record: opened x at 999999 | signal a: open id=x @999999",
-        "reconciled 1 held | a on BTC: open 100",
-    );
+    check("record: opened x at 999999 | signal a: open id=x @999999", "reconciled 1 held | a on BTC: open 100");
 }
 
 #[test]
 fn what_has_ended_is_cleared_and_not_judged_again() {
-    let story = "write partial BTC_a/levels {} | write signal BTC_a/BTC null | write schedule BTC_a/BTC null
+    let story = "write signal BTC_a/BTC null
                  state_cleared a on BTC: the store still has position x
                  reconciled 0 held";
     let lived = "record: opened x at 0 | record: closed x@0 at 5";
@@ -271,8 +263,6 @@ fn what_the_configuration_does_not_name_is_watched() {
     check(
         "record: z opened x at 0",
         "write signal BTC_z/BTC open 100
-         write partial BTC_z/levels {}
-         write schedule BTC_z/BTC null
          state_rebuilt z on BTC: the store has lost position x
          orphan_found z on BTC: still holds position x
          reconciled 1 held
@@ -302,9 +292,7 @@ fn a_start_with_orphans_can_be_refused() {
 fn an_adoption_that_was_not_finished_is_finished() {
     check(
         "index: z | record: z opened x at 0 | signal z: open id=x | signal a: open id=x",
-        "write partial BTC_z/levels {}
-         write signal BTC_z/BTC null
-         write schedule BTC_z/BTC null
+        "write signal BTC_z/BTC null
          state_cleared z on BTC: the store still has position x
          reconciled 1 held
          a on BTC: open 100",
