@@ -137,7 +137,8 @@ pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
         read_store(section, &format!("stores.{name}"))
     });
     for (name, store) in &stores {
-        if let Some(problem) = store.over.as_ref().and_then(|over| over_problem(name, over, &stores)) {
+        let Some(over) = &store.over else { continue };
+        if let Some(problem) = over_problem(name, over, &stores).or_else(|| problem(over).map(str::to_owned)) {
             root.report(offsets[name], format!("[stores.{name}] over {problem}"));
         }
     }
