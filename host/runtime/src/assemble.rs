@@ -23,6 +23,7 @@ use crate::{
     plugin_source::PluginSourceError,
 };
 
+pub(crate) use self::stores::{Claim, NewBinding, claim};
 pub use self::{
     kit::tested_backend,
     stores::{Access, Opener, stores},

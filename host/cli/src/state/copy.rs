@@ -8,8 +8,9 @@ use sigbox::{
     assemble::{Access, Opener},
     binding::{Copied, Fate, copy},
     config::{Config, StoreChoice},
+    job::events_file,
     sandbox::Live,
-    trading::store::Domain,
+    trading::{Record, store::Domain},
 };
 
 use crate::{args, exit::Usage, plugins};
@@ -37,9 +38,10 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
 
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
+    let record = Record::read(&events_file(config))?;
     let mut opener = Opener::new(config, Access::Own, &sandbox, &mut resolve, &plugins::variable)?;
     let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);
-    let copied = copy(config, &domains, &source, &target, command.replace).await;
+    let copied = copy(config, &record, &domains, &source, &target, command.replace).await;
     opener.close().await;
 
     let rows: Vec<Row> = copied?.into_iter().map(row).collect();
