@@ -101,19 +101,247 @@ fn a_store_that_is_not_where_it_was_is_noticed() {
     workplace.succeed(&["live"]);
 }
 
+/// The binding of `signal` to the component `plugin` that keeps documents in `folder`.
+fn kept_in(plugin: &str, folder: &str) -> Configuration {
+    bound("disk", &format!("[stores.disk]\nplugin = '{plugin}'\ndirectories = {{ \"/data\" = '{folder}' }}\n"))
+}
+
+/// Trades by `configuration` in the folder `home`, and kills the run while the file `document` there is a position that
+/// the event record has too.
+fn kill_while_held(workplace: &Workplace, home: &str, configuration: &Configuration, document: &str) {
+    workplace.write(&format!("{home}/sigbox.toml"), configuration.clone().speed(SPEED).to_toml());
+    let (document, events) = (workplace.path(home).join(document), workplace.path(home).join("dump/data/events.jsonl"));
+    let holds = || {
+        let row = fs::read(&document).ok().and_then(|row| serde_json::from_slice::<Value>(&row).ok());
+        let id = row.as_ref().and_then(|row| row["id"].as_str());
+        let told = fs::read_to_string(&events).unwrap_or_default();
+        let last = told.lines().rfind(|line| line.contains("\"signal\""));
+        id.zip(last).is_some_and(|(id, last)| last.contains(id) && last.contains("opened"))
+    };
+    let file = format!("{home}/sigbox.toml");
+    // It may close between the look and the kill.
+    for _ in 0..20 {
+        let mut running = workplace.start(&["live", "-c", &file]);
+        running.until("a position", holds);
+        running.kill();
+        if holds() {
+            workplace.write(&file, configuration.to_toml());
+            return;
+        }
+    }
+    panic!("no position was held for long enough");
+}
+
+const DOCUMENT: &str = "positions/signal/BTCUSDT_sma-cross/BTCUSDT.json";
+
+/// What was decided about a binding, and what was rebuilt from the event record.
+fn told(workplace: &Workplace, events: &str, action: &str) -> usize {
+    workplace.read(events).lines().filter(|line| line.contains(&format!("\"{action}\""))).count()
+}
+
 #[test]
-fn whether_a_store_that_is_gone_holds_something_cannot_be_told() {
-    let workplace = Workplace::new(&bound("disk", &on("disk", "positions", "")));
+fn a_plugin_file_with_another_name_is_the_same_store() {
+    let workplace = Workplace::empty();
+    fs::copy(plugin("persistence/directory"), workplace.path("disk.wasm")).unwrap();
+    kill_while_held(&workplace, ".", &kept_in("disk.wasm", "positions"), DOCUMENT);
+    fs::rename(workplace.path("disk.wasm"), workplace.path("disk-0.2.wasm")).unwrap();
+    workplace.configure(&kept_in("disk-0.2.wasm", "positions"));
     workplace.succeed(&["live"]);
+    assert!(workplace.read("dump/data/bindings.json").contains("disk-0.2.wasm"));
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_rebuilt"), 0, "nothing was lost");
+}
+
+#[test]
+fn a_plugin_that_does_not_find_what_is_held_is_refused_until_the_old_store_is_given_up() {
+    let workplace = Workplace::empty();
+    fs::copy(plugin("persistence/directory"), workplace.path("disk.wasm")).unwrap();
+    kill_while_held(&workplace, ".", &kept_in("disk.wasm", "positions"), DOCUMENT);
+    let nothing = refused(&workplace, &["state", "rebind"], 2);
+    assert_eq!(nothing, "error: there is nothing to decide: a start would accept the stores of the configuration");
+    fs::rename(workplace.path("disk.wasm"), workplace.path("disk-0.2.wasm")).unwrap();
+    fs::remove_dir_all(workplace.path("positions/signal")).unwrap();
+    workplace.configure(&kept_in("disk-0.2.wasm", "positions"));
+    for _ in 0..2 {
+        let message = refused(&workplace, &["live"], 5);
+        let expected = "error: [persistence] signal was kept in \"disk\" at the last run, and whether that still holds \
+                        something cannot be told: its plugin disk.wasm is not there any more; the event record says that ";
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.contains("say so with `sigbox state rebind`") && !message.contains("delete"), "{message}");
+    }
+    let missing = workplace.run(&["state", "check"]);
+    assert!(missing.code() != Some(0) && missing.stdout.contains("lost"), "{missing:?}");
+    let said = workplace.succeed(&["state", "rebind"]).stdout;
+    assert!(said.starts_with("signal is kept in \"disk\" from now on, and \"disk\" is given up ("), "{said}");
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 1);
+    let missing = workplace.run(&["state", "check"]);
+    assert!(missing.stdout.contains("lost"), "what is held is still known: {missing:?}");
+    workplace.succeed(&["live"]);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_rebuilt"), 1);
+}
+
+#[test]
+fn a_folder_that_was_moved_with_all_that_is_in_it_is_the_same() {
+    let workplace = Workplace::empty();
+    fs::create_dir(workplace.path("a")).unwrap();
+    fs::copy(plugin("persistence/directory"), workplace.path("a/disk.wasm")).unwrap();
+    let relative = kept_in("disk.wasm", "positions");
+    kill_while_held(&workplace, "a", &relative, DOCUMENT);
+    fs::rename(workplace.path("a"), workplace.path("b")).unwrap();
+    workplace.succeed(&["live", "-c", "b/sigbox.toml"]);
+    assert_eq!(told(&workplace, "b/dump/data/events.jsonl", "state_rebuilt"), 0);
+    assert!(!workplace.path("a").exists(), "nothing is made where it was");
+}
+
+#[test]
+fn a_data_directory_that_was_moved_alone_is_the_same_with_absolute_paths_too() {
+    let workplace = Workplace::empty();
+    let disk = plugin("persistence/directory").display().to_string();
+    let inside = |home: &str| kept_in(&disk, &workplace.path(home).join("dump/data/disk").display().to_string());
+    fs::create_dir(workplace.path("a")).unwrap();
+    kill_while_held(&workplace, "a", &inside("a"), "dump/data/disk/signal/BTCUSDT_sma-cross/BTCUSDT.json");
+    fs::create_dir(workplace.path("b")).unwrap();
+    fs::rename(workplace.path("a/dump"), workplace.path("b/dump")).unwrap();
+    workplace.write("b/sigbox.toml", inside("b").to_toml());
+    workplace.succeed(&["live", "-c", "b/sigbox.toml"]);
+    assert_eq!(told(&workplace, "b/dump/data/events.jsonl", "state_rebuilt"), 0);
+    assert!(!workplace.path("a/dump").exists(), "nothing is made where it was");
+}
+
+#[test]
+fn a_folder_that_was_left_behind_by_a_move_is_noticed() {
+    let workplace = Workplace::empty();
+    let relative = kept_in(&plugin("persistence/directory").display().to_string(), "positions");
+    fs::create_dir(workplace.path("a")).unwrap();
+    kill_while_held(&workplace, "a", &relative, DOCUMENT);
+    fs::create_dir(workplace.path("b")).unwrap();
+    for moved in ["sigbox.toml", "dump"] {
+        fs::rename(workplace.path("a").join(moved), workplace.path("b").join(moved)).unwrap();
+    }
+    let message = refused(&workplace, &["live", "-c", "b/sigbox.toml"], 5);
+    assert!(message.contains("told: its folder a/positions has moved with the data directory; the event"), "{message}");
+    fs::remove_dir_all(workplace.path("b/positions")).unwrap();
+    fs::rename(workplace.path("a/positions"), workplace.path("b/positions")).unwrap();
+    workplace.succeed(&["live", "-c", "b/sigbox.toml"]);
+    assert_eq!(told(&workplace, "b/dump/data/events.jsonl", "state_rebuilt"), 0);
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_missed_when_all_that_is_held_is_in_the_new_one() {
+    let workplace = Workplace::empty();
+    let disk = plugin("persistence/directory").display().to_string();
+    kill_while_held(&workplace, ".", &kept_in(&disk, "positions"), DOCUMENT);
+    fs::rename(workplace.path("positions"), workplace.path("elsewhere")).unwrap();
+    workplace.configure(&kept_in(&disk, "elsewhere"));
+    workplace.succeed(&["live"]);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_rebuilt"), 0);
+    assert!(!workplace.path("positions").exists(), "nothing is made where it was");
+}
+
+#[test]
+fn whether_a_store_that_is_gone_holds_something_cannot_be_told_without_the_event_record() {
+    let workplace = Workplace::empty();
+    let disk = plugin("persistence/directory").display().to_string();
+    kill_while_held(&workplace, ".", &kept_in(&disk, "positions"), DOCUMENT);
     fs::remove_dir_all(workplace.path("positions")).unwrap();
     workplace.write("positions", "a file");
+    fs::remove_file(workplace.path("dump/data/events.jsonl")).unwrap();
     workplace.configure(&Configuration::sma_cross(3));
     let message = refused(&workplace, &["live"], 5);
     let expected = "error: [persistence] signal was kept in \"disk\" at the last run, and whether that still holds \
                     something cannot be told: plugin disk: directory ";
-    assert!(message.starts_with(expected) && message.ends_with("delete dump/data/bindings.json"), "{message}");
-    fs::remove_file(workplace.path("dump/data/bindings.json")).unwrap();
+    assert!(message.starts_with(expected) && !message.contains("delete"), "{message}");
+    assert!(message.contains("; the event record does not tell what was held. Make it reachable"), "{message}");
+    workplace.succeed(&["state", "rebind"]);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 1);
     workplace.succeed(&["live"]);
+}
+
+#[test]
+fn a_record_of_bindings_of_another_version_is_understood() {
+    let workplace = Workplace::empty();
+    let disk = plugin("persistence/directory").display().to_string();
+    kill_while_held(&workplace, ".", &kept_in(&disk, "positions"), DOCUMENT);
+    let mut record: Value = serde_json::from_str(&workplace.read("dump/data/bindings.json")).unwrap();
+    let fields = record.as_object_mut().unwrap();
+    for newer in ["data-dir", "folder", "partial"] {
+        assert!(fields.remove(newer).is_some(), "{newer}");
+    }
+    fields.insert("unheard-of".to_owned(), json!([1]));
+    let store = fields["stores"]["disk"].as_object_mut().unwrap();
+    for newer in ["settings", "secrets", "network", "over"] {
+        assert!(store.remove(newer).is_some(), "{newer}");
+    }
+    store.insert("unheard-of".to_owned(), json!({ "a": 1 }));
+    workplace.write("dump/data/bindings.json", record.to_string());
+    // It is understood, and not taken for damaged: the store that it names is asked.
+    workplace.configure(&Configuration::sma_cross(3));
+    let message = refused(&workplace, &["live"], 5);
+    assert!(message.contains("signal was kept in \"disk\" and is bound to \"file\" now"), "{message}");
+    workplace.configure(&kept_in(&disk, "positions"));
+    workplace.succeed(&["live"]);
+    assert!(!workplace.path("dump/data/bindings.json.damaged").exists());
+    assert!(workplace.read("dump/data/bindings.json").contains("data-dir"), "it is written anew");
+}
+
+#[test]
+fn a_damaged_record_of_bindings_stops_a_start_only_if_something_is_missing() {
+    let workplace = Workplace::empty();
+    let disk = plugin("persistence/directory").display().to_string();
+    kill_while_held(&workplace, ".", &kept_in(&disk, "positions"), DOCUMENT);
+    let whole = workplace.read("dump/data/bindings.json");
+    let damaged = &whole[..whole.len() / 2];
+    workplace.write("dump/data/bindings.json", damaged);
+    workplace.configure(&Configuration::sma_cross(3));
+    let message = refused(&workplace, &["live"], 5);
+    let expected = "error: dump/data/bindings.json cannot be understood (EOF while parsing ";
+    assert!(message.starts_with(expected) && message.contains("the event record says that "), "{message}");
+    assert!(!message.contains("delete"), "{message}");
+    workplace.configure(&kept_in(&disk, "positions").speed(60.0));
+    for content in [damaged.as_bytes(), &[0; 300], b""] {
+        workplace.write("dump/data/bindings.json", content);
+        let mut running = workplace.start(&["live"]);
+        let record = workplace.path("dump/data/bindings.json");
+        running.until("the record", || fs::read_to_string(&record).is_ok_and(|record| record == whole));
+        running.kill();
+        assert_eq!(fs::read(workplace.path("dump/data/bindings.json.damaged")).unwrap(), content);
+    }
+    workplace.configure(&kept_in(&disk, "positions"));
+    workplace.succeed(&["live"]);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_rebuilt"), 0, "nothing was lost");
+}
+
+#[test]
+fn what_a_strategy_without_a_configuration_holds_is_copied_too() {
+    let workplace = killed();
+    let row = workplace.read(POSITION);
+    let renamed = |store: &str| {
+        let text = bound("disk", store).to_toml().replace("name = \"sma-cross\"", "name = \"renamed\"");
+        workplace.write("sigbox.toml", text);
+    };
+    renamed(&on("disk", "positions", ""));
+    // Without the event record, only the index of the old store knows of it.
+    fs::rename(workplace.path("dump/data/events.jsonl"), workplace.path("events.old")).unwrap();
+    workplace.write("positions/signal/traders/index.json", "[[\"ETHUSDT\",\"other\"]]");
+    let message = refused(&workplace, &["live"], 5);
+    assert!(message.contains("\"file\" holds BTCUSDT_sma-cross/BTCUSDT and \"disk\" does not. Move it"), "{message}");
+
+    workplace.write("positions/signal/BTCUSDT_sma-cross/BTCUSDT.json", &row);
+    let message = refused(&workplace, &["live"], 5);
+    assert!(message.contains("\"file\" holds traders/index and \"disk\" does not have all"), "{message}");
+
+    for fate in ["written", "same"] {
+        let copied = workplace.succeed(&["state", "copy", "--from", "file", "--to", "disk", "--json"]).stdout;
+        let copied: Value = serde_json::from_str(&copied).unwrap();
+        let of = |name: &str| {
+            let at = copied.as_array().unwrap().iter().find(|row| row["domain"] == "signal" && row["entityName"] == name);
+            at.unwrap_or_else(|| panic!("{name}: {copied}"))["fate"].clone()
+        };
+        assert_eq!((of("traders"), of("BTCUSDT_sma-cross")), (json!(fate), json!("same")));
+    }
+    let index = workplace.read("positions/signal/traders/index.json");
+    assert_eq!(index, "[[\"BTCUSDT\",\"sma-cross\"],[\"ETHUSDT\",\"other\"]]");
+    workplace.succeed(&["live"]);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "orphan_found"), 1, "it is watched");
 }
 
 #[test]

@@ -139,6 +139,10 @@ fn a_kit_file_is_refused_with_its_lines() {
         ("plugin = \"a.wasm\"\n", "kit.toml:1: the file has no key plugin; it has settings, secrets, network,"),
         ("\nnetwork = [\"localhost\"]\n", "kit.toml:2: network must hold only HOST:PORT in quotes"),
         ("over = \"file\"\n", "kit.toml:1: over must not be \"file\": the kit has no data directory"),
+        (
+            "over = \"inner\"\n[stores.inner]\nplugin = \".\"\nover = \"file\"\n",
+            "kit.toml:4: [stores.inner] over must not be \"file\": the kit has no data directory",
+        ),
         ("over = \"inner\"\n", "kit.toml:1: over must be"),
         ("secrets = { a = { } }\n", "must say where a secret is"),
         ("", "kit.toml:1: the file binds nothing: it must have settings, secrets, network,"),

@@ -165,6 +165,9 @@ pub(crate) enum StateCommand {
     Stores(StateShow),
     /// Copy the state from one store to another, and read it back. Nobody may be trading meanwhile.
     Copy(StateCopy),
+    /// Say that the stores of the last run are gone for ever, and that the configured ones keep the state from now on.
+    /// Nobody may be trading meanwhile.
+    Rebind(StateRebind),
     /// Compare the event record with the stores, as a start does, without starting or changing anything.
     Check(StateCheck),
     /// Say which is true where the event record and the store contradict each other. Nobody may be trading meanwhile.
@@ -187,6 +190,15 @@ pub(crate) struct StateCheck {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateRebind {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The event file. Default: events.jsonl in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
 }
 
 /// Whose position or order it is.

@@ -2,6 +2,7 @@
 
 mod copy;
 mod held;
+mod rebind;
 mod stores;
 
 use std::io;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
             let config = Config::load(&command.config.path)?;
             tokio::runtime::Runtime::new()?.block_on(copy::run(&config, command))
         }
+        StateCommand::Rebind(command) => rebind::run(command),
         StateCommand::Check(command) => held::check(command),
         StateCommand::Repair(command) => held::decide(&command.holder, &Decision::Repair { by: command.by }),
         StateCommand::Adopt(command) => {
@@ -69,12 +71,13 @@ struct Held {
 
 async fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
+    let record = Record::read(&events_file(config))?;
+    let mut resolve = plugins::resolver();
     let stores: Stores =
-        assemble::stores(config, Access::Look, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
+        assemble::stores(config, Access::Look, &record, &sandbox, &mut resolve, &plugins::variable).await?;
     let mut traders = pairs(config);
     let configured = traders.len();
     // What the configuration does not name any more is held all the same.
-    let record = Record::read(&events_file(config))?;
     let others = held_by_others(&stores, &record, &traders).await?;
     traders.extend(others.into_iter().filter(|pair| pair.exchange == config.exchange_name));
     let found = stored_state(&stores, &config.engine, &traders).await?;

@@ -28,6 +28,7 @@ use crate::{
     plugin_source::PluginSourceError,
 };
 
+pub(crate) use self::stores::{Claim, NewBinding, claim};
 pub use self::{
     claim::{KeptApart, kept_apart},
     kit::tested_backend,

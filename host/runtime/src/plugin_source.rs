@@ -313,6 +313,12 @@ mod tests {
             assert_eq!(resolve(path, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), built, "{file}");
         }
 
+        // With a build script, files do not tell everything, so cargo is asked from now on.
+        fs::write(path.join("build.rs"), "fn main() {}").unwrap();
+        assert!(error(path, OsStr::new("no-such-cargo")).contains("there is no no-such-cargo"), "build.rs");
+        fs::remove_file(path.join("build.rs")).unwrap();
+        assert_eq!(resolve(path, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), built, "it is as it was");
+
         let elsewhere = tempfile::tempdir().unwrap();
         let moved = elsewhere.path().join("moved");
         fs::rename(path, &moved).unwrap();

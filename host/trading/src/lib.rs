@@ -24,7 +24,7 @@ mod strategy;
 mod timed;
 
 mod decide;
-mod index;
+pub mod index;
 mod keeper;
 mod reconcile;
 mod restore;

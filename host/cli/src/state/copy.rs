@@ -8,8 +8,9 @@ use sigbox::{
     assemble::{Access, Opener},
     binding::{Copied, Fate, copy},
     config::{Config, StoreChoice},
+    job::events_file,
     sandbox::Live,
-    trading::store::Domain,
+    trading::{Record, store::Domain},
 };
 
 use crate::{args, exit::Usage, plugins};
@@ -38,10 +39,13 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
     let take_over = command.take_over;
     let sandbox = plugins::sandbox::<Live>(&config.limits, config.cache_dir.as_ref())?;
     let mut resolve = plugins::resolver();
+    let record = Record::read(&events_file(config))?;
     let mut opener = Opener::new(config, Access::Own { take_over }, &sandbox, &mut resolve, &plugins::variable)?;
     let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);
     let copied = match opener.claim(&*target, take_over).await {
-        Ok(()) => copy(config, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from),
+        Ok(()) => {
+            copy(config, &record, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from)
+        }
         Err(error) => Err(error.into()),
     };
     opener.close().await;

@@ -1,13 +1,20 @@
 //! The stores of a run, opened by their names in the configuration. Each plugin gets its grant.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox, Secret};
-use sigbox_trading::store::{FileStore, MemoryStore, Store, Stores};
+use sigbox_trading::{
+    Record,
+    store::{FileStore, MemoryStore, Store, Stores},
+};
 
 use super::{AssembleError, Resolve, Variable, claim::Claims};
 use crate::{
-    binding::{BindingError, Bindings, Moved},
+    binding::{BindingError, Bindings, Doubt, Evidence, Moved, Recorded},
     config::{Config, SecretSource, StoreChoice, StorePlugin},
 };
 
@@ -27,7 +34,8 @@ pub enum Access {
 ///
 /// With [`Access::Own`], this process owns the data directory from here on, even if no domain is kept in it, and each
 /// store that can be claimed. A store that is not the one of the last run is accepted only if it has every document
-/// that the old one holds.
+/// that the old one holds. If the old one cannot be opened any more, `record`, the event record, must show that nothing
+/// is lost.
 ///
 /// # Errors
 /// When the data directory is in use, another host holds a store, a persistence plugin cannot start, or state would be
@@ -35,39 +43,143 @@ pub enum Access {
 pub async fn stores(
     config: &Config,
     access: Access,
+    record: &Record,
     sandbox: &Sandbox<Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
 ) -> Result<Stores, AssembleError> {
-    let mut opener = Opener::new(config, access, sandbox, resolve, variable)?;
     let Access::Own { take_over } = access else {
-        return opener.open_all().await;
+        return Opener::new(config, access, sandbox, resolve, variable)?.open_all().await;
     };
-    let data_dir = &config.persistence.data_dir;
-    let (before, now) = (Bindings::recorded(data_dir)?, Bindings::of(config));
-    let moved = opener.moved(&before, &now).await?;
+    let Claim { stores, doubts, binding } = claim(config, take_over, record, sandbox, resolve, variable).await?;
+    let recorded = match doubts.into_iter().next() {
+        Some(doubt) => Err(doubt),
+        None => binding.record(),
+    };
+    if let Err(error) = recorded {
+        // What was claimed is released.
+        stores.close().await;
+        return Err(error.into());
+    }
+    Ok(stores)
+}
+
+/// The stores of a configuration, which belong to this process but are not yet recorded as those of the last run.
+pub(crate) struct Claim {
+    pub(crate) stores: Stores,
+    /// What cannot be told about the old stores. A person can decide that it does not matter.
+    pub(crate) doubts: Vec<BindingError>,
+    pub(crate) binding: NewBinding,
+}
+
+/// The binding of a claim.
+pub(crate) struct NewBinding {
+    data_dir: PathBuf,
+    now: Bindings,
+    is_new: bool,
+    /// Whether the record that it replaces cannot be understood.
+    is_damaged: bool,
+}
+
+impl NewBinding {
+    /// Records it as that of the last run.
+    pub(crate) fn record(&self) -> Result<(), BindingError> {
+        let Self { data_dir, now, is_new, is_damaged } = self;
+        if *is_damaged {
+            Bindings::set_aside(data_dir)?;
+        }
+        if *is_new || *is_damaged { now.record(data_dir) } else { Ok(()) }
+    }
+}
+
+/// Opens the stores of `config`, and looks what the stores of the last run still hold.
+///
+/// # Errors
+/// As for [`stores`], but not for what cannot be told about the old stores.
+pub(crate) async fn claim(
+    config: &Config,
+    take_over: bool,
+    record: &Record,
+    sandbox: &Sandbox<Live>,
+    resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
+) -> Result<Claim, AssembleError> {
+    let mut opener = Opener::new(config, Access::Own { take_over }, sandbox, resolve, variable)?;
+    let data_dir = config.persistence.data_dir.clone();
+    let Recorded { bindings: before, damage } = Bindings::recorded(&data_dir)?;
+    let now = Bindings::of(config);
+    let (moved, unread) = opener.moved(&before, &now, record).await?;
     let stores = opener.open_all().await?;
-    let owned = async {
-        let mut claims = Claims::new(data_dir, take_over)?;
+    let judged = async {
+        let mut claims = Claims::new(&data_dir, take_over)?;
         for (_, store) in stores.iter() {
             claims.claim(&**store).await?;
         }
-        for moved in moved {
-            moved.is_in(stores.of(moved.domain())).await?;
+        let mut doubts = Vec::new();
+        match &damage {
+            None => {
+                if !unread.is_empty() {
+                    let evidence = Evidence::of(config, record, &stores).await?;
+                    doubts.extend(unread.into_iter().filter_map(|doubt| doubt.judged(config, &evidence)));
+                }
+                for moved in &moved {
+                    moved.is_in(stores.of(moved.domain())).await?;
+                }
+            }
+            Some(reason) => doubts.extend(judge_damage(config, record, &stores, &moved, reason).await?),
         }
-        if before != now {
-            now.record(data_dir)?;
-        }
-        Ok(())
+        Ok::<_, AssembleError>(doubts)
     };
-    match owned.await {
-        Ok(()) => Ok(stores),
+    match judged.await {
+        Ok(doubts) => {
+            let binding = NewBinding { data_dir, is_new: before != now, now, is_damaged: damage.is_some() };
+            Ok(Claim { stores, doubts, binding })
+        }
         Err(error) => {
             // What was claimed is released.
             stores.close().await;
             Err(error)
         }
     }
+}
+
+/// What speaks against going on without a record of the last run that can be understood. `moved`: the domains that
+/// would have another store if they had been kept in files.
+async fn judge_damage(
+    config: &Config,
+    record: &Record,
+    stores: &Stores,
+    moved: &[Moved],
+    reason: &str,
+) -> Result<Option<BindingError>, AssembleError> {
+    let data_dir: &Path = &config.persistence.data_dir;
+    let evidence = Evidence::of(config, record, stores).await?;
+    let against = match evidence {
+        Evidence::Complete => None,
+        Evidence::Missing(what) => Some(what),
+        Evidence::Silent => {
+            let mut against = None;
+            for moved in moved {
+                match moved.is_in(stores.of(moved.domain())).await {
+                    Err(error @ BindingError::Store(_)) => return Err(error.into()),
+                    // Its advice would overwrite the right documents if the domain was not kept in files.
+                    Err(_) => {
+                        against = Some("the files in the data directory hold what the stores bound now do not have")
+                    }
+                    Ok(()) => {}
+                }
+            }
+            against.map(str::to_owned)
+        }
+    };
+    if against.is_none() {
+        let file = Bindings::file(data_dir);
+        tracing::warn!(
+            "{} could not be understood ({reason}) and is written anew. The event record shows nothing that is missing",
+            file.display()
+        );
+    }
+    Ok(against.map(|evidence| BindingError::damaged(data_dir, reason, evidence)))
 }
 
 /// Opens stores by their names in the configuration, each once.
@@ -119,10 +231,15 @@ impl<'a, 's> Opener<'a, 's> {
         Ok(Stores { by_domain, closing, data_dir: Some(Arc::clone(&self.files)) })
     }
 
-    /// For each domain whose store has changed, reads the documents of the old store that the new one must have. The
-    /// old stores are closed again, because the new ones may be in the same places.
-    async fn moved(&mut self, before: &Bindings, now: &Bindings) -> Result<Vec<Moved>, AssembleError> {
-        let mut moved = Vec::new();
+    /// For each domain whose store has changed, reads the documents of the old store that the new one must have, or
+    /// says why they cannot be read. The old stores are closed again, because the new ones may be in the same places.
+    async fn moved(
+        &mut self,
+        before: &Bindings,
+        now: &Bindings,
+        record: &Record,
+    ) -> Result<(Vec<Moved>, Vec<Doubt>), AssembleError> {
+        let (mut moved, mut doubts) = (Vec::new(), Vec::new());
         let config = before.in_place_of(self.config);
         let mut old = Opener {
             config: &config,
@@ -132,18 +249,25 @@ impl<'a, 's> Opener<'a, 's> {
             files: Arc::clone(&self.files),
             opened: Vec::new(),
         };
-        for (domain, choice) in now.changed_since(before) {
-            let store = old.open(choice).await;
-            let store = store.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?;
-            let read = Moved::read(self.config, domain, choice, &store).await;
-            moved.push(read.map_err(|error| BindingError::unknown(self.config, domain, choice, error))?);
+        for mut change in now.changed_since(before) {
+            if let Some(reason) = change.gone.take() {
+                doubts.push(Doubt::new(&change, reason));
+                continue;
+            }
+            match old.open(change.old).await {
+                Err(error) => doubts.push(Doubt::new(&change, error.to_string())),
+                Ok(store) => match Moved::read(self.config, record, change.domain, change.old, &store).await {
+                    Err(error) => doubts.push(Doubt::new(&change, error.to_string())),
+                    Ok(read) => moved.push(read),
+                },
+            }
         }
         for (choice, store) in old.opened.into_iter().rev() {
             if choice != StoreChoice::File {
                 store.close().await;
             }
         }
-        Ok(moved)
+        Ok((moved, doubts))
     }
 
     /// The store called `choice`. If it is a wrapper, the store under it is opened too.

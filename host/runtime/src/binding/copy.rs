@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use sigbox_trading::store::{Address, Domain, Store, StoreError};
+use sigbox_trading::{
+    Record, index,
+    store::{Address, Domain, Store, StoreError},
+};
 
-use super::addresses;
+use super::{addresses, traders};
 use crate::config::Config;
 
 /// One document, and what was done with it.
@@ -55,31 +58,40 @@ pub enum CopyError {
     },
 }
 
-/// Copies every document of `domains` that belongs to a pair or a risk profile of `config` from one store to another,
-/// and reads each one back. Documents under other ids of the same entities, such as those set aside, are copied too.
-/// Nothing is removed. The copy can be repeated, even after an interruption. With `replace`, existing documents are
-/// overwritten.
+/// Copies every document of `domains` from one store to another, and reads each one back: those of the traders and risk
+/// profiles of `config`, and those of the traders that `config` does not name any more but that the index of `from` or
+/// `record`, the event record, has. Documents under other ids of the same entities, such as those set aside, are copied
+/// too. Nothing is removed. The copy can be repeated, even after an interruption. With `replace`, existing documents are
+/// overwritten. The index of `to` gets the traders of `from` and keeps its own.
 ///
 /// # Errors
 /// Without `replace`, when a document of `to` would be lost; then nothing is written. When a store fails, or a document
 /// does not read back as it was written.
 pub async fn copy(
     config: &Config,
+    record: &Record,
     domains: &[Domain],
     from: &Arc<dyn Store>,
     to: &Arc<dyn Store>,
     replace: bool,
 ) -> Result<Vec<Copied>, CopyError> {
+    let traders = traders(config, &index::indexed(&**from).await?, record);
+    let indexes: Vec<Address> = domains.iter().filter_map(|domain| index::address(*domain)).collect();
     let mut planned = Vec::new();
     let mut conflicts = Vec::new();
-    for at in domains.iter().flat_map(|domain| addresses(config, *domain)) {
+    // The indexes come first: a trader is in one before the store has what the trader holds.
+    for at in indexes.iter().cloned().chain(domains.iter().flat_map(|domain| addresses(config, &traders, *domain))) {
         let (domain, entity_name) = (&at.domain, &at.entity_name);
         from.wait_for_init(domain, entity_name, false).await?;
         to.wait_for_init(domain, entity_name, false).await?;
         for entity_id in from.keys(domain, entity_name).await? {
             let at = Address { entity_id, ..at.clone() };
-            let Some(document) = from.read_value(&at).await? else { continue };
-            let there = to.read_value(&at).await?;
+            let Some(mut document) = from.read_value(&at).await? else { continue };
+            let mut there = to.read_value(&at).await?;
+            if indexes.contains(&at) {
+                document = index::merged(&document, there.as_deref());
+                there = there.filter(|there| *there == document);
+            }
             let fate = match there {
                 Some(there) if there == document && !replace => Fate::Same,
                 Some(there) if there != document && !replace && !super::FLAT.contains(&there.as_slice()) => {

@@ -11,7 +11,7 @@ use sigbox_sandbox::Limits;
 
 use super::{
     ConfigError, StoreChoice, StorePlugin, limits,
-    persistence::{over_problem, read_binding, read_stores},
+    persistence::{over_problem, read_binding, read_stores_if},
     reader::{Reader, Section},
 };
 
@@ -78,12 +78,13 @@ impl KitFile {
 
     fn read(root: &Section<'_>, plugin: &Path) -> Self {
         let binding = StorePlugin { plugin: plugin.to_owned(), ..read_binding(root, "secrets") };
-        let stores = read_stores(root);
-        let chosen = [binding.over.as_ref()].into_iter().chain(stores.values().map(|store| store.over.as_ref()));
-        if chosen.flatten().any(|over| *over == StoreChoice::File) {
-            root.report(root.offset_of("over"), "over must not be \"file\": the kit has no data directory".to_owned());
-        }
-        if let Some(problem) = binding.over.as_ref().and_then(|over| over_problem("", over, &stores)) {
+        let no_files = |over: &StoreChoice| {
+            (*over == StoreChoice::File).then_some("must not be \"file\": the kit has no data directory")
+        };
+        let stores = read_stores_if(root, no_files);
+        if let Some(over) = &binding.over
+            && let Some(problem) = over_problem("", over, &stores).or_else(|| no_files(over).map(str::to_owned))
+        {
             root.report(root.offset_of("over"), format!("over {problem}"));
         }
         let used = used_stores(binding.over.as_ref(), &stores);
@@ -119,4 +120,24 @@ fn used_stores<'a>(mut over: Option<&'a StoreChoice>, stores: &'a BTreeMap<Strin
         over = store.over.as_ref();
     }
     used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_must_not_wrap_files_is_reported_at_its_own_line() {
+        let refused = |text: &str| match KitFile::parse(text, "kit.toml", Path::new("p.wasm")) {
+            Err(ConfigError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let reason = "must not be \"file\": the kit has no data directory";
+        let inner = "\n\n[stores.inner]\nplugin = \".\"\nover = \"file\"\n";
+        assert_eq!(refused(&format!("over = \"inner\"{inner}")), [format!("kit.toml:5: [stores.inner] over {reason}")]);
+        assert_eq!(
+            refused(&format!("over = \"file\"{inner}")),
+            [format!("kit.toml:1: over {reason}"), format!("kit.toml:5: [stores.inner] over {reason}")]
+        );
+    }
 }

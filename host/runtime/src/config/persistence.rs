@@ -30,10 +30,11 @@ pub struct Persistence {
 }
 
 /// The store of a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreChoice {
     /// Files under [`Persistence::data_dir`].
+    #[default]
     File,
     /// Memory, whose content does not survive a restart.
     Memory,
@@ -42,8 +43,11 @@ pub enum StoreChoice {
 }
 
 /// A persistence plugin. Domains bound to the same one share its instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+///
+/// `bindings.json` keeps this type. What an older version did not write there gets its default, and what a newer one
+/// wrote in addition is passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct StorePlugin {
     /// A component, or a folder to build one from. It existed when the file was read.
     pub plugin: PathBuf,
@@ -94,7 +98,7 @@ pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -
 fn read_choice(section: &Section<'_>, key: &'static str, stores: &BTreeMap<String, StorePlugin>) -> StoreChoice {
     let is_known = |name: &String| [FILE, MEMORY].contains(&name.as_str()) || stores.contains_key(name);
     let expected = Expected::new(CHOICES, String::expected().schema);
-    section.get_if(key, expected, is_known).map_or(StoreChoice::File, StoreChoice::named)
+    section.get_if(key, expected, is_known).map_or_else(StoreChoice::default, StoreChoice::named)
 }
 
 /// The end of a message that begins with "must be".
@@ -128,6 +132,14 @@ const FILE: &str = "file";
 const MEMORY: &str = "memory";
 
 pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
+    read_stores_if(root, |_| None)
+}
+
+/// Reads the stores. `problem`: what else is wrong with the store that one of them wraps.
+pub(super) fn read_stores_if(
+    root: &Section<'_>,
+    problem: impl Fn(&StoreChoice) -> Option<&'static str>,
+) -> BTreeMap<String, StorePlugin> {
     let mut offsets = BTreeMap::new();
     let stores = root.named_sections("stores", "[stores.NAME]", |section, name| {
         if [FILE, MEMORY].contains(&name) {
@@ -137,7 +149,8 @@ pub(super) fn read_stores(root: &Section<'_>) -> BTreeMap<String, StorePlugin> {
         read_store(section, &format!("stores.{name}"))
     });
     for (name, store) in &stores {
-        if let Some(problem) = store.over.as_ref().and_then(|over| over_problem(name, over, &stores)) {
+        let Some(over) = &store.over else { continue };
+        if let Some(problem) = over_problem(name, over, &stores).or_else(|| problem(over).map(str::to_owned)) {
             root.report(offsets[name], format!("[stores.{name}] over {problem}"));
         }
     }

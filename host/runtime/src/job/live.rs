@@ -72,7 +72,7 @@ pub async fn live(
             let market = Market::growing(candles.iter().map(|(symbol, _)| symbol.clone()));
             let now_ms = end_ms(&candles);
             let journal = open(config, events, now_ms, listener)?;
-            let stores = assemble::stores(config, access, sandbox, resolve, variable).await?;
+            let stores = assemble::stores(config, access, journal.record(), sandbox, resolve, variable).await?;
             let feed = ReplayFeed::new(candles, config.live.speed, flat_since(config, &journal), config.engine.clone());
             let job = Job { config, events, sandbox, resolve, now_ms, stores };
             job.trade(market, feed, journal, sources, stop).await
@@ -80,7 +80,7 @@ pub async fn live(
         config::Feed::Klines => {
             let now_ms = unix_ms();
             let journal = open(config, events, now_ms, listener)?;
-            let stores = assemble::stores(config, access, sandbox, resolve, variable).await?;
+            let stores = assemble::stores(config, access, journal.record(), sandbox, resolve, variable).await?;
             // What an earlier run left behind is watched, so its candles are needed too.
             let mut symbols = symbols(config);
             match held_by_others(&stores, journal.record(), &pairs(config)).await {

@@ -23,7 +23,7 @@ pub use self::{
     backtest::{BacktestDone, BacktestJob},
     live::{LiveDone, LiveStart, events_file, live},
     record::{recorded_market, sweep_record},
-    state::{check_state, decide_state},
+    state::{check_state, decide_state, rebind_state},
 };
 
 /// Why a job failed.

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use sigbox_engine::signal::Pair;
-use sigbox_events::Event;
+use sigbox_events::{Event, Notice};
 use sigbox_sandbox::{Live, Sandbox};
 use sigbox_trading::{
-    Comparison, Decision, Journal, Record, SEGMENT_BYTES, compare, decide, held_by_others, store::Stores,
+    Comparison, Decision, Journal, Record, RunError, SEGMENT_BYTES, Sink as _, compare, decide, held_by_others,
+    store::Stores,
 };
 
 use super::{JobError, live::now_ms};
 use crate::{
-    assemble::{self, Access, Resolve, Variable},
-    binding::pairs,
+    assemble::{self, Access, AssembleError, Claim, NewBinding, Resolve, Variable},
+    binding::{BindingError, pairs},
     config::Config,
 };
 
@@ -29,7 +30,7 @@ pub async fn check_state(
     variable: &Variable<'_>,
 ) -> Result<Vec<Comparison>, JobError> {
     let record = Record::read(events).map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
-    let stores = assemble::stores(config, Access::Look, sandbox, resolve, variable).await?;
+    let stores = assemble::stores(config, Access::Look, &record, sandbox, resolve, variable).await?;
     let compared = compare_all(config, &stores, &record).await;
     stores.close().await;
     compared
@@ -37,7 +38,7 @@ pub async fn check_state(
 
 async fn compare_all(config: &Config, stores: &Stores, record: &Record) -> Result<Vec<Comparison>, JobError> {
     let mut traders = pairs(config);
-    let others = held_by_others(stores, record, &traders).await.map_err(sigbox_trading::RunError::from)?;
+    let others = held_by_others(stores, record, &traders).await.map_err(RunError::from)?;
     traders.extend(others.into_iter().filter(|pair| pair.exchange == config.exchange_name));
     Ok(compare(stores, &config.engine, record, &traders).await?)
 }
@@ -57,8 +58,53 @@ pub async fn decide_state(
 ) -> Result<String, JobError> {
     let now_ms = now_ms(config)?;
     let mut journal = Journal::open(events, SEGMENT_BYTES, now_ms, |_: &Event<'_>| {})?;
-    let stores = assemble::stores(config, Access::Own { take_over: false }, sandbox, resolve, variable).await?;
+    let stores = assemble::stores(config, Access::Own { take_over: false }, journal.record(), sandbox, resolve, variable).await?;
     let decided = decide(&stores, &config.engine, &mut journal, pair, decision, now_ms).await;
     stores.close().await;
     Ok(decided?)
+}
+
+/// Carries out a person's decision that the stores of the configuration keep the state from now on, although what the
+/// stores of the last run hold cannot be told. The event record gets the decision, and keeps what it says is held: the
+/// next start writes it to the new stores. Returns what was decided, for people.
+///
+/// # Errors
+/// When a run is under way, there is nothing to decide, an old store can be read and holds what the new one does not
+/// have, or a store or the event file cannot be read or written.
+pub async fn rebind_state(
+    config: &Config,
+    events: &Path,
+    sandbox: &Sandbox<Live>,
+    resolve: &mut Resolve<'_>,
+    variable: &Variable<'_>,
+) -> Result<Vec<String>, JobError> {
+    let now_ms = now_ms(config)?;
+    let mut journal = Journal::open(events, SEGMENT_BYTES, now_ms, |_: &Event<'_>| {})?;
+    let Claim { stores, doubts, binding } =
+        assemble::claim(config, journal.record(), sandbox, resolve, variable).await?;
+    let decided = record_decision(&mut journal, events, &doubts, &binding, now_ms);
+    // They hold the lock of the data directory until here.
+    stores.close().await;
+    decided
+}
+
+fn record_decision<L: FnMut(&Event<'_>)>(
+    journal: &mut Journal<L>,
+    events: &Path,
+    doubts: &[BindingError],
+    binding: &NewBinding,
+    now_ms: i64,
+) -> Result<Vec<String>, JobError> {
+    let decided: Vec<String> = doubts.iter().filter_map(BindingError::given_up).collect();
+    if decided.is_empty() {
+        let message = "there is nothing to decide: a start would accept the stores of the configuration";
+        return Err(RunError::Setup(message.to_owned()).into());
+    }
+    for decision in &decided {
+        journal.notice(now_ms, None, &Notice::Decided { decision: decision.clone() });
+    }
+    // The record of the old stores is replaced only when the decision is on the disk.
+    journal.sync().map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
+    binding.record().map_err(AssembleError::from)?;
+    Ok(decided)
 }

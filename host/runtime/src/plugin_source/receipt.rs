@@ -20,9 +20,16 @@ use sigbox_market::digest::sha256;
 use super::{Artifact, TARGET};
 
 /// Files in the folder of a package, or above it, that say how it is built. Most of them do not exist; if one appears,
-/// that is a change.
-const INSTRUCTIONS: [&str; 6] =
-    ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
+/// that is a change. cargo runs a `build.rs` even if no manifest mentions it.
+const INSTRUCTIONS: [&str; 7] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    ".cargo/config.toml",
+    ".cargo/config",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Receipt {

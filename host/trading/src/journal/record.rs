@@ -173,8 +173,14 @@ impl Record {
         }
     }
 
+    /// Whether it says something of any trader, and nothing in it is in doubt because of damaged lines.
+    #[must_use]
+    pub fn is_conclusive(&self) -> bool {
+        !self.known.is_empty() && self.known.values().all(|known| !known.is_doubtful)
+    }
+
     /// The traders that hold something by the record.
-    pub(crate) fn holding(&self) -> impl Iterator<Item = Pair> {
+    pub fn holding(&self) -> impl Iterator<Item = Pair> {
         let holding = self.known.iter().filter(|(_, known)| known.holds() && !known.is_doubtful);
         holding.map(|(pair, _)| pair.clone())
     }

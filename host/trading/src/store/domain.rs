@@ -33,6 +33,7 @@ impl Domain {
 
 /// One value for each domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PerDomain<T> {
     /// Of open positions.
     pub signal: T,
