@@ -333,7 +333,8 @@ fn what_a_strategy_without_a_configuration_holds_is_copied_too() {
         let copied = workplace.succeed(&["state", "copy", "--from", "file", "--to", "disk", "--json"]).stdout;
         let copied: Value = serde_json::from_str(&copied).unwrap();
         let of = |name: &str| {
-            let at = copied.as_array().unwrap().iter().find(|row| row["domain"] == "signal" && row["entityName"] == name);
+            let at =
+                copied.as_array().unwrap().iter().find(|row| row["domain"] == "signal" && row["entityName"] == name);
             at.unwrap_or_else(|| panic!("{name}: {copied}"))["fate"].clone()
         };
         assert_eq!((of("traders"), of("BTCUSDT_sma-cross")), (json!(fate), json!("same")));

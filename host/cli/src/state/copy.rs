@@ -43,9 +43,7 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
     let mut opener = Opener::new(config, Access::Own { take_over }, &sandbox, &mut resolve, &plugins::variable)?;
     let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);
     let copied = match opener.claim(&*target, take_over).await {
-        Ok(()) => {
-            copy(config, &record, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from)
-        }
+        Ok(()) => copy(config, &record, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };
     opener.close().await;

@@ -22,28 +22,32 @@ const GROUP: Group = Group::Hosts;
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "an old epoch",
-        proves: "Once a greater epoch is claimed, a write and a removal of the old one are refused as fenced, for good and with the new holder's name, and change nothing.",
+        proves: "Once a greater epoch is claimed, a write and a removal of the old one are refused as fenced, for \
+                 good and with the new holder's name, and change nothing.",
         group: GROUP,
         needs: Need::Fence,
         run: |scene| Box::pin(old_epoch(scene)),
     },
     Case {
         name: "the same epoch",
-        proves: "The holder repeats its claim, also from another instance, and goes on writing; the same or a lower epoch of another owner is refused.",
+        proves: "The holder repeats its claim, also from another instance, and goes on writing; the same or a lower \
+                 epoch of another owner is refused.",
         group: GROUP,
         needs: Need::Fence,
         run: |scene| Box::pin(same_epoch(scene)),
     },
     Case {
         name: "a claim stays",
-        proves: "A claim is there after its instance vanished, and so is a release; until then the scope has the holder before.",
+        proves: "A claim is there after its instance vanished, and so is a release; until then the scope has the \
+                 holder before.",
         group: GROUP,
         needs: Need::Fence,
         run: |scene| Box::pin(claim_stays(scene)),
     },
     Case {
         name: "a claim among writes",
-        proves: "Once a claim has returned no write of the old epoch happens, not even one under way, and what was acknowledged before is there.",
+        proves: "Once a claim has returned no write of the old epoch happens, not even one under way, and what was \
+                 acknowledged before is there.",
         group: GROUP,
         needs: Need::Fence,
         run: |scene| Box::pin(claim_among_writes(scene)),
@@ -57,7 +61,8 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "killed while claiming",
-        proves: "Killed at any call to the host during a claim, the scope has the old holder or the new one, and the claim can be repeated.",
+        proves: "Killed at any call to the host during a claim, the scope has the old holder or the new one, and \
+                 the claim can be repeated.",
         group: GROUP,
         needs: Need::Fence,
         run: |scene| Box::pin(killed_while_claiming(scene)),

@@ -49,7 +49,8 @@ pub struct LiveStart<'e> {
     pub take_over: bool,
 }
 
-/// Trades until the feed ends or `stop` asks for the end. `listener` is called for each event when it is recorded for the first time.
+/// Trades until the feed ends or `stop` asks for the end. `listener` is called for each event when it is recorded for
+/// the first time.
 ///
 /// # Errors
 /// When the parts of the run cannot be made, the state of an earlier run cannot be restored, or the run cannot

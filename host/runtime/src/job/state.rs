@@ -58,7 +58,9 @@ pub async fn decide_state(
 ) -> Result<String, JobError> {
     let now_ms = now_ms(config)?;
     let mut journal = Journal::open(events, SEGMENT_BYTES, now_ms, |_: &Event<'_>| {})?;
-    let stores = assemble::stores(config, Access::Own { take_over: false }, journal.record(), sandbox, resolve, variable).await?;
+    let stores =
+        assemble::stores(config, Access::Own { take_over: false }, journal.record(), sandbox, resolve, variable)
+            .await?;
     let decided = decide(&stores, &config.engine, &mut journal, pair, decision, now_ms).await;
     stores.close().await;
     Ok(decided?)
@@ -81,7 +83,7 @@ pub async fn rebind_state(
     let now_ms = now_ms(config)?;
     let mut journal = Journal::open(events, SEGMENT_BYTES, now_ms, |_: &Event<'_>| {})?;
     let Claim { stores, doubts, binding } =
-        assemble::claim(config, journal.record(), sandbox, resolve, variable).await?;
+        assemble::claim(config, false, journal.record(), sandbox, resolve, variable).await?;
     let decided = record_decision(&mut journal, events, &doubts, &binding, now_ms);
     // They hold the lock of the data directory until here.
     stores.close().await;
