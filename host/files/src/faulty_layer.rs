@@ -231,6 +231,10 @@ impl<L: RecordLayer> RecordLayer for FaultyLayer<L> {
         locked
     }
 
+    fn sync_data(&self, file: &L::File) -> io::Result<()> {
+        self.change("sync_data", |inner| inner.sync_data(file))
+    }
+
     fn truncate(&self, file: &L::File, bytes: u64) -> io::Result<()> {
         self.change("truncate", |inner| inner.truncate(file, bytes))
     }

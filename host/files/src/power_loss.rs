@@ -361,6 +361,10 @@ impl RecordLayer for ModelDisk {
         Ok(())
     }
 
+    fn sync_data(&self, file: &usize) -> io::Result<()> {
+        self.sync_file(file)
+    }
+
     fn truncate(&self, file: &usize, bytes: u64) -> io::Result<()> {
         let bytes = usize::try_from(bytes).expect("it is in memory");
         self.with(|nodes| content(nodes, *file).map(|content| content.change(|live| live.resize(bytes, 0))))

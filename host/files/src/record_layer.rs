@@ -19,6 +19,12 @@ pub trait RecordLayer: FileLayer {
     /// # Errors
     /// `WouldBlock` when another handle holds the lock; `Error` when the file system could not lock.
     fn try_lock(&self, file: &Self::File) -> Result<(), TryLockError>;
+    /// Makes what was appended to `file` durable, as [`sync_file`](FileLayer::sync_file) does, without the times of its
+    /// last change, which nobody reads.
+    ///
+    /// # Errors
+    /// When it may not be durable.
+    fn sync_data(&self, file: &Self::File) -> io::Result<()>;
     /// Cuts a file off after `bytes`.
     ///
     /// # Errors
@@ -85,6 +91,10 @@ impl RecordLayer for Disk {
 
     fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
         file.try_lock()
+    }
+
+    fn sync_data(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
     }
 
     fn truncate(&self, file: &File, bytes: u64) -> io::Result<()> {

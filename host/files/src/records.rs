@@ -403,7 +403,7 @@ impl<L: RecordLayer> Records<L> {
         if self.unsynced.is_empty() && !self.is_cut_back {
             return Ok(());
         }
-        if let Err(error) = self.layer.sync_file(&self.file) {
+        if let Err(error) = self.layer.sync_data(&self.file) {
             self.in_doubt = true;
             return Err(FileError::io("fsync", &self.path)(error).into());
         }

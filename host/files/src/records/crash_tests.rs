@@ -275,7 +275,7 @@ fn an_append_costs_one_write_and_a_sync_one_fsync() {
     run(&mut course, &[Append, Sync]);
     course.layer.go_wrong_at(usize::MAX, Fault::Fails);
     run(&mut course, &[Append, Sync, Sync]);
-    assert_eq!(course.layer.changes(), ["write_all", "sync_file"]);
+    assert_eq!(course.layer.changes(), ["write_all", "sync_data"]);
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_power_failure_leaves_a_beginning_of_what_was_appended() {
 
 #[test]
 fn the_model_disk_loses_what_records_without_fsync_would_lose() {
-    for forgotten in ["sync_file", "sync_dir"] {
+    for forgotten in ["sync_data", "sync_dir"] {
         let mut course = Course::new(ModelDisk::new());
         course.layer.skip(forgotten);
         run(&mut course, &[Append, Append, Append, Sync]);
