@@ -99,7 +99,7 @@ pub struct PluginStore {
 /// A claim that was accepted.
 struct Claimed {
     scope: String,
-    epoch: u64,
+    holder: Holder,
 }
 
 impl PluginStore {
@@ -247,11 +247,23 @@ impl PluginStore {
         .await
     }
 
+    /// Claims again what this host has claimed, if the store has lost the claim with everything else. False if another
+    /// host holds it.
+    async fn claimed_again(&self, claimed: &Claimed) -> Result<bool, StoreError> {
+        let Claimed { scope, holder } = claimed;
+        if self.holder(scope).await?.is_some() {
+            return Ok(false);
+        }
+        tracing::warn!(target: "plugin", "{}: it has lost who holds it, so it is claimed again", self.summary);
+        self.put_claim(scope, holder).await?;
+        Ok(true)
+    }
+
     /// Lets another host claim what this one has claimed, without being told to take over.
     async fn release(&self) {
         let Some(claimed) = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let Claimed { scope, epoch } = &*claimed;
-        let nobody = Holder { epoch: epoch + 1, owner: String::new(), since_ms: now_ms() };
+        let Claimed { scope, holder } = &*claimed;
+        let nobody = Holder { epoch: holder.epoch + 1, owner: String::new(), since_ms: now_ms() };
         // The scope of a host that was fenced is not its own to release.
         if let Err(error) = self.put_claim(scope, &nobody).await
             && error.code != FENCED
@@ -348,7 +360,7 @@ impl Fence for PluginStore {
 
     async fn claim(&self, scope: &str, claim: &Holder) -> Result<(), StoreError> {
         self.put_claim(scope, claim).await?;
-        let claimed = Claimed { scope: scope.to_owned(), epoch: claim.epoch };
+        let claimed = Claimed { scope: scope.to_owned(), holder: claim.clone() };
         *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(claimed));
         Ok(())
     }
@@ -429,14 +441,20 @@ impl Store for PluginStore {
                 })
                 .await;
         };
-        self.call(at, "write-fenced", move |guest, store| {
-            let (at, value, claimed) = (Arc::clone(&lowered), Arc::clone(&value), Arc::clone(&claimed));
-            Box::pin(async move {
-                let Claimed { scope, epoch } = &*claimed;
-                guest.fenced()?.call_write_fenced(store, &at, &value, when_ms, scope, *epoch).await
+        let write = || {
+            let (lowered, value, claimed) = (Arc::clone(&lowered), Arc::clone(&value), Arc::clone(&claimed));
+            self.call(at, "write-fenced", move |guest: &Exports, store: &mut wasmtime::Store<_>| {
+                let (at, value, claimed) = (Arc::clone(&lowered), Arc::clone(&value), Arc::clone(&claimed));
+                Box::pin(async move {
+                    let Claimed { scope, holder } = &*claimed;
+                    guest.fenced()?.call_write_fenced(store, &at, &value, when_ms, scope, holder.epoch).await
+                })
             })
-        })
-        .await
+        };
+        match write().await {
+            Err(error) if error.code == FENCED && self.claimed_again(&claimed).await? => write().await,
+            written => written,
+        }
     }
 
     async fn remove_value(&self, at: &Address) -> Result<bool, StoreError> {
@@ -449,14 +467,20 @@ impl Store for PluginStore {
                 })
                 .await;
         };
-        self.call(at, "remove-fenced", move |guest, store| {
-            let (at, claimed) = (Arc::clone(&lowered), Arc::clone(&claimed));
-            Box::pin(async move {
-                let Claimed { scope, epoch } = &*claimed;
-                guest.fenced()?.call_remove_fenced(store, &at, scope, *epoch).await
+        let remove = || {
+            let (lowered, claimed) = (Arc::clone(&lowered), Arc::clone(&claimed));
+            self.call(at, "remove-fenced", move |guest: &Exports, store: &mut wasmtime::Store<_>| {
+                let (at, claimed) = (Arc::clone(&lowered), Arc::clone(&claimed));
+                Box::pin(async move {
+                    let Claimed { scope, holder } = &*claimed;
+                    guest.fenced()?.call_remove_fenced(store, &at, scope, holder.epoch).await
+                })
             })
-        })
-        .await
+        };
+        match remove().await {
+            Err(error) if error.code == FENCED && self.claimed_again(&claimed).await? => remove().await,
+            removed => removed,
+        }
     }
 
     async fn keys(&self, domain: &str, entity_name: &str) -> Result<Vec<String>, StoreError> {
