@@ -46,6 +46,39 @@ impl Interrupts {
     }
 }
 
+/// The signal of a terminal that is gone, which log rotation sends to programs that shall open their files again.
+#[cfg(unix)]
+pub(crate) struct HangUps(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl HangUps {
+    /// From here on the signal no longer ends the process. Must be called inside a runtime.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// There is no such signal here.
+#[cfg(not(unix))]
+pub(crate) struct HangUps;
+
+#[cfg(not(unix))]
+impl HangUps {
+    #[expect(clippy::unnecessary_wraps, reason = "unix can fail")]
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(not(unix))]
 pub(crate) struct Interrupts;
 

@@ -15,7 +15,12 @@ use sigbox::{
 use sigbox_report::{Timing, text};
 use tokio::sync::watch;
 
-use crate::{announce::Announcer, args, bars, interrupts::Interrupts, plugins, report};
+use crate::{
+    announce::Announcer,
+    args, bars,
+    interrupts::{HangUps, Interrupts},
+    plugins, report,
+};
 
 /// Threads that wait for a disk. A disk does most with this many fsyncs at once, and less with more
 /// (`bench/README.md`).
@@ -71,6 +76,16 @@ async fn trade_until(
 fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
     let (sender, receiver) = watch::channel(Stop::No);
     let mut interrupts = Interrupts::new()?;
+    let mut hang_ups = HangUps::new()?;
+    tokio::spawn(async move {
+        loop {
+            hang_ups.next().await;
+            tracing::info!(
+                "SIGHUP: an event file that was moved or cut off goes on in a new one at the next minute; the \
+                 configuration is read at the next start"
+            );
+        }
+    });
     tokio::spawn(async move {
         interrupts.next().await;
         if drain {

@@ -6,12 +6,17 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufReader, Write as _},
+    io::{self, BufReader, Read, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use sigbox::{config::Config, job, market::Market, trading::Stopwatch};
+use sigbox::{
+    config::Config,
+    job,
+    market::Market,
+    trading::{Stopwatch, event_files},
+};
 use sigbox_events::{Kind, RunRecord, reached_file};
 use sigbox_report::{Ledger, LedgerError, Report, Timing, csv, html, json, markdown, text};
 
@@ -103,7 +108,7 @@ fn full(
 /// The report that follows from the events and the record beside them.
 fn read(events: &Path) -> anyhow::Result<Report> {
     let named = || format!("events {}", events.display());
-    let file = match File::open(events) {
+    let file = match open_all(events) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let message = "run `sigbox live`, or name the events of a backtest with --events";
@@ -122,6 +127,13 @@ fn read(events: &Path) -> anyhow::Result<Report> {
     let run = RunRecord { period_ms: run.period_ms.or(ledger.span_ms), ..run };
     let (tally, trades) = (ledger.tally, ledger.trades);
     Ok(Report { run, tally, trades, bars: BTreeMap::new(), timings: Vec::new() })
+}
+
+/// The event file, after the files of the same record that were full.
+fn open_all(events: &Path) -> io::Result<Box<dyn Read>> {
+    let newest: Box<dyn Read> = Box::new(File::open(events)?);
+    let full = event_files(events)?.into_iter().rev().skip(1);
+    full.map(File::open).try_fold(newest, |later, file| Ok(Box::new(file?.chain(later)) as Box<dyn Read>))
 }
 
 /// The record of a run of which only the events are known.

@@ -53,6 +53,14 @@ pub struct Journal<L> {
     listener: L,
 }
 
+/// The files of the record at `path`, oldest first: those that were full, and the one that is written to.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn event_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    sigbox_files::segments(path)
+}
+
 /// When an event file is full, bytes.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 

@@ -49,7 +49,7 @@ pub use self::{
     backtest::{Backtest, Frame, Progress},
     decide::{Comparison, Decision, Finding, Source, compare, decide},
     error::RunError,
-    journal::{Journal, JournalError, Recall, Record, SEGMENT_BYTES},
+    journal::{Journal, JournalError, Recall, Record, SEGMENT_BYTES, event_files},
     live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_state},
     risk::Profile,
     setup::{Assignment, SeatSetup, Setup},
