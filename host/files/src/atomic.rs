@@ -16,10 +16,10 @@ use super::name::{TEMP_DIGITS, TEMP_PREFIX};
 pub(crate) fn replace<L: FileLayer>(
     layer: &L,
     directory: &Path,
-    file_name: &str,
+    file_name: &OsStr,
     bytes: &[u8],
 ) -> Result<(), FileError> {
-    let temp = directory.join(temp_name(OsStr::new(file_name)));
+    let temp = directory.join(temp_name(file_name));
     let target = directory.join(file_name);
     let replaced = write_durably(layer, &temp, bytes)
         .and_then(|()| layer.rename(&temp, &target).map_err(FileError::io("replace", &target)));

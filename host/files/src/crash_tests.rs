@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::At;
-use super::documents::{Documents, make_dir};
+use super::documents::{Documents, make_dir, replace};
 use super::error::FileError;
 use super::faulty_layer::{Fault, FaultyLayer};
 use super::layer::{Disk, FileLayer};
@@ -329,4 +329,34 @@ fn the_model_disk_loses_what_a_store_without_fsync_would_lose() {
             assert!(losses > 0, "{change:?} without {forgotten} lost nothing: the test is blind");
         }
     }
+}
+
+#[test]
+fn a_single_file_is_replaced_all_or_nothing_too() {
+    let path = Path::new("/data/bindings.json");
+    for fault in [Fault::Fails, Fault::Misreports, Fault::Kills, Fault::Denied] {
+        let operations = at_every_operation(|number| {
+            let layer = FaultyLayer::new(ModelDisk::new());
+            make_dir(&layer, path.parent().unwrap()).unwrap();
+            replace(&layer, path, OLD.as_bytes()).unwrap();
+            layer.go_wrong_at(number, fault);
+            let replaced = replace(&layer, path, NEW.as_bytes());
+            let went_wrong = layer.went_wrong();
+            assert_eq!(replaced.is_err(), went_wrong, "{fault:?} at {number}");
+            layer.inner.for_each_outcome(|disk| {
+                let bytes = disk.read(path).unwrap();
+                let is_whole = bytes == NEW.as_bytes() || (went_wrong && bytes == OLD.as_bytes());
+                assert!(is_whole, "{fault:?} at {number}: {}", String::from_utf8_lossy(&bytes));
+            });
+            layer.go_wrong_at(usize::MAX, fault);
+            replace(&layer, path, NEW.as_bytes()).unwrap();
+            layer.inner.for_each_outcome(|disk| {
+                assert_eq!(disk.read(path).unwrap(), NEW.as_bytes(), "{fault:?} at {number}");
+                assert_eq!(disk.list(path.parent().unwrap()).unwrap(), ["bindings.json"], "{fault:?} at {number}");
+            });
+            went_wrong
+        });
+        assert_eq!(operations, 5);
+    }
+    assert!(replace(&ModelDisk::new(), Path::new("/"), b"").is_err());
 }

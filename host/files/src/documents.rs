@@ -1,6 +1,7 @@
 //! Documents below one directory.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -91,7 +92,7 @@ impl<L: FileLayer> Documents<L> {
         if !self.prepared().contains(&directory) {
             self.prepare_dir(&directory)?;
         }
-        let replaced = atomic::replace(&self.layer, &directory, &file_name, value);
+        let replaced = atomic::replace(&self.layer, &directory, OsStr::new(&file_name), value);
         if let Err(FileError::Io { source, .. }) = &replaced
             && source.kind() == ErrorKind::NotFound
         {
@@ -228,6 +229,28 @@ impl<L: FileLayer> Documents<L> {
     pub(crate) fn layer(&self) -> &L {
         &self.layer
     }
+}
+
+/// Replaces the file at `path`, or makes it, all or nothing. Durable on return. No other process may do the same
+/// meanwhile: what a process that died has left of its attempt is removed.
+///
+/// Calling it again is safe after every error: it writes another file and fsyncs the directory again.
+///
+/// # Errors
+/// When the new content may not be durable. The whole old content or the whole new one is there.
+pub fn replace<L: FileLayer>(layer: &L, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let unusable = || FileError::io("write", path)(ErrorKind::InvalidFilename.into());
+    let (Some(directory), Some(file_name)) = (path.parent(), path.file_name()) else { return Err(unusable()) };
+    for name in layer.list(directory).unwrap_or_default() {
+        if atomic::is_temp_name_of(&name, file_name) {
+            // Such a file harms nothing.
+            let _ = layer.remove_file(&directory.join(name));
+        }
+    }
+    atomic::replace(layer, directory, file_name, bytes)?;
+    layer.sync_dir(directory).map_err(|(DirSyncError::NotTried(source) | DirSyncError::Failed(source))| {
+        FileError::io("fsync directory", directory)(source)
+    })
 }
 
 /// Makes the directory at an absolute path and every missing directory above it. Each name is durable before the next

@@ -35,7 +35,7 @@ mod faulty_layer;
 #[cfg(test)]
 mod power_loss;
 
-pub use documents::{Documents, make_dir};
+pub use documents::{Documents, make_dir, replace};
 pub use error::FileError;
 pub use layer::{DirSyncError, Disk, FileLayer};
 pub use name::NameError;

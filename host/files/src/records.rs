@@ -148,6 +148,34 @@ pub enum Renewed {
     },
 }
 
+impl Renewed {
+    /// A message for a person; `path` is the file's.
+    #[must_use]
+    pub fn in_words(&self, path: &Path) -> String {
+        let path = path.display();
+        let aside = |aside: &Option<PathBuf>| match aside {
+            Some(aside) => format!("; what was there is {} now", aside.display()),
+            None => String::new(),
+        };
+        match self {
+            Self::Moved => format!("{path} was deleted or moved away; the record goes on in a new file"),
+            Self::Replaced { aside: to } => {
+                format!("{path} was replaced by another file; the record goes on in a new one{}", aside(to))
+            }
+            Self::Truncated { aside: to } => {
+                format!("{path} was cut off; the record goes on in a new file{}", aside(to))
+            }
+            Self::Full { segment } => {
+                format!("{path} was full and is {} now; the record goes on in a new file", segment.display())
+            }
+            Self::StillFull { reason } => format!("{path} is full, and no new file could be begun: {reason}"),
+            Self::Mixed { bytes } => {
+                format!("something else wrote {bytes} bytes into {path}; they were moved to {path}.damaged")
+            }
+        }
+    }
+}
+
 /// Why records cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

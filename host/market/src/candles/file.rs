@@ -586,7 +586,7 @@ fn temporary_suffix(path: &Path) -> OsString {
     suffix
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use sigbox_engine::Candle;
 
 use super::{
     csv::{self, HEADER, written},
-    file::{CandleFileError, Gapless, Gaps, flat_after},
+    file::{CandleFileError, Gapless, Gaps, flat_after, folder_of},
 };
 
 /// A CSV file in the form that [`write_candles`](super::write_candles) gives it. Candles are added as they come. No
@@ -117,7 +117,7 @@ impl GrowingFile {
         }
         let mut lines = if self.bytes == 0 { format!("{HEADER}\n") } else { String::new() };
         lines.extend(candles.iter().map(line));
-        self.write(&lines)?;
+        self.write(&lines, File::sync_data)?;
         self.candles.truncate(self.kept);
         self.candles.extend_from_slice(candles);
         self.kept = self.candles.len();
@@ -132,7 +132,8 @@ impl GrowingFile {
         fs::remove_file(&self.path).map_err(|source| CandleFileError::Unwritable { path: self.path, source }.into())
     }
 
-    fn write(&mut self, lines: &str) -> Result<(), GrowingFileError> {
+    /// `sync` makes the file durable.
+    fn write(&mut self, lines: &str, sync: fn(&File) -> io::Result<()>) -> Result<(), GrowingFileError> {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -142,15 +143,26 @@ impl GrowingFile {
                     .and_then(|()| OpenOptions::new().read(true).append(true).create_new(true).open(&self.path))
                     .map_err(|source| CandleFileError::Unwritable { path: self.path.clone(), source })?;
                 lock(&made, &self.path)?;
+                // The name must survive a loss of power too. On other systems, a folder cannot be opened.
+                if cfg!(unix) {
+                    File::open(folder_of(&self.path))
+                        .and_then(|folder| folder.sync_all())
+                        .map_err(|source| CandleFileError::Unwritable { path: self.path.clone(), source })?;
+                }
                 self.file.insert(made)
             }
         };
         let mut written = || {
             file.set_len(self.bytes)?;
             file.write_all(lines.as_bytes())?;
-            file.sync_data()
+            sync(file)
         };
         let written: io::Result<()> = written();
+        if written.is_err() {
+            // After a failed fsync the lines can be read, but may not be on disk, and no later fsync would put them
+            // there. So nobody may find them. They are written again by whoever goes on.
+            let _ = file.set_len(self.bytes);
+        }
         written.map_err(|source| CandleFileError::Unwritable { path: self.path.clone(), source })?;
         self.bytes += lines.len() as u64;
         Ok(())
@@ -196,21 +208,34 @@ fn lock(file: &File, path: &Path) -> Result<(), GrowingFileError> {
 
 /// How many bytes of `file` are whole lines, the header included; `None` if the file has another form. The next read
 /// begins at the beginning of the file.
+///
+/// A loss of power can leave zeros where lines should be, any number of them, with lines after them. So what follows the
+/// first zero does not count.
 fn whole_lines(mut file: &File) -> io::Result<Option<u64>> {
     let header = format!("{HEADER}\n");
-    let length = file.metadata()?.len();
+    let mut reader = BufReader::new(file);
     let mut beginning = Vec::with_capacity(header.len());
-    file.take(header.len() as u64).read_to_end(&mut beginning)?;
+    (&mut reader).take(header.len() as u64).read_to_end(&mut beginning)?;
     let whole = if beginning == header.as_bytes() {
-        let end_starts = length.saturating_sub(LONGEST_LINE);
-        let mut end = Vec::new();
-        file.seek(SeekFrom::Start(end_starts))?;
-        file.read_to_end(&mut end)?;
-        let last = end.iter().rposition(|byte| *byte == b'\n');
-        last.map(|last| end_starts + last as u64 + 1)
+        let (mut read, mut whole) = (header.len() as u64, header.len() as u64);
+        loop {
+            let bytes = reader.fill_buf()?;
+            let text = bytes.iter().position(|byte| *byte == 0).map_or(bytes, |zero| &bytes[..zero]);
+            if let Some(last) = text.iter().rposition(|byte| *byte == b'\n') {
+                whole = read + last as u64 + 1;
+            }
+            read += text.len() as u64;
+            let (length, is_end) = (bytes.len(), text.len() < bytes.len() || bytes.is_empty());
+            reader.consume(length);
+            if is_end {
+                break;
+            }
+        }
+        (read - whole <= LONGEST_LINE).then_some(whole)
     } else {
-        // If the file is shorter than the header, it can still be a header that was cut off.
-        header.as_bytes().starts_with(&beginning).then_some(0)
+        // If there is less than the header, it can still be a header that was cut off.
+        let text = beginning.iter().position(|byte| *byte == 0).unwrap_or(beginning.len());
+        header.as_bytes().starts_with(&beginning[..text]).then_some(0)
     };
     file.rewind()?;
     Ok(whole)
@@ -279,12 +304,34 @@ mod tests {
             drop(growing);
             assert!(fs::read(&path).unwrap() == whole, "{length}");
         }
-        // After a loss of power, zeros may stand where a line should be.
-        fs::write(&path, [&whole[..whole.len() / 2], &[0; 100]].concat()).unwrap();
+        // After a loss of power, zeros may stand where lines should be, and whole lines after them.
+        let half = whole.len() / 2;
+        for (zeros, after) in [(1, 0), (100, 0), (512, 0), (513, 0), (100_000, 0), (400, half + 400), (1, half + 1)] {
+            for kept_bytes in [0, 5, half] {
+                let rest = if after > 0 { &whole[after..] } else { &[] };
+                fs::write(&path, [&whole[..kept_bytes], &vec![0; zeros], rest].concat()).unwrap();
+                let mut growing = open(&path);
+                let kept = growing.candles().len();
+                growing.append(&candles()[kept..]).unwrap();
+                drop(growing);
+                assert!(fs::read(&path).unwrap() == whole, "{zeros} zeros after {kept_bytes} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_made_durable_is_not_found_again() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("growing.csv");
         let mut growing = open(&path);
-        let kept = growing.candles().len();
-        growing.append(&candles()[kept..]).unwrap();
+        growing.append(&candles()[..5]).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let lines: String = candles()[5..9].iter().map(line).collect();
+        growing.write(&lines, |_| Err(io::Error::other("the disk is broken"))).unwrap_err();
         assert!(fs::read(&path).unwrap() == whole);
+        growing.append(&candles()[5..9]).unwrap();
+        drop(growing);
+        assert_eq!(open(&path).all_candles(), &candles()[..9]);
     }
 
     #[test]
