@@ -147,7 +147,7 @@ fn the_host_that_writes() {
 /// What became of some rounds.
 #[derive(Debug, Default)]
 struct Rounds {
-    rounds: usize,
+    count: usize,
     /// Rounds in which something of the old host was there after the new one had written.
     stale: usize,
     /// Rounds in which the old host was refused in the middle of a write.
@@ -162,7 +162,7 @@ async fn take_over(bound: &Bound, is_fenced: bool, is_enough: impl Fn(&Rounds) -
     let mut dice = dice();
     let mut done = Rounds::default();
     while !is_enough(&done) {
-        let over = folder.path().join(done.rounds.to_string());
+        let over = folder.path().join(done.count.to_string());
         let epoch =
             if is_fenced { fence(&new).holder(SCOPE).await.unwrap().map_or(1, |holder| holder.epoch + 1) } else { 0 };
         let mut old = Host::start(bound, epoch, &over);
@@ -176,14 +176,14 @@ async fn take_over(bound: &Bound, is_fenced: bool, is_enough: impl Fn(&Rounds) -
             thread::sleep(Duration::from_millis(50));
         }
         new.read_value(&bitcoin()).await.unwrap();
-        let ours = format!("\"new {}\"", done.rounds);
+        let ours = format!("\"new {}\"", done.count);
         new.write_value(&bitcoin(), ours.as_bytes(), 1).await.unwrap();
         fs::write(&over, "").unwrap();
         resume(&old.process);
         done.in_a_write += usize::from(old.hear("ended ") == "in a write");
         let found = new.read_value(&bitcoin()).await.unwrap();
         done.stale += usize::from(found.as_deref() != Some(ours.as_bytes()));
-        done.rounds += 1;
+        done.count += 1;
     }
     new.close().await;
     done
@@ -193,11 +193,11 @@ async fn take_over(bound: &Bound, is_fenced: bool, is_enough: impl Fn(&Rounds) -
 #[expect(clippy::print_stderr, reason = "the counts are what is measured")]
 async fn keeps_two_hosts_apart(bound: &Bound, unfenced: &Bound) {
     let rounds = if slow_tests() { 200 } else { 8 };
-    let fenced = take_over(bound, true, |done| done.rounds == rounds).await;
+    let fenced = take_over(bound, true, |done| done.count == rounds).await;
     assert_eq!(fenced.stale, 0, "{fenced:?}");
     // In few rounds there may be none. In so many there is one, or this test cannot fail.
     let without = take_over(unfenced, false, |done| {
-        done.rounds == 400 || if slow_tests() { done.rounds >= rounds && done.stale > 0 } else { done.stale > 0 }
+        done.count == 400 || if slow_tests() { done.count >= rounds && done.stale > 0 } else { done.stale > 0 }
     });
     let without = without.await;
     eprintln!("{}: with the fence {fenced:?}; without {without:?}", bound.plugin);

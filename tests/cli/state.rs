@@ -10,7 +10,7 @@ fn nothing_is_flat() {
     let workplace = fine();
     let shown: Value = serde_json::from_str(&workplace.succeed(&["state", "show", "--json"]).stdout).unwrap();
     let flat = json!([
-        { "strategyName": "sma-cross", "symbol": "BTCUSDT", "exchangeName": "binance", "state": "flat" }
+        { "strategyName": "sma-cross", "symbol": "BTCUSDT", "exchangeName": "binance", "state": "flat", "configured": true }
     ]);
     assert_eq!(shown, flat);
     let table = workplace.succeed(&["state", "show"]).stdout;

@@ -272,6 +272,7 @@ proptest! {
                 CloseReason::Liquidation => stop.price(),
                 CloseReason::TakeProfit => signal.price_take_profit,
                 CloseReason::TimeExpired => average(&candles, newest),
+                CloseReason::Closed => panic!("nobody closed it by hand"),
             };
             prop_assert_eq!(price, expected);
             let expired = position.expires_at_ms().is_some_and(|expiry| at_ms >= expiry);

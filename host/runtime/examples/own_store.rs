@@ -11,21 +11,20 @@ use std::{
     collections::BTreeMap,
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use sigbox::{
-    engine::{Interval, Proposal, Settings, Side, trader::Answer},
+    engine::{Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer},
     events::Event,
     market::{
         Market,
         candles::{Recipe, Series, generate},
     },
     trading::{
-        Journal, Live, LiveOptions, Native, SeatSetup, Setup, Stop,
+        Journal, Live, LiveOptions, Native, SEGMENT_BYTES, SeatSetup, Setup, Stop,
         feed::ReplayFeed,
-        store::{Address, OnCorrupt, Store, StoreError, Stores},
+        store::{Address, Store, StoreError, Stores},
     },
 };
 use tokio::sync::watch;

@@ -82,7 +82,7 @@ pub(crate) fn export(
 
 /// Whether `component` exports `interface`, in this version.
 pub(crate) fn exports(component: &Component, interface: Interface) -> bool {
-    component.get_export(None, &interface.full_name()).is_some()
+    component.get_export(None, interface.full_name()).is_some()
 }
 
 fn wrong_exports(component: &Component, engine: &Engine, interface: Interface) -> String {

@@ -103,13 +103,13 @@ pub async fn compare(
     let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0, latest_ms: i64::MAX };
     let mut compared = Vec::new();
     for pair in pairs {
-        let stored = restorer.look(pair).await?;
-        let found = in_words(&stored);
-        let (state, finding) = match reconcile(record.says(pair), stored.clone(), pair, settings) {
+        let in_store = restorer.look(pair).await?;
+        let found = in_words(&in_store);
+        let (state, finding) = match reconcile(record.says(pair), in_store.clone(), pair, settings) {
             Reconciled::Kept { state, .. } => (state, Finding::Kept),
             Reconciled::Lost { held } => (held, Finding::Lost { found }),
             Reconciled::Over { reason } => (State::Idle, Finding::Over { found, reason }),
-            Reconciled::Contradiction { record, store } => (stored, Finding::Contradiction { record, store }),
+            Reconciled::Contradiction { record, store } => (in_store, Finding::Contradiction { record, store }),
         };
         compared.push(Comparison { pair: pair.clone(), state, finding });
     }

@@ -273,7 +273,9 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
         if let Some(keeper) = &self.desk.keeper {
             keeper.close().await;
         }
-        not_kept.iter().for_each(|what| tracing::error!("not kept: {what}"));
+        for what in &not_kept {
+            tracing::error!("not kept: {what}");
+        }
         if not_kept.is_empty() { Ok(()) } else { Err(RunError::NotKept(not_kept)) }
     }
 

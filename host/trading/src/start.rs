@@ -72,7 +72,7 @@ pub(crate) async fn held<S, L: FnMut(&Event)>(
         configured.iter().map(|pair| (pair.symbol.clone(), pair.strategy.clone())).collect();
     for pair in others {
         let held = match restorer.states(std::slice::from_ref(&pair), start.journal).await {
-            Ok(mut stored) => start.settle(&pair, stored.pop().unwrap_or_default()).await?,
+            Ok(mut states) => start.settle(&pair, states.pop().unwrap_or_default()).await?,
             // The row of another exchange is in its place.
             Err(error @ RunError::ForeignRow { .. }) => {
                 start.orphan(&pair, "something".to_owned(), Some(error.to_string()));

@@ -68,9 +68,9 @@ pub(super) fn check(command: &StateCheck) -> anyhow::Result<()> {
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(["strategy", "symbol", "state", "event record and store", ""]);
         for Row { strategy_name, symbol, state, configured, finding, detail } in rows {
-            let detail = detail.unwrap_or_else(|| match configured {
-                true => String::new(),
-                false => "not in the configuration".to_owned(),
+            let detail = detail.unwrap_or_else(|| {
+                let unknown = if configured { "" } else { "not in the configuration" };
+                unknown.to_owned()
             });
             table.add_row([strategy_name, symbol, state.to_owned(), finding.to_owned(), detail]);
         }

@@ -6,7 +6,6 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use sigbox::{
@@ -18,7 +17,8 @@ use sigbox::{
     plugin_source,
     sandbox::{Deterministic, Limits, Sandbox, StrategyInstance, StrategyPlugin},
     trading::{
-        Backtest, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Silence, Stop, Strategy,
+        Backtest, Journal, Live, LiveOptions, Native, Profile, SEGMENT_BYTES, SeatSetup, Setup, Silence, Stop,
+        Strategy,
         feed::ReplayFeed,
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },

@@ -57,6 +57,7 @@ pub async fn kept_apart(store: &dyn Store) -> Result<KeptApart, AssembleError> {
 }
 
 /// The answer; `None` when the storage as it is cannot keep hosts apart.
+#[expect(clippy::result_large_err, reason = "the error of a store, as every call of one has it")]
 fn supported<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match answer {
         Err(error) if error.code == UNSUPPORTED => Ok(None),

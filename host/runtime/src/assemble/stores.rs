@@ -164,7 +164,7 @@ async fn judge_damage(
                     Err(error @ BindingError::Store(_)) => return Err(error.into()),
                     // Its advice would overwrite the right documents if the domain was not kept in files.
                     Err(_) => {
-                        against = Some("the files in the data directory hold what the stores bound now do not have")
+                        against = Some("the files in the data directory hold what the stores bound now do not have");
                     }
                     Ok(()) => {}
                 }

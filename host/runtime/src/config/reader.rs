@@ -384,7 +384,7 @@ impl<'a> Section<'a> {
         self.table.get(key).is_none_or(|value| {
             let value = value.get_ref();
             value.as_array().is_some_and(|items| items.is_empty())
-                || value.as_table().is_some_and(|keys| keys.is_empty())
+                || value.as_table().is_some_and(toml::map::Map::is_empty)
         })
     }
 

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use sigbox_engine::{Interval, Side, risk::Rule};
 use sigbox_market::candles::Recipe;
-use sigbox_trading::store::PerDomain;
+use sigbox_trading::{Orphans, store::PerDomain};
 
 use super::{schema::tests::refused, *};
 
@@ -701,6 +701,8 @@ request-timeout-ms = 1500
 settle-ms = 0
 history-minutes = 60
 max-entry-delay-seconds = 5
+orphans = "refuse"
+events-segment-megabytes = 7
 [engine]
 percent-fee = 0
 max-signal-lifetime-minutes = inf
@@ -800,6 +802,8 @@ cache-dir = "cache"
             settle: Duration::ZERO,
             history_minutes: 60,
             max_entry_delay: Duration::from_secs(5),
+            orphans: Orphans::Refuse,
+            segment_bytes: 7 << 20,
         }
     );
     assert_eq!(

@@ -350,8 +350,8 @@ fn check_slots(text: &str, story: &str) {
         Restorer { stores: &stores, settings: &settings, on_corrupt: scene.on_corrupt, now_ms: 0, latest_ms: i64::MAX };
     let own = [pair("a"), pair("b")];
     let others = run(async {
-        let stored = restorer.slots("limit", &mut scene.disk).await?;
-        restorer.other_slots("limit", stored, &own, &mut scene.disk).await
+        let slots = restorer.slots("limit", &mut scene.disk).await?;
+        restorer.other_slots("limit", slots, &own, &mut scene.disk).await
     });
     let mut found = scene.disk.take();
     match others {

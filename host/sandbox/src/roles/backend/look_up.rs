@@ -50,7 +50,7 @@ impl HostResolveAddressStream for BackendContext {
         if let (Some(name), Some(address)) = (name, found) {
             let address = match address {
                 IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
-                IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
+                IpAddress::Ipv6(parts) => IpAddr::from(<[u16; 8]>::from(parts)),
             };
             self.shared.network.found(&name, address);
         }
