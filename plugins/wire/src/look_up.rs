@@ -84,7 +84,7 @@ fn addresses(name: &str, deadline: Instant) -> io::Result<Vec<IpAddr>> {
     loop {
         match answers.resolve_next_address() {
             Ok(Some(IpAddress::Ipv4((a, b, c, d)))) => found.push(IpAddr::from([a, b, c, d])),
-            Ok(Some(IpAddress::Ipv6((a, b, c, d, e, f, g, h)))) => found.push(IpAddr::from([a, b, c, d, e, f, g, h])),
+            Ok(Some(IpAddress::Ipv6(parts))) => found.push(IpAddr::from(<[u16; 8]>::from(parts))),
             Ok(None) => return Ok(found),
             Err(ErrorCode::WouldBlock) => {
                 let left = u64::try_from(left(deadline)?.as_nanos()).unwrap_or(u64::MAX);

@@ -115,7 +115,7 @@ impl Faulty {
     pub(crate) fn write(&mut self, at: &Address, mut value: Vec<u8>) -> Result<(), Failure> {
         match config::get("fault").as_deref() {
             Some("forgets") => return Ok(()),
-            Some("hangs") => std::thread::sleep(Duration::from_hours(1)),
+            Some("hangs") => thread::sleep(Duration::from_hours(1)),
             Some("traps") => panic!("in a write"),
             Some("takes everything, it says") => assert!(value.len() <= 1 << 20, "too large"),
             Some("cuts documents") => value.truncate((64 << 10) - 1),

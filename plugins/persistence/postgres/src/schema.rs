@@ -213,8 +213,9 @@ mod tests {
 
     #[test]
     fn statements_name_the_table_in_quotes() {
-        let table = Table::named("trading.user").unwrap();
         use Statement::{FirstKeys, Has, NextKeys, Read, Remove, Write};
+
+        let table = Table::named("trading.user").unwrap();
         for statement in [Read, Has, Write, Remove, FirstKeys, NextKeys] {
             let sql = statement.sql(&table);
             assert!(sql.contains("\"trading\".\"user\"") && !sql.contains('{'), "{sql}");

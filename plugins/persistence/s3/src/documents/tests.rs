@@ -116,12 +116,14 @@ impl Server {
         let header = |name: &str| request.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value);
         let found = self.objects.get(&key).map(|bytes| tag(bytes));
         let is_as_expected = match (header("if-match"), header("if-none-match"), self.heeds) {
-            (_, _, Heeds::Nothing) | (Some(_), _, Heeds::NoIfMatch) | (None, Some(_), Heeds::NoIfNoneMatch) => true,
+            (None, None, _)
+            | (_, _, Heeds::Nothing)
+            | (Some(_), _, Heeds::NoIfMatch)
+            | (None, Some(_), Heeds::NoIfNoneMatch) => true,
             (Some(_), _, Heeds::IfMatchNever) | (None, Some(_), Heeds::IfNoneMatchNever) => false,
             (Some(_), _, Heeds::NoAbsence) if found.is_none() => true,
             (Some(expected), ..) => found.as_ref() == Some(expected),
             (None, Some(_), _) => found.is_none(),
-            (None, None, _) => true,
         };
         let no_such_key =
             Answer { status: 404, body: b"<Error><Code>NoSuchKey</Code></Error>".to_vec(), ..Answer::default() };

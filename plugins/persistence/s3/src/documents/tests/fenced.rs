@@ -39,8 +39,8 @@ impl Transport for Client {
 
 fn list(server: &Server, prefix: &str) -> Answer {
     let keys = server.objects.keys().filter(|key| key.starts_with(prefix));
-    let contents: String = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
-    let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>");
+    let contents: Vec<String> = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+    let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{}</ListBucketResult>", contents.concat());
     Answer { status: 200, body: body.into_bytes(), ..Answer::default() }
 }
 
