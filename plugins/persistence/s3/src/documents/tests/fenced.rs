@@ -22,7 +22,9 @@ impl Transport for Client {
     fn send(&mut self, request: Request, deadline: Instant) -> Result<Answer, Lost> {
         if let Some((_, query)) = request.path_and_query.split_once("?list-type=2") {
             let prefix = query.split_once("prefix=").expect("listings have one").1;
-            return Ok(list(&self.server.borrow(), prefix));
+            let prefix = prefix.split('&').next().unwrap_or_default();
+            let prefix = percent_encoding::percent_decode_str(prefix).decode_utf8().expect("keys are text");
+            return Ok(list(&self.server.borrow(), &prefix));
         }
         if request.method == "PUT" {
             match self.arriving.get() {
