@@ -62,8 +62,8 @@ fn where_nobody_watches_each_case_is_a_line_as_it_ends() {
     let arguments = ["plugin", "test", &component, "-c", "kit.toml", "--only", "write", "--only", "null"];
     let finished = workplace.run(&arguments);
     let lines: Vec<&str> = finished.stderr.lines().filter(|line| line.contains(" cases: ")).collect();
-    assert_eq!(lines.len(), 5, "{}", finished.stderr);
-    assert!(lines[0].starts_with("1 of 5 cases: read before write: passed ("), "{}", lines[0]);
+    assert_eq!(lines.len(), 6, "{}", finished.stderr);
+    assert!(lines[0].starts_with("1 of 6 cases: read before write: passed ("), "{}", lines[0]);
     assert!(lines.iter().any(|line| line.contains("null is a value: FAILED (")), "{lines:?}");
 }
 
@@ -95,7 +95,7 @@ fn some_cases_can_be_chosen_by_a_part_of_their_names() {
     let chosen = test(&["-c", "kit.toml", "--only", "write", "--only", "overwrite"]);
     assert_eq!(chosen.code(), Some(0), "{chosen:?}");
     assert!(
-        chosen.stdout.contains("3 passed, 0 failed, 1 not run"),
+        chosen.stdout.contains("3 passed, 0 failed, 2 not run"),
         "read before and after write, overwrite: {chosen:?}"
     );
     let none = test(&["--only", "killed"]);

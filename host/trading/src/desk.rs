@@ -104,6 +104,8 @@ pub(crate) struct Seat<S> {
     pub(crate) ask_from_ms: i64,
     /// A write failed, so the store may not hold what the trader holds.
     pub(crate) unsettled: bool,
+    /// Whether it has an order of an earlier run that this run has not told.
+    pub(crate) is_restored_order: bool,
     /// What began and could not be told yet, in order. The documents are durable. Nothing later is told before it.
     pub(crate) owed: Vec<Outcome>,
 }

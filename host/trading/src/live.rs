@@ -85,8 +85,6 @@ pub struct Live<S, F> {
     feed: F,
     market: Market,
     lookback_minutes: usize,
-    /// Whether the first boundary has come.
-    begun: bool,
     /// The newest boundary; before the first one, the time of the start.
     now_ms: i64,
 }
@@ -191,6 +189,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             }
         }
         for seat in &mut seats {
+            seat.is_restored_order = matches!(seat.trader.state(), State::Scheduled(_));
             // A crash may have come before this event was told. If it was told, the journal skips it.
             if let State::Open(position) = seat.trader.state() {
                 seat.owed.push(Outcome::Opened { position: position.clone() });
@@ -203,7 +202,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
         desk.late_after = feed.patience().map(|_| options.max_entry_delay);
         desk.reassert_slots(options.now_ms).await?;
         let LiveOptions { lookback_minutes, now_ms, .. } = options;
-        Ok(Self { desk, feed, market, lookback_minutes: lookback_minutes as usize, begun: false, now_ms })
+        Ok(Self { desk, feed, market, lookback_minutes: lookback_minutes as usize, now_ms })
     }
 
     /// Trades until the feed ends or `stop` says so.
@@ -240,9 +239,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             for notice in notices.drain(..) {
                 sink.notice(now_ms, None, &notice);
             }
-            if !std::mem::replace(&mut self.begun, true) {
-                self.desk.tell_orders(now_ms, sink);
-            }
+            self.desk.tell_orders(now_ms, sink);
             let entries = entries(*stop.borrow(), fresh);
             let begun = Instant::now();
             self.desk.boundary(now_ms, entries, sink).await;
@@ -318,14 +315,17 @@ fn remember(state: State, recall: &Recall, interval: Interval) -> Memory {
 }
 
 impl<S: LiveStrategy> Desk<S> {
-    /// Tells the orders that wait: a crash may have come before they were told. This happens at the first boundary and
-    /// not before, because the last candle of their average price may have closed only then.
+    /// Tells the orders that an earlier run left: a crash may have come before they were told. This happens at the first
+    /// boundary at which the candles of their average price are there, which is before they are judged.
     fn tell_orders(&mut self, now_ms: i64, sink: &mut dyn Sink) {
-        for seat in &mut self.seats {
-            if let State::Scheduled(order) = seat.trader.state()
-                && let Some(price) = seat.series.average_price(order.signal.scheduled_at_ms, self.average_of)
-            {
+        for seat in self.seats.iter_mut().filter(|seat| seat.is_restored_order) {
+            let State::Scheduled(order) = seat.trader.state() else {
+                seat.is_restored_order = false;
+                continue;
+            };
+            if let Some(price) = seat.series.average_price(order.signal.scheduled_at_ms, self.average_of) {
                 seat.owed.push(Outcome::Scheduled { order: order.clone(), price });
+                seat.is_restored_order = false;
                 seat.tell_owed(now_ms, sink);
             }
         }

@@ -241,6 +241,7 @@ impl<S> Setup<S> {
                 next_open_ms: 0,
                 ask_from_ms: i64::MIN,
                 unsettled: false,
+                is_restored_order: false,
                 owed: Vec::new(),
             });
         }
