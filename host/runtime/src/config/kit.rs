@@ -135,9 +135,12 @@ mod tests {
         let reason = "must not be \"file\": the kit has no data directory";
         let inner = "\n\n[stores.inner]\nplugin = \".\"\nover = \"file\"\n";
         assert_eq!(refused(&format!("over = \"inner\"{inner}")), [format!("kit.toml:5: [stores.inner] over {reason}")]);
+        let both = refused(&format!("over = \"file\"{inner}"));
+        let [first, unused, second] = &both[..] else { panic!("{both:?}") };
         assert_eq!(
-            refused(&format!("over = \"file\"{inner}")),
-            [format!("kit.toml:1: over {reason}"), format!("kit.toml:5: [stores.inner] over {reason}")]
+            [first, second],
+            [&format!("kit.toml:1: over {reason}"), &format!("kit.toml:5: [stores.inner] over {reason}")]
         );
+        assert!(unused.starts_with("kit.toml:3: [stores.inner] is not used"), "{unused}");
     }
 }
