@@ -103,7 +103,7 @@ fn arrows_run_down_only() {
         ("sigbox-trading", "engine events files market"),
         ("sigbox-sandbox", "engine events files market trading"),
         ("sigbox-kit", "events market sandbox trading"),
-        ("sigbox", "engine events market sandbox trading"),
+        ("sigbox", "engine events files market sandbox trading"),
     ] {
         let below: Vec<String> = below.split_whitespace().map(|name| format!("sigbox-{name}")).collect();
         let below: BTreeSet<&str> = below.iter().map(String::as_str).collect();

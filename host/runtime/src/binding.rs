@@ -25,14 +25,14 @@ mod copy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf, absolute},
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 use sigbox_engine::signal::Pair;
+use sigbox_files::Disk;
 use sigbox_trading::{
     Finding, Record, RunError, compare, index,
     store::{Address, Domain, PerDomain, Store, StoreError, Stores},
@@ -257,21 +257,22 @@ impl Bindings {
     /// Keeps a copy of a record that cannot be understood, before it is replaced.
     pub(crate) fn set_aside(data_dir: &Path) -> Result<(), BindingError> {
         let file = data_dir.join(DAMAGED_NAME);
-        match fs::copy(Self::file(data_dir), &file) {
-            Ok(_) => Ok(()),
+        let copied = || {
+            let record = fs::read(Self::file(data_dir))?;
+            sigbox_files::replace(&Disk, &absolute(&file)?, &record).map_err(io::Error::other)
+        };
+        match copied() {
+            Ok(()) => Ok(()),
             Err(error) => Err(BindingError::Record { file, reason: format!("cannot be written: {error}") }),
         }
     }
 
-    /// Replaces the record. Its content is fsynced before it gets its name.
+    /// Replaces the record, durably.
     pub(crate) fn record(&self, data_dir: &Path) -> Result<(), BindingError> {
         let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            file.persist(data_dir.join(FILE_NAME))?;
-            Ok(())
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            sigbox_files::replace(&Disk, &absolute(data_dir)?.join(FILE_NAME), &text).map_err(io::Error::other)
         };
         write().map_err(|error: io::Error| BindingError::Record {
             file: data_dir.join(FILE_NAME),

@@ -210,7 +210,7 @@ impl<L: FnMut(&Event)> Journal<L> {
 
     fn tell_renewed(&mut self, renewed: Vec<Renewed>) {
         for renewed in renewed {
-            let what = in_words(&self.path, &renewed);
+            let what = renewed.in_words(&self.path);
             if let Renewed::Full { .. } = renewed {
                 tracing::info!("{what}");
             } else {
@@ -292,29 +292,4 @@ fn damaged(path: &Path, damage: &Damage) -> String {
          what its store has",
         path = path.display()
     )
-}
-
-fn in_words(path: &Path, renewed: &Renewed) -> String {
-    let path = path.display();
-    let aside = |aside: &Option<PathBuf>| match aside {
-        Some(aside) => format!("; what was there is {} now", aside.display()),
-        None => String::new(),
-    };
-    match renewed {
-        Renewed::Moved => format!("{path} was deleted or moved away; the event record goes on in a new file"),
-        Renewed::Replaced { aside: to } => {
-            format!("{path} was replaced by another file; the event record goes on in a new one{}", aside(to))
-        }
-        Renewed::Truncated { aside: to } => {
-            format!("{path} was cut off; the event record goes on in a new file{}", aside(to))
-        }
-        Renewed::Full { segment } => {
-            format!("{path} was full and is {} now; the event record goes on in a new file", segment.display())
-        }
-        Renewed::StillFull { reason } => format!("{path} is full, and no new file could be begun: {reason}"),
-        Renewed::Mixed { bytes } => {
-            format!("something else wrote {bytes} bytes into {path}; they were moved to {path}.damaged")
-        }
-        other => format!("{path}: {other:?}"),
-    }
 }

@@ -5,12 +5,12 @@
 //! with another directory may be of a host that runs. Then a person decides.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
+    fs, io,
+    path::{Path, absolute},
     time::{Duration, Instant},
 };
 
+use sigbox_files::Disk;
 use sigbox_market::candles::iso_8601;
 use sigbox_trading::store::{Apart, FENCED, Fence, Holder, Store, StoreError, UNSUPPORTED};
 
@@ -163,13 +163,10 @@ fn host_id(data_dir: &Path) -> Result<String, AssembleError> {
     let mut bytes = [0; ID_BYTES];
     getrandom::fill(&mut bytes).map_err(|no_randomness| error(format!("cannot be made: {no_randomness}")))?;
     let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // A name that is lost with the machine's power costs a --take-over.
     let write = || {
-        let mut written = tempfile::NamedTempFile::new_in(data_dir)?;
-        writeln!(written, "{id}")?;
-        written.as_file().sync_all()?;
-        written.persist(&file)?;
-        // A name that is lost with the machine's power costs a --take-over.
-        if cfg!(unix) { File::open(data_dir)?.sync_all() } else { Ok(()) }
+        let file = absolute(&file)?;
+        sigbox_files::replace(&Disk, &file, format!("{id}\n").as_bytes()).map_err(io::Error::other)
     };
     write().map_err(|unwritten: io::Error| error(format!("cannot be written: {unwritten}")))?;
     Ok(id)

@@ -1,23 +1,24 @@
 //! The results file: what sweeps have found so far, one run a line.
 //!
 //! ```text
-//! {"key":"9f0c…","strategyName":"sma-cross","symbol":"BTCUSDT",…,"statistics":{"sharpeRatio":0.12,…},…}
+//! {"key":"9f0c…","strategyName":"sma-cross","symbol":"BTCUSDT",…,"statistics":{"sharpeRatio":0.12,…},…,"crc32":"…"}
 //! ```
 //!
 //! Only `key` and the measured numbers are read back; the other fields are for people who look into the file. Lines of
-//! other sweeps stay in the file and are ignored. A damaged line is ignored too, and its run is run again.
+//! other sweeps stay in the file and are ignored. [`Records`] keep the lines whole: a damaged line is set aside, and its
+//! run is run again.
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
+    io,
+    path::{Path, PathBuf, absolute},
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 use sigbox_engine::stats::{METRICS, Statistics, Summary, Unit};
+use sigbox_files::{Disk, Records, RecordsError, Renewed};
 
 use super::Case;
 
@@ -137,11 +138,11 @@ fn statistics(numbers: &BTreeMap<String, Value>) -> Option<Statistics> {
 #[non_exhaustive]
 pub enum ResultsError {
     /// It cannot be opened, read or written.
-    #[error("results {path}: {source}", path = .path.display())]
+    #[error("results: {source}")]
     Io {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// What was tried, where, and why it failed.
         source: io::Error,
     },
     /// It is not a file of results.
@@ -151,7 +152,10 @@ pub enum ResultsError {
         path: PathBuf,
     },
     /// Another process appends to it.
-    #[error("results {path}: another process writes to this file; wait for it, or choose another one", path = .path.display())]
+    #[error(
+        "results {path}: another process writes to this file; wait for it, or choose another one",
+        path = .path.display()
+    )]
     InUse {
         /// Which file.
         path: PathBuf,
@@ -160,13 +164,17 @@ pub enum ResultsError {
 
 /// A results file, locked for this process as long as this value exists.
 pub(super) struct ResultsFile {
-    file: File,
+    records: Records<Disk>,
     path: PathBuf,
     synced: Instant,
 }
 
-/// The beginning of every line. A file that begins with something else is no results file.
-const BEGINNING: &[u8] = b"{\"key\":\"";
+/// The beginning of every line. A file of which no line begins so is no results file.
+const BEGINNING: &str = "{\"key\":\"";
+
+/// The file is never full. Every line is needed as long as its run is wanted, so there is nothing that a next file could
+/// begin with.
+const SEGMENT_BYTES: u64 = u64::MAX;
 
 /// How long a line may wait for a sync. A sync takes milliseconds, as long as a run, so one for each line would be too
 /// many.
@@ -195,56 +203,68 @@ impl ResultsFile {
         path: &Path,
         wanted: &BTreeMap<&str, usize>,
     ) -> Result<(Self, BTreeMap<usize, Measured>), ResultsError> {
-        let io = |source| ResultsError::Io { path: path.to_path_buf(), source };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(io)?;
-        }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        file.try_lock().map_err(|_| ResultsError::InUse { path: path.to_path_buf() })?;
         let mut found = BTreeMap::new();
-        let mut reader = BufReader::new(&mut file);
-        let (mut whole_bytes, mut line) = (0, Vec::new());
-        loop {
-            line.clear();
-            let bytes = reader.read_until(b'\n', &mut line).map_err(io)?;
-            let is_whole = line.ends_with(b"\n");
-            let beginning = if is_whole { BEGINNING.len() } else { BEGINNING.len().min(bytes) };
-            if whole_bytes == 0 && !line.starts_with(&BEGINNING[..beginning]) {
-                return Err(ResultsError::Foreign { path: path.to_path_buf() });
+        let each = |line: &[u8]| {
+            if !line.starts_with(BEGINNING.as_bytes()) {
+                return Err("it is no result of a sweep".to_owned());
             }
-            if !is_whole {
-                break;
-            }
-            whole_bytes += bytes as u64;
-            let Ok(Keyed { key }) = serde_json::from_slice(&line) else { continue };
+            let Keyed { key } = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+            // What this version does not understand may be the line of a later one. Its run is run again.
             if let Some(index) = wanted.get(key)
-                && let Ok(measured) = serde_json::from_slice(&line)
+                && let Ok(measured) = serde_json::from_slice(line)
             {
                 found.insert(*index, measured);
             }
+            Ok(())
+        };
+        let opened =
+            absolute(path).map_err(|source| ResultsError::Io { path: path.to_path_buf(), source }).and_then(|at| {
+                Records::open(Disk, at, BEGINNING, SEGMENT_BYTES, each).map_err(|error| failed(path, error))
+            });
+        let (records, what_was_wrong) = opened?;
+        for damage in &what_was_wrong.damaged {
+            tracing::warn!(
+                "results {}:{}: damaged ({}); moved to {}.damaged, and its run is run again",
+                path.display(),
+                damage.line,
+                damage.reason,
+                records.path().display()
+            );
         }
-        drop(reader);
-        file.set_len(whole_bytes).map_err(io)?;
-        Ok((Self { file, path: path.to_path_buf(), synced: Instant::now() }, found))
+        Ok((Self { records, path: path.to_path_buf(), synced: Instant::now() }, found))
     }
 
     /// Appends a run.
     pub(super) fn append(&mut self, key: &str, case: &Case, measured: &Measured) -> Result<(), ResultsError> {
-        let mut line = serde_json::to_vec(&Line { key, case, measured }).expect("a line has text keys");
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(|source| self.failed(source))?;
+        let line = serde_json::to_string(&Line { key, case, measured }).expect("a line has text keys");
+        let renewed = self.records.append(&line, &mut Vec::new);
+        self.tell(renewed)?;
         if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
     }
 
     /// Makes every appended run durable.
     pub(super) fn sync(&mut self) -> Result<(), ResultsError> {
-        self.file.sync_data().map_err(|source| self.failed(source))?;
+        let renewed = self.records.sync(&mut Vec::new);
+        self.tell(renewed)?;
         self.synced = Instant::now();
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> ResultsError {
-        ResultsError::Io { path: self.path.clone(), source }
+    /// Tells what others have done to the file. The runs that are no longer in it are run again by a next sweep.
+    fn tell(&self, renewed: Result<Vec<Renewed>, RecordsError>) -> Result<(), ResultsError> {
+        for renewed in renewed.map_err(|error| failed(&self.path, error))? {
+            tracing::warn!("results: {}", renewed.in_words(self.records.path()));
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, error: RecordsError) -> ResultsError {
+    let path = path.to_path_buf();
+    match error {
+        RecordsError::InUse { .. } => ResultsError::InUse { path },
+        RecordsError::NotOurs { .. } => ResultsError::Foreign { path },
+        other => ResultsError::Io { path, source: other.into() },
     }
 }
 
@@ -281,9 +301,20 @@ mod tests {
         ResultsFile::open(path, &[("a", 0), ("b", 1), ("c", 2), ("d", 3)].into_iter().collect())
     }
 
+    /// The line of a run, as an earlier version wrote it: without a checksum.
+    fn earlier_line(key: &str) -> String {
+        serde_json::to_string(&Line { key, case: &case(), measured: &measured() }).unwrap() + "\n"
+    }
+
+    /// The line of a run, as the file has it.
     fn line(key: &str) -> String {
-        let mut line = serde_json::to_string(&Line { key, case: &case(), measured: &measured() }).unwrap();
-        line.push('\n');
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.jsonl");
+        open(&path).unwrap().0.append(key, &case(), &measured()).unwrap();
+        let line = fs::read_to_string(path).unwrap();
+        let (fields, checksum) = line.split_at(earlier_line(key).len() - 2);
+        assert_eq!(fields, earlier_line(key).trim_end().strip_suffix('}').unwrap());
+        assert!(checksum.starts_with(",\"crc32\":\"") && checksum.ends_with("\"}\n"), "{checksum}");
         line
     }
 
@@ -327,13 +358,14 @@ mod tests {
 
         // The line of a later version, and a damaged line: their runs are run again.
         let (newer, damaged) = ("{\"key\":\"c\",\"numbers\":[]}\n", "{\"key\":\"d\u{0}\n");
-        let before = line("b") + newer + damaged + &line("a");
-        fs::write(&path, &before).unwrap();
+        let whole = line("b") + newer + &earlier_line("a");
+        fs::write(&path, whole.replace(newer, &(newer.to_owned() + damaged))).unwrap();
         let (mut file, found) = open(&path).unwrap();
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [0, 1]);
         assert_eq!(found[&1], measured());
         file.append("c", &case(), &measured()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), before + &line("c"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole + &line("c"));
+        assert!(fs::read_to_string(dir.path().join("deep/results.jsonl.damaged")).unwrap().contains("\"line\":3"));
     }
 
     #[test]
