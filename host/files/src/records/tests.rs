@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tempfile::TempDir;
 
@@ -12,16 +13,36 @@ use crate::layer::Disk;
 
 const LARGE: u64 = 1 << 30;
 
+/// A process that is being started has the locks of this one, until it runs its own program. So no test starts one while
+/// another test opens a file again.
+static STARTS: RwLock<()> = RwLock::new(());
+
 struct Folder {
     _temp: TempDir,
     path: PathBuf,
+    _starts: Starts,
+}
+
+#[expect(dead_code, reason = "held, not read")]
+enum Starts {
+    None(RwLockReadGuard<'static, ()>),
+    Some(RwLockWriteGuard<'static, ()>),
 }
 
 impl Folder {
     fn new() -> Self {
+        Self::of(Starts::None(STARTS.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// For a test that starts processes.
+    fn of_processes() -> Self {
+        Self::of(Starts::Some(STARTS.write().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn of(starts: Starts) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().canonicalize().unwrap();
-        Self { _temp: temp, path }
+        Self { _temp: temp, path, _starts: starts }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -189,7 +210,7 @@ fn a_file_of_something_else_is_refused_and_stays_as_it_is() {
 #[cfg(unix)]
 #[test]
 fn only_a_regular_file_is_opened() {
-    let folder = Folder::new();
+    let folder = Folder::of_processes();
     let fifo = folder.file("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for other in [&fifo, &folder.path, Path::new("/dev/null")] {
@@ -223,7 +244,7 @@ fn a_symbolic_link_stays_one_and_the_segments_are_beside_the_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_another_process_has_locked_is_in_use() {
-    let folder = Folder::new();
+    let folder = Folder::of_processes();
     let path = folder.file("events.jsonl");
     fs::write(&path, lines(&["{\"n\":1}"])).unwrap();
     let mut holder = Command::new("flock")
@@ -316,7 +337,7 @@ fn a_rotation_with_copytruncate_is_continued_with_a_head() {
 #[cfg(unix)]
 #[test]
 fn whatever_takes_the_place_of_the_file_is_kept_beside_it() {
-    let folder = Folder::new();
+    let folder = Folder::of_processes();
     let path = folder.file("events.jsonl");
     let (mut records, ..) = open(&path);
     append(&mut records, "{\"n\":1}");
