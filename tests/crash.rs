@@ -4,10 +4,14 @@
 //! machine allows; `SIGBOX_SLOW_TESTS=1` kills a hundred times instead of fifteen.
 
 pub(crate) mod chaos;
+#[cfg(target_os = "linux")]
+mod every_operation;
 mod every_step;
 #[cfg(unix)]
 mod four_backends;
 mod left_behind;
+#[cfg(unix)]
+mod record_file;
 mod restored;
 mod store_failure;
 mod world;

@@ -389,7 +389,13 @@ impl<S> Desk<S> {
         let behind = self.seats.iter().filter(|seat| seat.is_behind());
         let line = |seat: &Seat<S>| {
             let whose = if seat.unsettled { "store" } else { "event record" };
-            format!("{} holds {}, and its {whose} does not have it", seat.pair(), in_words(seat.trader.state()))
+            let (pair, state) = (seat.pair(), seat.trader.state());
+            match state {
+                State::Idle => format!("{pair} holds nothing, and its {whose} may say that it does"),
+                State::Scheduled(_) | State::Open(_) => {
+                    format!("{pair} holds {}, and its {whose} does not have it", in_words(state))
+                }
+            }
         };
         behind.map(line).collect()
     }
