@@ -302,6 +302,56 @@ mod tests {
     }
 
     #[test]
+    fn text_of_a_file_cannot_control_a_terminal() {
+        let cases = [
+            (
+                "time,open,high,low,close,\u{1b}]0;title\u{7}\u{1b}[31mvolume\n",
+                "candles.csv:1: the header names no column volume: \
+                 `time,open,high,low,close,\\u{1b}]0;title\\u{7}\\u{1b}[31mvolume`",
+            ),
+            ("1677628800000,1,1,1,1,\u{1b}[2J\n", "candles.csv:1: volume is not a number: `\\u{1b}[2J`"),
+            (
+                "1677628800000,1,1,1\u{1b}[1A\n",
+                "candles.csv:1: the row has 4 columns and needs 6: `1677628800000,1,1,1\\u{1b}[1A`",
+            ),
+            ("1677628800000,1,1,1,1,\"a\nb\u{202e}\"\n", "candles.csv:2: volume is not a number: `a\\nb\\u{202e}`"),
+        ];
+        for (content, expected) in cases {
+            assert_eq!(complaint(content, Gaps::Refuse), expected);
+        }
+    }
+
+    #[test]
+    fn candles_of_a_higher_interval_are_not_taken_for_minutes() {
+        let rows = |minutes: &[i64]| {
+            let row = |minute: &i64| format!("{},100,102,99,100.5,3\n", START + minute * MINUTE_MS);
+            minutes.iter().map(row).collect::<String>()
+        };
+        let refused = |found: &str| {
+            format!(
+                "candles.csv has {found}; a run needs one-minute candles, and makes those of a higher interval itself"
+            )
+        };
+        for gaps in [Gaps::Refuse, Gaps::Fill] {
+            let hours: Vec<i64> = (0..24).map(|hour| hour * 60).collect();
+            assert_eq!(complaint(rows(&hours), gaps), refused("candles of 1h"));
+            // An hour is missing.
+            assert_eq!(complaint(rows(&[0, 60, 180, 240]), gaps), refused("candles of 1h"));
+            assert_eq!(complaint(rows(&[0, 10, 20]), gaps), refused("a candle every 10 minutes"));
+            // Months are more than is filled.
+            assert_eq!(complaint(rows(&[0, 44_640, 86_400]), gaps), refused("candles of 1d"));
+        }
+        // Minutes of a market with few trades: all are a multiple of no other distance than a minute.
+        let quiet = rows(&[0, 2, 5, 9, 11]);
+        assert_eq!(read(&quiet, Gaps::Fill).unwrap().len(), 12);
+        assert!(complaint(&quiet, Gaps::Refuse).starts_with("candles.csv:2: 1 minute is missing"));
+        // One gap alone does not tell, and neither do gaps between minutes.
+        assert!(complaint(rows(&[0, 60]), Gaps::Refuse).starts_with("candles.csv:2: 59 minutes are missing"));
+        assert!(complaint(rows(&[0, 1, 61, 121]), Gaps::Refuse).starts_with("candles.csv:3: 59 minutes are missing"));
+        assert_eq!(read(rows(&[0, 60, 120, 121]), Gaps::Fill).unwrap().len(), 122);
+    }
+
+    #[test]
     fn filled_minutes_are_flat_at_the_close_before_the_gap() {
         let content = "1677628800000,100,102,99,100.5,3\n1677628980000,103,105,102,103.5,3\n";
         let flat = |index| Candle { open: 100.5, high: 100.5, low: 100.5, close: 100.5, volume: 0.0, ..minute(index) };

@@ -140,6 +140,19 @@ pub enum CandleFileError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has candles of a higher interval. A run would take each for a minute, and what the market did in an hour
+    /// would be known after its first minute.
+    #[error(
+        "{} has {}; a run needs one-minute candles, and makes those of a higher interval itself",
+        path.display(),
+        in_words(*minutes)
+    )]
+    HigherInterval {
+        /// The file.
+        path: PathBuf,
+        /// From the beginning of one candle to that of the next.
+        minutes: i64,
+    },
     /// The part of the file that was asked for has no candle.
     #[error(
         "{} has candles from {} to {}; that part of it which is asked for has no candle of {interval}",
@@ -243,7 +256,7 @@ pub enum ColumnProblem {
     },
 }
 
-/// Why a row of a candle file cannot be used. Texts from the file are cut to their beginning.
+/// Why a row of a candle file cannot be used. Texts from the file are cut to their beginning and made printable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowProblem {
@@ -451,18 +464,29 @@ fn read(path: &Path, format: Format, gaps: Gaps) -> Result<Vec<Candle>, CandleFi
 pub(super) struct Gapless {
     candles: Vec<Candle>,
     gaps: Gaps,
+    gap_count: usize,
+    filled: usize,
+    /// The greatest distance of which every gap, from the beginning of one candle to that of the next, is a multiple; 0
+    /// before the first gap. If no candle directly follows another one, it is the interval of the file.
+    distance_ms: i64,
     unusable: Option<(Place, RowProblem)>,
+    /// The file begins with a gap that is not filled, so the rows after it tell whether minutes are missing or the file
+    /// has candles of a higher interval. The opening time of the last one, and how many were looked at.
+    looking: Option<(i64, usize)>,
 }
 
 impl Gapless {
     pub(super) const fn new(gaps: Gaps) -> Self {
-        Self { candles: Vec::new(), gaps, unusable: None }
+        Self { candles: Vec::new(), gaps, gap_count: 0, filled: 0, distance_ms: 0, unusable: None, looking: None }
     }
 
     /// Adds the candle of a row. If minutes before it are missing and are to be filled, adds those first. Breaks off at
-    /// a row that cannot be used.
+    /// a row that cannot be used, as soon as it is known what is wrong with the file.
     #[inline]
     pub(super) fn add(&mut self, place: Place, row: Result<Candle, BadRow>) -> ControlFlow<()> {
+        if self.looking.is_some() {
+            return self.look_further(row);
+        }
         let follows =
             |candle: &Candle| self.candles.last().is_none_or(|last| last.close_time_ms() == candle.open_time_ms);
         let added = match row {
@@ -477,7 +501,7 @@ impl Gapless {
             Ok(()) => ControlFlow::Continue(()),
             Err(problem) => {
                 self.unusable = Some((place, problem));
-                ControlFlow::Break(())
+                if self.looking.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             }
         }
     }
@@ -493,26 +517,101 @@ impl Gapless {
         if found_ms == previous_ms {
             return Err(RowProblem::Duplicate { open_time_ms: found_ms });
         }
+        let has_neighbours = self.has_neighbours();
+        self.gap_count += 1;
+        self.distance_ms = greatest_common_divisor(found_ms - previous_ms, self.distance_ms);
         let missing = (found_ms - previous_ms) / MINUTE_MS - 1;
         let (from_ms, to_ms) = (previous.close_time_ms(), found_ms - MINUTE_MS);
-        match self.gaps {
-            Gaps::Refuse => return Err(RowProblem::Gap { missing, from_ms, to_ms }),
-            Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => {
-                return Err(RowProblem::GapTooLong { missing, from_ms, to_ms });
+        let refused = match self.gaps {
+            Gaps::Refuse => RowProblem::Gap { missing, from_ms, to_ms },
+            Gaps::Fill if missing > LONGEST_FILLED_GAP_MINUTES => RowProblem::GapTooLong { missing, from_ms, to_ms },
+            Gaps::Fill => {
+                let before = self.candles.len();
+                self.candles.extend((1..=missing).map(|minute| flat_after(&previous, minute)));
+                self.filled += self.candles.len() - before;
+                self.candles.push(candle);
+                return Ok(());
             }
-            Gaps::Fill => self.candles.extend((1..=missing).map(|minute| flat_after(&previous, minute))),
+        };
+        self.looking = (!has_neighbours).then_some((found_ms, 0));
+        Err(refused)
+    }
+
+    /// Whether a candle directly follows another one, so that the candles are those of minutes.
+    fn has_neighbours(&self) -> bool {
+        self.candles.len() - self.filled > self.gap_count + 1
+    }
+
+    /// Takes the distance of another row after a gap that is not filled. Breaks off when it is known whether the file
+    /// has candles of a higher interval.
+    #[cold]
+    fn look_further(&mut self, row: Result<Candle, BadRow>) -> ControlFlow<()> {
+        let open_time_ms = match row {
+            Ok(candle) => Some(candle.open_time_ms),
+            Err(bad) => bad.open_time_ms,
+        };
+        let (Some((last_ms, looked)), Some(open_time_ms)) = (self.looking, open_time_ms) else {
+            return ControlFlow::Break(());
+        };
+        if open_time_ms <= last_ms || looked == ROWS_AFTER_A_GAP {
+            return ControlFlow::Break(());
         }
-        self.candles.push(candle);
-        Ok(())
+        self.gap_count += 1;
+        self.distance_ms = greatest_common_divisor(open_time_ms - last_ms, self.distance_ms);
+        self.looking = Some((open_time_ms, looked + 1));
+        if self.distance_ms > MINUTE_MS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// The distance of the candles in minutes, if it is more than one: they are those of a higher interval. One gap
+    /// alone does not tell.
+    fn higher_interval_minutes(&self) -> Option<i64> {
+        let is_higher = self.gap_count > 1 && self.distance_ms > MINUTE_MS;
+        let is_known = self.looking.is_some() || !self.has_neighbours();
+        (is_higher && is_known).then_some(self.distance_ms / MINUTE_MS)
     }
 
     /// The candles that were read from the file at `path`; there must be at least one.
     pub(super) fn finish(self, path: &Path) -> Result<Vec<Candle>, CandleFileError> {
-        match self.unusable {
-            Some((place, problem)) => Err(CandleFileError::Row { path: path.to_owned(), place, problem }),
-            None if self.candles.is_empty() => Err(CandleFileError::Empty { path: path.to_owned() }),
-            None => Ok(self.candles),
+        let path = || path.to_owned();
+        let is_about_gaps = match &self.unusable {
+            Some((_, problem)) => matches!(problem, RowProblem::Gap { .. } | RowProblem::GapTooLong { .. }),
+            None => true,
+        };
+        match (self.higher_interval_minutes().filter(|_| is_about_gaps), self.unusable) {
+            (Some(minutes), _) => Err(CandleFileError::HigherInterval { path: path(), minutes }),
+            (None, Some((place, problem))) => Err(CandleFileError::Row { path: path(), place, problem }),
+            (None, None) if self.candles.is_empty() => Err(CandleFileError::Empty { path: path() }),
+            (None, None) => {
+                if self.filled > 0 {
+                    let (filled, minutes) = (self.filled, self.candles.len());
+                    tracing::warn!(
+                        "{}: {filled} of {minutes} minutes are missing and were filled with the price before them",
+                        path().display()
+                    );
+                }
+                Ok(self.candles)
+            }
         }
+    }
+}
+
+/// How many rows after a gap at the beginning of a file are looked at, to tell whether the file has candles of a higher
+/// interval.
+const ROWS_AFTER_A_GAP: usize = 1000;
+
+/// Neither number is negative.
+const fn greatest_common_divisor(mut one: i64, mut other: i64) -> i64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// `candles of 1h`, or `a candle every 7 minutes`.
+fn in_words(minutes: i64) -> String {
+    match Interval::all().find(|interval| interval.ms() == minutes * MINUTE_MS) {
+        Some(interval) => format!("candles of {interval}"),
+        None => format!("a candle every {minutes} minutes"),
     }
 }
 
@@ -590,13 +689,27 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The beginning of a text from a file, as a message shows it.
+/// The beginning of a text from a file, as a message shows it: one line. Characters that end lines, control terminals or
+/// change the direction of writing are escaped, because anybody may have written the file.
 pub(super) fn excerpt(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    match text.char_indices().nth(EXCERPT_CHARS) {
-        None => text.into_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+    let mut shown = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == EXCERPT_CHARS {
+            shown.push('…');
+            break;
+        }
+        if is_treacherous(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
+    shown
+}
+
+fn is_treacherous(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 fn counted_minutes(count: i64) -> String {

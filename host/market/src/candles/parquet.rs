@@ -202,7 +202,7 @@ impl Table {
                     matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
                 if !is_read {
                     let found = group.column(place).compression_codec().to_string();
-                    return Err(ColumnProblem::Compression { column: names[place].clone(), found });
+                    return Err(ColumnProblem::Compression { column: excerpt(names[place].as_bytes()), found });
                 }
             }
         }
@@ -213,7 +213,7 @@ impl Table {
                 ConvertedType::NONE => physical.to_string(),
                 _ => format!("{physical} ({converted})"),
             };
-            ColumnProblem::Type { column: names[place].clone(), found, wanted }
+            ColumnProblem::Type { column: excerpt(names[place].as_bytes()), found, wanted }
         };
         let time = TimeForm::of(&leaves[columns.time])
             .ok_or_else(|| refused(columns.time, "timestamps, whole numbers or texts"))?;
