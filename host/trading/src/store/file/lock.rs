@@ -51,9 +51,7 @@ impl DirectoryLock {
     pub fn acquire(root: &Path) -> Result<Self, LockError> {
         let path = root.join(FILE_NAME);
         let io_error = |source| LockError::Io { path: path.clone(), source };
-        // The file is not truncated before this process has the lock, because it names the owner.
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        let mut file = open(&path).map_err(io_error)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -95,10 +93,44 @@ impl Drop for DirectoryLock {
     }
 }
 
+/// Opens the lock file, and makes it if it is not there. It is not truncated before this process has the lock, because
+/// it names the owner.
+///
+/// A plugin that was granted the folder can put a link or something else in the place of the file. What the link leads
+/// to is neither made nor written to.
+fn open(path: &Path) -> io::Result<File> {
+    const ATTEMPTS: usize = 10;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    for _ in 0..ATTEMPTS {
+        // Nothing is opened that is no regular file: opening a FIFO could wait for its other end.
+        match std::fs::symlink_metadata(path) {
+            Ok(status) if status.is_file() => {}
+            Ok(_) => return Err(io::Error::other("it is a link, a folder or a device, and must be a file; remove it")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match options.clone().create_new(true).open(path) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    made => return made,
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        match options.open(path) {
+            Ok(file) if is_same_file(&file, path)? => return Ok(file),
+            // It was replaced meanwhile.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("something else replaces it again and again"))
+}
+
+/// Whether `file` is what is at `path`, and not what a link at `path` leads to.
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let (ours, there) = (file.metadata()?, std::fs::metadata(path)?);
+    let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(path)?);
     Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
@@ -176,6 +208,32 @@ mod tests {
             panic!("the lock is held");
         };
         assert_eq!(by, "another process");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_lock_file_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, victim) = (root.path().join("folder"), root.path().join("victim"));
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("../victim", folder.join(FILE_NAME)).unwrap();
+        let refused = || DirectoryLock::acquire(&folder).unwrap_err().to_string();
+        let expected = format!(
+            "cannot be locked at {}: it is a link, a folder or a device, and must be a file; remove it",
+            folder.join(FILE_NAME).display()
+        );
+        assert_eq!(refused(), expected);
+        assert!(!victim.exists(), "the file that the link names is not made");
+        std::fs::write(&victim, "precious").unwrap();
+        assert_eq!(refused(), expected);
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+
+        // A link to the lock file itself, put there while the lock is held.
+        std::fs::remove_file(folder.join(FILE_NAME)).unwrap();
+        let lock = DirectoryLock::acquire(&folder).unwrap();
+        std::fs::rename(folder.join(FILE_NAME), root.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink("../moved", folder.join(FILE_NAME)).unwrap();
+        assert!(matches!(lock.check().unwrap_err(), FileStoreError::NotTheOwner { .. }));
     }
 
     #[test]
