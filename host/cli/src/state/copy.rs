@@ -41,7 +41,7 @@ pub(super) async fn run(config: &Config, command: &args::StateCopy) -> anyhow::R
     let mut resolve = plugins::resolver();
     let record = Record::read(&events_file(config))?;
     let mut opener = Opener::new(config, Access::Own { take_over }, &sandbox, &mut resolve, &plugins::variable)?;
-    let (source, target) = (opener.open(&from).await?, opener.open(&to).await?);
+    let (source, target) = (opener.open_whole(&from).await?, opener.open_whole(&to).await?);
     let copied = match opener.claim(&*target, take_over).await {
         Ok(()) => copy(config, &record, &domains, &source, &target, command.replace).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),

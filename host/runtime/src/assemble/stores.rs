@@ -9,7 +9,7 @@ use std::{
 use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox, Secret};
 use sigbox_trading::{
     Record,
-    store::{FileStore, MemoryStore, Store, Stores},
+    store::{BoundStore, Domain, FileStore, MemoryStore, Store, Stores},
 };
 
 use super::{AssembleError, Resolve, Variable, claim::Claims};
@@ -182,6 +182,15 @@ async fn judge_damage(
     Ok(against.map(|evidence| BindingError::damaged(data_dir, reason, evidence)))
 }
 
+/// What a wrapper reaches of the store under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// The domains that it is bound to.
+    Bound,
+    /// Every domain.
+    All,
+}
+
 /// Opens stores by their names in the configuration, each once.
 pub struct Opener<'a, 's> {
     config: &'a Config,
@@ -270,11 +279,25 @@ impl<'a, 's> Opener<'a, 's> {
         Ok((moved, doubts))
     }
 
-    /// The store called `choice`. If it is a wrapper, the store under it is opened too.
+    /// The store called `choice`. If it is a wrapper, the store under it is opened too, and the wrapper reaches the
+    /// domains of it that the configuration binds to the wrapper.
     ///
     /// # Errors
     /// When there is no such store, it is in use, or it cannot start.
     pub async fn open(&mut self, choice: &StoreChoice) -> Result<Arc<dyn Store>, AssembleError> {
+        self.open_in(choice, Reach::Bound).await
+    }
+
+    /// The same as [`open`](Self::open), but a wrapper reaches every domain: somebody copies what no domain is bound to
+    /// yet, or any more.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_whole(&mut self, choice: &StoreChoice) -> Result<Arc<dyn Store>, AssembleError> {
+        self.open_in(choice, Reach::All).await
+    }
+
+    async fn open_in(&mut self, choice: &StoreChoice, reach: Reach) -> Result<Arc<dyn Store>, AssembleError> {
         if let Some((_, store)) = self.opened.iter().find(|(known, _)| known == choice) {
             return Ok(Arc::clone(store));
         }
@@ -287,7 +310,10 @@ impl<'a, 's> Opener<'a, 's> {
                 };
                 let over = match &plugin.over {
                     // Neither a configuration nor a record of bindings has a circle, so this comes to an end.
-                    Some(over) => Some(Box::pin(self.open(over)).await?),
+                    Some(over) => {
+                        let over = Box::pin(self.open_in(over, reach)).await?;
+                        Some(self.reached_by(choice, reach, over))
+                    }
                     None => None,
                 };
                 Arc::new(self.start(name, plugin, over).await?)
@@ -295,6 +321,25 @@ impl<'a, 's> Opener<'a, 's> {
         };
         self.opened.push((choice.clone(), Arc::clone(&store)));
         Ok(store)
+    }
+
+    /// What the wrapper `choice` may reach of the store under it: with [`Reach::Bound`], the domains that it is bound to,
+    /// and those of the wrappers around it.
+    fn reached_by(&self, choice: &StoreChoice, reach: Reach, over: Arc<dyn Store>) -> Arc<dyn Store> {
+        if reach == Reach::All {
+            return over;
+        }
+        let bound = self.config.persistence.stores.iter().filter(|(_, bound)| self.leads_to(bound, choice));
+        Arc::new(BoundStore::new(over, bound.map(|(domain, _)| domain).collect()))
+    }
+
+    /// Whether `from` is `to`, or a wrapper around it.
+    fn leads_to(&self, from: &StoreChoice, to: &StoreChoice) -> bool {
+        let under = |choice: &StoreChoice| match choice {
+            StoreChoice::Plugin(name) => self.config.stores.get(name).and_then(|plugin| plugin.over.as_ref()),
+            StoreChoice::File | StoreChoice::Memory => None,
+        };
+        std::iter::successors(Some(from), |choice| under(choice)).any(|choice| choice == to)
     }
 
     /// Claims a store that was opened, for the process that owns the data directory, until it is closed.

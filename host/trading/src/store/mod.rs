@@ -4,6 +4,7 @@
 //! look into them. What the documents mean, and in which order they are written, is decided elsewhere.
 
 mod address;
+mod bound;
 mod domain;
 mod set;
 
@@ -19,6 +20,7 @@ use sigbox_events::Incident;
 
 pub use self::{
     address::Address,
+    bound::BoundStore,
     domain::{Domain, PerDomain},
     fence::{Apart, Fence, Holder},
     file::{DirectoryLock, FileStore, FileStoreError, LockError, OnCorrupt, StoreOpenError},
