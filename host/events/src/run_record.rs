@@ -104,8 +104,11 @@ impl RunRecord {
         }
         let file = beside(events, ".run");
         let unfinished = beside(&file, ".tmp");
-        fs::write(&unfinished, serde_json::to_string_pretty(self)? + "\n")?;
-        fs::rename(unfinished, file)
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, file)).inspect_err(|_| {
+            // Half a record is of no use, and the disk may be full.
+            let _ = fs::remove_file(&unfinished);
+        })
     }
 
     /// The record of the run with these `events`; `None` when there is none.

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use crate::{
     Frame, RunError, Setup,
-    desk::{Desk, Entries},
-    feed::{Boundary, Feed},
+    desk::{Desk, Entries, Seat},
+    feed::{Boundary, Feed, FeedError},
     journal::{Journal, Recall},
     keeper::{Failures, Keeper},
     reconcile::in_words,
@@ -131,7 +131,7 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
     /// # Errors
     /// When the setup contradicts itself, a store cannot be read or written, a document belongs to another trader or
     /// cannot be understood and the run is to halt then, a trader that the setup does not name holds something and the
-    /// run is to refuse then, or candles are missing.
+    /// run is to refuse then, or the candles of a symbol are missing and nothing is held on the other symbols.
     pub async fn start<L: FnMut(&Event)>(
         mut setup: Setup<S>,
         stores: Stores,
@@ -174,14 +174,36 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
             };
             seat.ask_from_ms = recalls.get(seat.pair()).and_then(|recall| recall.ask_from_ms).unwrap_or(i64::MIN);
         }
-        for missing in feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await? {
-            // Without candles, nobody can be asked. What a trader without a strategy holds keeps its slot.
-            if seats.iter().any(|seat| seat.strategy.is_some() && seat.pair().symbol == missing.symbol()) {
+        let missing = feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
+        // A run that does not start leaves what it holds to nobody. So one symbol without candles keeps it from starting
+        // only if nothing is held on the others.
+        let is_missing = |symbol: &str| missing.iter().any(|missing| missing.symbol() == symbol);
+        let is_needed =
+            seats.iter().any(|seat| *seat.trader.state() != State::Idle && !is_missing(&seat.pair().symbol));
+        for missing in missing {
+            let on_symbol = |seat: &Seat<S>| seat.pair().symbol == missing.symbol();
+            let is_configured = seats.iter().any(|seat| seat.strategy.is_some() && on_symbol(seat));
+            if is_configured && !is_needed {
                 return Err(missing.into());
             }
-            for seat in seats.extract_if(.., |seat| seat.pair().symbol == missing.symbol()) {
-                let (held, unwatched) = (in_words(seat.trader.state()), Some(missing.to_string()));
-                journal.notice(options.now_ms, Some(seat.pair()), &Notice::Orphan { held, unwatched });
+            if is_configured {
+                let held = seats.iter().filter(|seat| on_symbol(seat) && *seat.trader.state() != State::Idle);
+                let held =
+                    held.map(|seat| format!("; nobody watches {} of {}", in_words(seat.trader.state()), seat.pair()));
+                let error = format!("{}{}", missing.problem(), held.collect::<String>());
+                let symbol = missing.symbol().to_owned();
+                journal.notice(options.now_ms, None, &Notice::FeedFailed { symbol, error });
+            }
+            if is_configured && !matches!(missing, FeedError::Never { .. }) {
+                // The feed asks again. What is held is judged on all its candles when they have come.
+                continue;
+            }
+            // What a trader holds keeps its slot.
+            for seat in seats.extract_if(.., |seat| on_symbol(seat)) {
+                if seat.strategy.is_none() {
+                    let (held, unwatched) = (in_words(seat.trader.state()), Some(missing.to_string()));
+                    journal.notice(options.now_ms, Some(seat.pair()), &Notice::Orphan { held, unwatched });
+                }
                 for profile in &seat.profiles {
                     let slot = seat.trader.state().position().map(|position| slot_entry(seat.pair(), position));
                     profiles[*profile].others.extend(slot);

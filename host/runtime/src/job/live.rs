@@ -9,7 +9,10 @@ use std::{
 
 use sigbox_engine::{Outcome, signal::Pair};
 use sigbox_events::{Event, Kind, Source};
-use sigbox_market::{Market, candles::Series};
+use sigbox_market::{
+    Market,
+    candles::{Gaps, Series},
+};
 use sigbox_sandbox::{self as sandbox, Sandbox};
 use sigbox_trading::{
     Journal, JournalError, Live, LiveOptions, RunError, Sink, Stop, Stopwatch,
@@ -94,7 +97,8 @@ pub async fn live(
             symbols.sort();
             symbols.dedup();
             let market = Market::growing(symbols.iter().cloned());
-            let settings = assemble::klines(&config.live, &config.engine, config.candles.gaps);
+            // `gaps` is about files. A position must be watched also after minutes that the exchange will never have.
+            let settings = assemble::klines(&config.live, &config.engine, Gaps::Fill);
             let job = Job { config, events, sandbox, resolve, now_ms, stores };
             job.trade(market, KlinesFeed::new(settings, symbols), journal, Vec::new(), stop).await
         }
@@ -160,7 +164,7 @@ impl Job<'_, '_> {
         feed: F,
         mut journal: Journal<L>,
         sources: Vec<Source>,
-        stop: watch::Receiver<Stop>,
+        mut stop: watch::Receiver<Stop>,
     ) -> Result<LiveDone, JobError> {
         let Job { config, events, sandbox, resolve, now_ms, stores } = self;
         let setup = assemble::live_setup(config, sandbox, market, resolve).await?;
@@ -175,12 +179,27 @@ impl Job<'_, '_> {
         };
         // This process owns the stores and the journal now, so the record of another process's run is never replaced.
         let run = record::describe(config, Kind::Live, None, record::components(config, &setup), sources, events);
-        run.keep(events).map_err(|source| JobError::Events { file: events.to_path_buf(), source })?;
+        // A report can do without it, but what is held cannot do without a run: the disk may be full.
+        if let Err(error) = run.keep(events) {
+            tracing::warn!("what a report needs to know of this run could not be kept beside the events: {error}");
+        }
         let (setup, answers) = setup.timed();
-        let live = Live::start(setup, stores, feed, options, &mut journal).await?;
         let boundaries = Stopwatch::default();
+        let live = tokio::select! {
+            live = Live::start(setup, stores, feed, options, &mut journal) => live?,
+            // The exchange or a store may make a start wait for long. What a start leaves half done is what a crash
+            // would leave, and the next start goes on from there.
+            () = until_now(&mut stop) => return Ok(LiveDone { boundaries, answers }),
+        };
         live.run(&mut (journal, Boundaries(boundaries.clone())), stop).await?;
         Ok(LiveDone { boundaries, answers })
+    }
+}
+
+/// Waits until the run is to end now. If nobody can say so any more, it waits for ever.
+async fn until_now(stop: &mut watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -39,10 +39,10 @@ use sigbox_market::{
 };
 
 use self::{
-    answer::Rules,
+    answer::{Accepted, Rules},
     clock::{Clock, SystemClock},
     error::FetchError,
-    exchange::{Exchange, PAGE},
+    exchange::Exchange,
 };
 use super::{Boundary, Feed, FeedError};
 
@@ -91,6 +91,8 @@ pub struct KlinesFeed {
     settings: KlinesSettings,
     symbols: Vec<String>,
     exchange: Exchange,
+    /// What `prepare` was told to fetch. A symbol that had no candles then is still asked for all of them.
+    wanted: Vec<(String, Option<i64>)>,
     /// The last boundary that `next` returned. Before the first one, the boundary before it.
     given_ms: i64,
 }
@@ -111,14 +113,18 @@ impl Feed for KlinesFeed {
         market: &Market,
         wanted: &[(String, Option<i64>)],
     ) -> Result<Vec<FeedError>, FeedError> {
-        let mut lanes = self.lanes(market, wanted)?;
+        self.wanted = wanted.to_vec();
+        let mut lanes = self.lanes(market)?;
         self.fetch_all(&mut lanes, None).await;
         let missing: Vec<FeedError> = lanes.iter().filter_map(|lane| lane.check_prepared().err()).collect();
         // The newest minute is the first boundary, so what an earlier run left behind is judged now, and not a minute
         // later.
         let newest_ms = lanes.iter().filter_map(Lane::end_ms).max();
         self.given_ms = newest_ms.unwrap_or_else(|| minute_of(self.exchange.now_ms())) - MINUTE_MS;
-        self.symbols.retain(|symbol| !missing.iter().any(|missing| missing.symbol() == symbol));
+        let never = |symbol: &String| {
+            missing.iter().any(|missing| matches!(missing, FeedError::Never { symbol: other, .. } if other == symbol))
+        };
+        self.symbols.retain(|symbol| !never(symbol));
         Ok(missing)
     }
 
@@ -131,7 +137,7 @@ impl Feed for KlinesFeed {
         let mut asked_for_time = false;
         loop {
             let due_ms = self.wait_for_minute().await;
-            let mut lanes = self.lanes(market, &[])?;
+            let mut lanes = self.lanes(market)?;
             self.fetch_all(&mut lanes, Some(due_ms)).await;
 
             catching_up = lanes.iter().map(|lane| lane.added).fold(catching_up, i64::max);
@@ -163,7 +169,7 @@ impl KlinesFeed {
 
     fn with_clock(settings: KlinesSettings, symbols: Vec<String>, clock: Arc<dyn Clock>) -> Self {
         let exchange = Exchange::new(&settings.base_url, settings.request_timeout, clock);
-        Self { settings, symbols, exchange, given_ms: i64::MIN }
+        Self { settings, symbols, exchange, wanted: Vec::new(), given_ms: i64::MIN }
     }
 
     /// Waits until a minute has ended and settled that was not returned yet. Returns the time when it ended. If several
@@ -257,13 +263,13 @@ impl KlinesFeed {
         wanted_ms.map_or(oldest_ms, |wanted_ms| oldest_ms.min(before(wanted_ms, average_of))).max(0)
     }
 
-    fn lanes<'a>(&'a self, market: &'a Market, wanted: &[(String, Option<i64>)]) -> Result<Vec<Lane<'a>>, FeedError> {
+    fn lanes<'a>(&'a self, market: &'a Market) -> Result<Vec<Lane<'a>>, FeedError> {
         let lane = |symbol: &'a String| {
             let series = market.series(symbol).ok_or_else(|| FeedError::Candles {
                 symbol: symbol.clone(),
                 problem: "the run does not trade it".to_owned(),
             })?;
-            let wanted_ms = wanted.iter().filter(|(name, _)| name == symbol).filter_map(|(_, ms)| *ms).min();
+            let wanted_ms = self.wanted.iter().filter(|(name, _)| name == symbol).filter_map(|(_, ms)| *ms).min();
             Ok(Lane { symbol, series, wanted_ms, added: 0, outcome: None })
         };
         self.symbols.iter().map(lane).collect()
@@ -275,7 +281,7 @@ struct Page {
     url: String,
     /// The candles that have closed, checked.
     candles: Vec<Candle>,
-    /// Whether there may be more candles after them.
+    /// Whether more candles must have closed after them.
     has_next: bool,
 }
 
@@ -288,11 +294,25 @@ async fn page(
     recent: &[Candle],
 ) -> Result<Page, FetchError> {
     let answer = exchange.klines(symbol, span_ms.start).await?;
-    let candles = answer::parse(&answer.body)
-        .and_then(|klines| Ok((klines.len(), rules.accept(&klines, span_ms, recent, answer.date_ms)?)));
-    match candles {
-        // If the page is not full, or none of its candles has closed, there is nothing after it.
-        Ok((shown, candles)) => Ok(Page { url: answer.url, has_next: shown == PAGE && !candles.is_empty(), candles }),
+    let accepted =
+        answer::parse(&answer.body).and_then(|klines| rules.accept(&klines, span_ms, recent, answer.date_ms));
+    match accepted {
+        Ok(Accepted { candles, filled }) => {
+            for (minutes, until_ms) in filled {
+                tracing::warn!(
+                    "candles of {symbol}: the exchange has none of the {minutes} min before {}; flat ones take their \
+                     place",
+                    iso_8601(until_ms)
+                );
+            }
+            // How many candles an exchange puts into an answer is its own affair, whatever limit was asked for. So the
+            // time tells whether the next one has closed too, and not the length of the answer.
+            let now_ms = answer.date_ms.unwrap_or_else(|| exchange.now_ms());
+            let has_next = candles
+                .last()
+                .is_some_and(|last| last.close_time_ms().saturating_add(MINUTE_MS + rules.settle_ms) <= now_ms);
+            Ok(Page { url: answer.url, candles, has_next })
+        }
         Err(refusal) => Err(FetchError::Refused { url: answer.url, refusal }),
     }
 }
@@ -338,17 +358,21 @@ impl Lane<'_> {
 
     fn check_prepared(&self) -> Result<(), FeedError> {
         let first_ms = self.series.read().first_open_ms();
-        let problem = match (self.error(), first_ms, self.wanted_ms) {
-            (Some(error), _, _) => error.to_string(),
-            (None, Some(first_ms), Some(wanted_ms)) if first_ms > wanted_ms => format!(
-                "the exchange has none before {}, and what an earlier run left behind is judged from {} on; without \
-                 them it cannot be resumed",
-                iso_8601(first_ms),
-                iso_8601(wanted_ms)
-            ),
-            _ => return Ok(()),
-        };
-        Err(FeedError::Candles { symbol: self.symbol.to_owned(), problem })
+        let symbol = self.symbol.to_owned();
+        match (self.error(), first_ms, self.wanted_ms) {
+            (Some(error), _, _) if error.is_lasting() => Err(FeedError::Never { symbol, problem: error.to_string() }),
+            (Some(error), _, _) => Err(FeedError::Candles { symbol, problem: error.to_string() }),
+            (None, Some(first_ms), Some(wanted_ms)) if first_ms > wanted_ms => {
+                let problem = format!(
+                    "the exchange has none before {}, and what an earlier run left behind is judged from {} on; without \
+                     them it cannot be resumed",
+                    iso_8601(first_ms),
+                    iso_8601(wanted_ms)
+                );
+                Err(FeedError::Never { symbol, problem })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

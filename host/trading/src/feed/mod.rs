@@ -23,8 +23,8 @@ pub trait Feed: Send {
     /// needed to judge the positions and orders of an earlier run; `None` when there are none. Called once, before
     /// `next`.
     ///
-    /// Returns what is wrong with the symbols that have no candles, or not the wanted ones. The feed goes on without
-    /// them, if the run does.
+    /// Returns what is wrong with the symbols that have no candles, or not the wanted ones. If the run goes on, the feed
+    /// goes on without those of [`FeedError::Never`], and asks for the candles of the others again.
     ///
     /// # Errors
     /// When the feed can give no candles at all.
@@ -72,6 +72,14 @@ pub enum FeedError {
         /// What is missing, and what to do.
         problem: String,
     },
+    /// Candles that are needed will not come: the source does not know the symbol, or has none so old.
+    #[error("candles of {symbol}: {problem}")]
+    Never {
+        /// The symbol.
+        symbol: String,
+        /// What is missing, and what to do.
+        problem: String,
+    },
 }
 
 impl FeedError {
@@ -79,7 +87,14 @@ impl FeedError {
     #[must_use]
     pub fn symbol(&self) -> &str {
         match self {
-            Self::Candles { symbol, .. } => symbol,
+            Self::Candles { symbol, .. } | Self::Never { symbol, .. } => symbol,
+        }
+    }
+
+    /// What is missing, and what to do.
+    pub(crate) fn problem(&self) -> &str {
+        match self {
+            Self::Candles { problem, .. } | Self::Never { problem, .. } => problem,
         }
     }
 }

@@ -17,6 +17,15 @@ pub(super) struct Rules {
     pub(super) anomaly_min_for_median: usize,
 }
 
+/// The candles of an answer that are accepted.
+#[derive(Debug, Default)]
+pub(super) struct Accepted {
+    /// Those that have closed, and flat ones in the place of those that the exchange does not have.
+    pub(super) candles: Vec<Candle>,
+    /// The gaps that were filled: how many minutes, and when each ended.
+    pub(super) filled: Vec<(i64, i64)>,
+}
+
 /// Why an answer is refused as a whole. Klines are counted from 1.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(super) enum Refusal {
@@ -72,16 +81,16 @@ impl Rules {
         span_ms: Range<i64>,
         recent: &[Candle],
         date_ms: Option<i64>,
-    ) -> Result<Vec<Candle>, Refusal> {
+    ) -> Result<Accepted, Refusal> {
         let from_ms = span_ms.start;
         check_order(klines, from_ms)?;
         let closed = &klines[..self.closed(klines, date_ms)];
         let closed = &closed[..closed.partition_point(|candle| candle.open_time_ms < span_ms.end)];
         // Without a date, the newest candle tells the time.
         let at_ms = date_ms.or(klines.last().map(|last| last.open_time_ms)).unwrap_or(from_ms);
-        let closed = self.without_gaps(closed, recent.last(), at_ms)?;
-        self.check_prices(&closed, recent)?;
-        Ok(closed)
+        let accepted = self.without_gaps(closed, recent.last(), at_ms)?;
+        self.check_prices(&accepted.candles, recent)?;
+        Ok(accepted)
     }
 
     /// How many of `klines` have closed.
@@ -96,7 +105,8 @@ impl Rules {
     }
 
     /// Returns `closed` with no minute missing, neither inside nor between `last` and its first candle.
-    fn without_gaps(&self, closed: &[Candle], last: Option<&Candle>, at_ms: i64) -> Result<Vec<Candle>, Refusal> {
+    fn without_gaps(&self, closed: &[Candle], last: Option<&Candle>, at_ms: i64) -> Result<Accepted, Refusal> {
+        let mut filled = Vec::new();
         let mut gapless: Vec<Candle> = Vec::with_capacity(closed.len());
         for candle in closed {
             if let Some(fault) = candle.fault() {
@@ -105,10 +115,13 @@ impl Rules {
             if let Some(before) = gapless.last().or(last).copied() {
                 let missing = self.check_gap(before.close_time_ms(), candle.open_time_ms, at_ms)?;
                 gapless.extend((0..missing).map(|minute| untraded(&before, minute)));
+                if missing > 0 {
+                    filled.push((missing, candle.open_time_ms));
+                }
             }
             gapless.push(*candle);
         }
-        Ok(gapless)
+        Ok(Accepted { candles: gapless, filled })
     }
 
     /// Returns how many minutes are missing from `from_ms` to `until_ms`. It is an error if the settings refuse gaps,

@@ -123,6 +123,43 @@ fn stale(minute: i64) -> Boundary {
     Boundary { now_ms: at(minute), fresh: false }
 }
 
+/// An exchange that never answers with more than four candles.
+#[tokio::test]
+async fn an_exchange_that_answers_with_less_than_it_was_asked_for_is_asked_again() {
+    let mut bench = Bench::new(&[BTC], |settings| settings.history_minutes = 10).await;
+    bench.clock.advance_ms(30_000);
+    for _ in 0..4 {
+        bench.exchange.then(BTC, |reply| reply.klines.truncate(4));
+    }
+    bench.prepare(&[(BTC, None)]).await.unwrap();
+    bench.assert_final(BTC, -10, 0);
+    let from: Vec<_> = bench.exchange.take_asked().iter().map(|asked| asked.from_ms).collect();
+    assert_eq!(from, [at(-10), at(-6), at(-2)]);
+    assert_eq!(bench.next().await, boundary(0));
+    assert_eq!(bench.told(), Vec::<String>::new());
+
+    // The same after an outage.
+    bench.clock.advance_ms(7 * MINUTE_MS);
+    for _ in 0..2 {
+        bench.exchange.then(BTC, |reply| reply.klines.truncate(4));
+    }
+    assert_eq!(bench.next().await, boundary(7));
+    bench.assert_final(BTC, -10, 7);
+    assert_eq!(bench.told(), ["catching up 7"]);
+}
+
+#[tokio::test]
+async fn a_symbol_that_had_no_candles_at_the_start_gets_all_of_them_later() {
+    let mut bench = Bench::new(&[BTC, ETH], |settings| settings.retry_count = 1).await;
+    bench.clock.advance_ms(30_000);
+    bench.exchange.then(ETH, |reply| reply.status = 503);
+    let error = bench.prepare(&[(BTC, None), (ETH, Some(at(-30)))]).await.unwrap_err();
+    assert!(error.starts_with("candles of ETHUSDT: ") && error.contains("HTTP 503"), "{error}");
+    assert_eq!(bench.next().await, boundary(0));
+    // An average of five candles comes before the first one that is judged.
+    bench.assert_final(ETH, -35, 0);
+}
+
 /// Specification: L-CCH-12.
 #[tokio::test]
 async fn the_history_is_fetched_page_by_page_up_to_the_newest_closed_candle() {
@@ -1153,4 +1190,74 @@ async fn a_symbol_that_ten_strategies_trade_is_fetched_once_a_minute() {
         assert_eq!(minutes, (-1..5).map(|minute| START_MS + minute * MINUTE_MS).collect::<Vec<_>>(), "{symbol}");
     }
     assert_eq!(questions.load(Ordering::SeqCst), 6 * 20);
+}
+
+/// A run whose strategy holds a position on each of `held`, and whose exchange changes its answers about ETH: what it
+/// says at its start, and the symbols that it asks for in its next boundary.
+async fn started_with(held: &[&str], change: fn(&mut Reply)) -> Result<(String, Vec<String>), String> {
+    use sigbox_engine::{Interval, Position, Signal, trader::Answer};
+
+    use crate::{
+        Journal, Live, LiveOptions, Native, SEGMENT_BYTES, SeatSetup, Setup, Stop,
+        rows::position_document,
+        store::{Address, Domain, MemoryStore, Store, Stores},
+        testing::{proposal, settings},
+    };
+
+    let bench = Bench::new(&[BTC, ETH], |settings| settings.retry_count = 1).await;
+    bench.clock.advance_ms(30_000);
+    bench.exchange.then(ETH, change);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut setup = Setup::new("local", bench.market.clone(), settings());
+    for symbol in [BTC, ETH] {
+        let assignment = setup.assign("s", symbol);
+        let pair = assignment.pair().clone();
+        if held.contains(&symbol) {
+            let signal = Signal::restore(proposal("open=100 life=9999"), &pair, at(-3), &settings()).unwrap();
+            let position = Position::open(Arc::new(signal), at(-3), at(-3), &settings());
+            let document = position_document(&pair, &position);
+            store.write_value(&Address::of_pair(Domain::Signal, &pair), &document, 0).await.unwrap();
+        }
+        setup = setup.seat(SeatSetup::new(assignment, Interval::MINUTE, Native(|_: i64, _: f64| Answer::Nothing)));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let events = dir.path().join("events.jsonl");
+    let mut journal = Journal::open(&events, SEGMENT_BYTES, START_MS, |_: &sigbox_events::Event| {}).unwrap();
+    let options = LiveOptions { lookback_minutes: 100, ..LiveOptions::at(START_MS) };
+    let live = Live::start(setup, Stores::all_in(&store), bench.feed, options, &mut journal).await;
+    let live = live.map_err(|error| error.to_string())?;
+    bench.exchange.take_asked();
+    let (sender, stop) = tokio::sync::watch::channel(Stop::No);
+    live.run(&mut (journal, After(2, sender)), stop).await.unwrap();
+    let mut asked: Vec<String> = bench.exchange.take_asked().into_iter().map(|asked| asked.symbol).collect();
+    asked.sort();
+    asked.dedup();
+    Ok((std::fs::read_to_string(&events).unwrap(), asked))
+}
+
+#[tokio::test]
+async fn a_symbol_without_candles_keeps_nobody_else_from_being_watched() {
+    fn unknown(reply: &mut Reply) {
+        reply.status = 400;
+        reply.body = Some(br#"{"code":-1121,"msg":"Invalid symbol."}"#.to_vec());
+    }
+    fn away(reply: &mut Reply) {
+        reply.status = 503;
+    }
+    for held in [&[BTC][..], &[BTC, ETH]] {
+        let (events, asked) = started_with(held, unknown).await.unwrap();
+        let said = events.lines().find(|line| line.contains("feed_failed")).expect("it is said");
+        assert!(said.contains("candles of ETHUSDT: the exchange does not know this symbol"), "{said}");
+        assert_eq!(said.contains("; nobody watches position "), held.contains(&ETH), "{said}");
+        assert_eq!(asked, [BTC], "what it does not know it is not asked for again");
+    }
+    let (events, asked) = started_with(&[BTC], away).await.unwrap();
+    assert!(events.contains("feed_failed"), "{events}");
+    assert_eq!(asked, [BTC, ETH], "what may pass is asked for again");
+
+    // Nobody else needs the run, so the mistake in the configuration is told at once.
+    for held in [&[][..], &[ETH]] {
+        let error = started_with(held, unknown).await.unwrap_err();
+        assert!(error.contains("candles of ETHUSDT: the exchange does not know this symbol"), "{error}");
+    }
 }
