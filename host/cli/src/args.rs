@@ -20,7 +20,7 @@ Exit codes:
   5    stored state cannot be read, written or trusted
   6    a plugin failed a test
   7    another host holds the state, or has taken it over
-  130  a sweep or a fetch was interrupted; the same command goes on
+  130  interrupted before it was done; the same command goes on
 
 Environment:
   SIGBOX_LOG  what is logged to standard error, such as \"warn\" or \"info,plugin=debug\"";

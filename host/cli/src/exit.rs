@@ -15,7 +15,7 @@ const STATE: u8 = 5;
 const FAILED: u8 = 6;
 const FENCED: u8 = 7;
 /// The code that shells give to a command that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The code for `error`: that of the first cause whose kind is known, outermost first. The help text lists the codes.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {

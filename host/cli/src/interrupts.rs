@@ -1,7 +1,7 @@
 //! Ctrl-C, and the signal that asks a process to end.
 
 use std::{
-    io,
+    io, process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +11,17 @@ use std::{
 
 use tokio::runtime::Builder;
 
-/// A flag that the first interrupt sets, for callers that look at it now and then instead of waiting.
+use crate::exit::INTERRUPTED;
+
+/// Ends the process at once. What a run has kept survives this as it survives a crash.
+#[expect(clippy::exit, reason = "whoever is at work does not answer, and somebody asked a second time")]
+pub(crate) fn end_now() -> ! {
+    tracing::warn!("interrupted again: ending at once; the next start goes on from what was kept");
+    process::exit(i32::from(INTERRUPTED));
+}
+
+/// A flag that the first interrupt sets, for callers that look at it now and then instead of waiting. The second
+/// interrupt ends the process.
 pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut interrupts = runtime.block_on(async { Interrupts::new() })?;
@@ -20,6 +30,8 @@ pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     thread::spawn(move || {
         runtime.block_on(interrupts.next());
         raised.store(true, Ordering::Relaxed);
+        runtime.block_on(interrupts.next());
+        end_now();
     });
     Ok(flag)
 }

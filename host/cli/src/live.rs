@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     announce::Announcer,
     args, bars,
-    interrupts::{HangUps, Interrupts},
+    interrupts::{self, HangUps, Interrupts},
     plugins, report,
 };
 
@@ -71,8 +71,9 @@ async fn trade_until(
     Ok(job::live(config, start, &sandbox, &mut resolve, &plugins::variable, listener, stop).await?)
 }
 
-/// Watches for interrupts. The first one stops the run at once. With `drain`, the first one stops the run when no
-/// position is open, and a second one stops it at once.
+/// Watches for interrupts. The first one stops the run after the boundary being decided. With `drain`, the first one
+/// stops the run when no position is open, and the second one after the boundary. One more ends the process, because a
+/// strategy may compute for minutes before it answers.
 fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
     let (sender, receiver) = watch::channel(Stop::No);
     let mut interrupts = Interrupts::new()?;
@@ -97,7 +98,10 @@ fn stop_on_signals(drain: bool) -> anyhow::Result<watch::Receiver<Stop>> {
         }
         tracing::info!("stopping: what is held stays in the store, and the next start resumes it");
         let _ = sender.send(Stop::Now);
-        sender.closed().await;
+        tokio::select! {
+            () = interrupts.next() => interrupts::end_now(),
+            () = sender.closed() => {}
+        }
     });
     Ok(receiver)
 }
