@@ -104,6 +104,35 @@ fn a_component_of_the_other_kind_is_told_from_one_of_no_kind() {
 }
 
 #[test]
+fn a_component_that_would_become_too_large_is_not_compiled() {
+    let dir = tempdir().unwrap();
+    let refused = |items: &str, reason: &str| {
+        let file = TextStrategy { items, ..TextStrategy::default() }.write(dir.path());
+        let expected = format!(
+            "is a WebAssembly component this sigbox cannot run: {reason}; it is damaged, or uses features or sizes \
+             beyond what plugins may have"
+        );
+        assert_eq!(as_strategy(&file), expected);
+    };
+    // Six levels of thirty instances each are 729 million.
+    let modules = "(core instance (instantiate $m)) ".repeat(30);
+    let mut items = format!("(component $c0 (core module $m) {modules})");
+    for level in 1..6 {
+        let (below, instances) = (level - 1, "(instance (instantiate $c)) ".repeat(30));
+        items += &format!("(component $c{level} (alias outer 1 $c{below} (component $c)) {instances})");
+    }
+    items += "(instance (instantiate $c5))";
+    refused(&items, "it has more than 1000 instances of core modules");
+
+    let globals = "(global (mut i64) (i64.const 0)) ".repeat(60_000);
+    let instances = "(core instance (instantiate $m)) ".repeat(40);
+    refused(&format!("(core module $m {globals}) {instances}"), "its globals and functions need more than 32 MiB");
+
+    let importing = "(component (import \"c\" (core module $m)))";
+    refused(importing, "a component in it imports a component or a core module");
+}
+
+#[test]
 fn a_component_of_another_track_is_told_which_sigbox_it_needs() {
     let dir = tempdir().unwrap();
     let file = TextStrategy { interface: "sigbox:strategy/guest@0.2.0", ..TextStrategy::default() }.write(dir.path());

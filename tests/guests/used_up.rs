@@ -28,6 +28,8 @@ fn breakdowns() -> Vec<(Value, &'static str)> {
         (once_by("log-forever", 500 << 10), OUT_OF_FUEL),
         (once_by("print-forever", 100), OUT_OF_FUEL),
         (once_by("print-forever", 1 << 20), OUT_OF_FUEL),
+        (once_by("write-forever", 1_000_000), OUT_OF_FUEL),
+        (once_by("poll-forever", 60_000), OUT_OF_FUEL),
         (once_by("random-forever", 8), OUT_OF_FUEL),
         (once_by("random-forever", 64 << 10), OUT_OF_FUEL),
         (

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use sigbox_market::digest::sha256;
 use wasmtime::{Engine, component::Component};
 
-use crate::{PluginError, text::one_line};
+use crate::{PluginError, size, text::one_line};
 
 /// Compiled components, one file each. The name of a file says which component it was compiled from and which compiler
 /// compiled it, so neither a new plugin nor a new sigbox ever loads old code. A file that does not fit is never an
@@ -32,6 +32,14 @@ impl CodeCache {
         let wasm = fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
         let sha256 = sha256(&wasm);
         Ok((self.compiled(engine, path, &wasm, &sha256)?, sha256))
+    }
+
+    /// Whether a plugin that was granted `directory` could change the compiled code: one of the two folders is in the
+    /// other.
+    pub(super) fn is_in_reach_of(&self, directory: &Path) -> bool {
+        let Some(dir) = &self.dir else { return false };
+        let (code, directory) = (without_links(dir), without_links(directory));
+        code.starts_with(&directory) || directory.starts_with(&code)
     }
 
     fn compiled(&self, engine: &Engine, path: &Path, wasm: &[u8], sha256: &str) -> Result<Component, PluginError> {
@@ -57,6 +65,16 @@ impl CodeCache {
             Err(error) => tracing::warn!("compiled code cannot be kept: {}", one_line(&error)),
         }
         Ok(component)
+    }
+}
+
+/// An absolute path without links, as far as it exists.
+fn without_links(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match found.and_then(|(ancestor, real)| Some(real.join(path.strip_prefix(ancestor).ok()?))) {
+        Some(real) => real,
+        None => path,
     }
 }
 
@@ -101,6 +119,8 @@ fn compile(engine: &Engine, wasm: &[u8], path: &Path) -> Result<Component, Plugi
     if let Some(found) = other_than_component(wasm) {
         return Err(PluginError::NotAComponent { path: path.to_path_buf(), found });
     }
+    size::check(wasm)
+        .map_err(|found| PluginError::Unrunnable { path: path.to_path_buf(), reason: found.to_string() })?;
     Component::new(engine, wasm)
         .map_err(|error| PluginError::Unrunnable { path: path.to_path_buf(), reason: one_line(&error) })
 }
@@ -143,4 +163,32 @@ fn make_private(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_holds_the_code_or_is_held_by_it_is_in_reach() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir_all(path("a/cache")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(path("a"), path("link")).unwrap();
+        let cache = CodeCache::new(Some(path("a/cache")));
+        for granted in ["a", "a/cache", "a/cache/deep/er", "a/./cache"] {
+            assert!(cache.is_in_reach_of(&path(granted)), "{granted}");
+        }
+        #[cfg(unix)]
+        for granted in ["link", "link/cache"] {
+            assert!(cache.is_in_reach_of(&path(granted)), "{granted}");
+        }
+        for granted in ["b", "a/cache-of-another", "a/data"] {
+            assert!(!cache.is_in_reach_of(&path(granted)), "{granted}");
+        }
+        // The folder is made later.
+        assert!(CodeCache::new(Some(path("new/cache"))).is_in_reach_of(&path("new")));
+        assert!(!CodeCache::new(None).is_in_reach_of(&path("a")));
+    }
 }

@@ -5,7 +5,7 @@ use wasmtime::ResourceLimiter;
 use crate::limits::{MEMORIES_AND_TABLES, TABLE_ELEMENTS};
 
 /// Core modules in one instance. A component from a compiled language has three, a linked component about ten.
-const CORE_INSTANCES: usize = 1000;
+pub(super) const CORE_INSTANCES: usize = 1000;
 
 /// The limits of one instance's store. It records whether memory was refused, which tells why the guest stopped.
 pub(super) struct GrowthLimit {

@@ -28,6 +28,7 @@ mod mode;
 mod roles;
 mod sandbox;
 mod secret;
+mod size;
 mod text;
 
 pub use self::{

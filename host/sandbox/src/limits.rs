@@ -65,6 +65,10 @@ pub const MEMORIES_AND_TABLES: u32 = 20;
 /// Elements of one table. Interpreters have some ten thousand functions.
 pub const TABLE_ELEMENTS: usize = 60_000;
 
+/// Bytes of the host for the globals and functions of one instance, all its core modules together. The largest
+/// interpreters need about one MiB.
+pub const INSTANCE_BYTES: usize = 32 << 20;
+
 /// Random bytes one call of WASI may ask for. A key has 32 bytes.
 pub const RANDOM_BYTES: u64 = 64 << 10;
 

@@ -51,6 +51,11 @@ impl<M: Mode> Sandbox<M> {
         self.cache.component(&self.engine, path)
     }
 
+    /// Whether a plugin that was granted `directory` could change the compiled code that this process runs.
+    pub(crate) fn has_code_in_reach_of(&self, directory: &Path) -> bool {
+        self.cache.is_in_reach_of(directory)
+    }
+
     /// A store for one instance, with its limits set. The instance may hand `hostcall_bytes` to the host at once.
     pub(crate) fn store<T: Context>(
         &self,

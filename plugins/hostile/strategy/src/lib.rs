@@ -40,6 +40,8 @@ enum Mode {
     NextCandlesForever,
     AverageForever,
     PrintForever,
+    WriteForever,
+    PollForever,
     RandomForever,
     // Stops.
     Panic,
@@ -138,6 +140,8 @@ impl Hostile {
                 black_box(market::average_price(&self.symbol)).ok();
             },
             Mode::PrintForever => world::print_forever(&text()),
+            Mode::WriteForever => world::write_forever(self.settings.bytes),
+            Mode::PollForever => world::poll_forever(self.settings.bytes),
             Mode::RandomForever => world::random_forever(self.settings.bytes),
             Mode::Panic => panic!("it was asked to"),
             Mode::Exit => std::process::exit(0),

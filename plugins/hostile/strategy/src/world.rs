@@ -10,7 +10,7 @@ use std::{
 };
 
 use sigbox_sdk::strategy::{Failure, Signal, clock};
-use wasip2::{clocks::monotonic_clock, filesystem::preopens, random};
+use wasip2::{cli::stdout, clocks::monotonic_clock, filesystem::preopens, io::poll, random};
 
 use crate::tell;
 
@@ -72,6 +72,23 @@ pub(crate) fn spin_on_clock() -> ! {
     let started = Instant::now();
     while started.elapsed().as_secs() < 3600 {}
     panic!("an hour has passed");
+}
+
+/// Asks for so many bytes to be written at once, without the pieces that the standard library makes of them.
+pub(crate) fn write_forever(bytes: usize) -> ! {
+    let (out, text) = (stdout::get_stdout(), vec![b'x'; bytes]);
+    loop {
+        std::hint::black_box(out.write(&text)).ok();
+    }
+}
+
+/// Asks again and again which of so many timers is due.
+pub(crate) fn poll_forever(count: usize) -> ! {
+    let timer = monotonic_clock::subscribe_duration(1);
+    let timers = vec![&timer; count];
+    loop {
+        std::hint::black_box(poll::poll(&timers));
+    }
 }
 
 pub(crate) fn leak_handles() -> ! {

@@ -143,6 +143,15 @@ impl PluginStore {
     ) -> Result<Self, PluginError> {
         let mut locks = Vec::new();
         for directory in grant.directories.values() {
+            if sandbox.has_code_in_reach_of(directory) {
+                return Err(PluginError::Directory {
+                    plugin: grant.name,
+                    directory: directory.clone(),
+                    reason: "it and the folder of compiled code ([limits] cache-dir) are one in the other, and who \
+                             writes there decides what this process runs; grant another folder"
+                        .to_owned(),
+                });
+            }
             locks.push(lock(&grant.name, directory, sandbox.limits().store_timeout).await?);
         }
         let (name, over) = (grant.name.clone(), grant.over.clone());

@@ -7,7 +7,10 @@ use sigbox_trading::Assignment;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::deterministic::{self, Dice};
+use super::{
+    counted,
+    deterministic::{self, Dice},
+};
 use crate::{
     bindings::strategy::sigbox::host,
     guest::{Guest, Identity},
@@ -64,6 +67,13 @@ impl StrategyContext {
     }
 }
 
+impl StrategyContext {
+    /// Its allowance and its resources, for work that counts.
+    pub(super) const fn guest_and_table(&mut self) -> (&mut Guest, &mut ResourceTable) {
+        (&mut self.guest, &mut self.table)
+    }
+}
+
 /// A WASI without files, network, arguments or environment.
 fn live_wasi() -> WasiCtx {
     WasiCtxBuilder::new().max_random_size(RANDOM_BYTES).build()
@@ -75,6 +85,7 @@ pub(super) fn link<M: Mode>(linker: &mut Linker<StrategyContext>) -> wasmtime::R
     if M::DETERMINISTIC {
         wasmtime_wasi::p2::add_to_linker_sync(linker)?;
         deterministic::replace_chance(linker)?;
+        counted::replace_io(linker)?;
     } else {
         wasmtime_wasi::p2::add_to_linker_async(linker)?;
     }

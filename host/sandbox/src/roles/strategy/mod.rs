@@ -2,6 +2,7 @@
 
 mod answer;
 mod context;
+mod counted;
 mod deterministic;
 mod market;
 
