@@ -6,6 +6,7 @@ mod configuration;
 mod documentation;
 mod plugins;
 mod state;
+mod wit;
 
 use crate::support::{Configuration, Workplace};
 

@@ -6,6 +6,7 @@ mod field;
 mod live;
 mod logs;
 mod nonsense;
+mod rows;
 mod scripted;
 mod stores;
 mod text_component;

@@ -47,7 +47,7 @@ fn a_persistence_backend_is_no_strategy() {
     let workplace = Workplace::new(&strategy(&component, ""));
     let message = format!(
         "error: plugin {}: is a persistence backend, but a strategy was expected here: it exports \
-         sigbox:persistence/store@0.1.0, not sigbox:strategy/guest@0.1.0",
+         sigbox:persistence/store@0.1.0, not sigbox:strategy/strategy@0.1.0",
         component.display()
     );
     assert_refused(&workplace, &["backtest"], 3, &message);
@@ -59,7 +59,7 @@ fn a_strategy_is_no_persistence_backend() {
     let workplace = Workplace::new(&strategy(&component, "").section(&kept_by(&component)));
     let message = format!(
         "error: [persistence] signal, schedule, risk, partial: plugin {}: is a strategy, but a persistence backend was \
-         expected here: it exports sigbox:strategy/guest@0.1.0, not sigbox:persistence/store@0.1.0",
+         expected here: it exports sigbox:strategy/strategy@0.1.0, not sigbox:persistence/store@0.1.0",
         component.display()
     );
     let finished = workplace.run(&["live"]);

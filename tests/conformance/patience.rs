@@ -9,7 +9,7 @@ use sigbox::{
     events::{Event, Notice},
     market::{Market, candles::Series},
     trading::{
-        Live, LiveOptions, LiveStrategy, SeatSetup, Setup, Stop,
+        Live, LiveOptions, LiveStrategy, Question, SeatSetup, Setup, Stop,
         feed::{Boundary, Feed, FeedError, ReplayFeed},
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
@@ -28,7 +28,7 @@ enum Thinker {
 }
 
 impl LiveStrategy for Thinker {
-    async fn answer_in_time(&mut self, now_ms: i64, _: f64) -> Answer {
+    async fn answer_in_time(&mut self, Question { now_ms, .. }: Question) -> Answer {
         match self {
             Self::Quick(asked) => {
                 asked.lock().unwrap().push(now_ms);

@@ -313,7 +313,8 @@ fn live(workplace: &Workplace, wrong: Option<(usize, Fault)>) -> (Option<i32>, V
     if wrong.is_none() {
         assert_eq!(finished.code(), Some(0), "{finished:?}");
     }
-    let operations = fs::read_to_string(&log).expect("it says what it does").lines().map(|line| {
+    let text = fs::read_to_string(&log).expect("it says what it does");
+    let operations = text.lines().map(|line| {
         let words: [&str; 3] = line.split(' ').collect::<Vec<_>>().try_into().expect("three words a line");
         Operation { name: words[0].to_owned(), path: words[1].to_owned(), outcome: words[2].to_owned() }
     });

@@ -123,7 +123,7 @@ fn a_document_that_vanished_is_written_again_when_the_run_ends() {
     assert_eq!(finished.code(), Some(0), "{finished:?}");
     let id = |row: &str| serde_json::from_str::<serde_json::Value>(row).unwrap()["id"].clone();
     assert_eq!(id(&workplace.read(POSITION)), id(&held));
-    assert_eq!(workplace.live_events().of("rebuilt").len(), 1, "it says so: {finished:?}");
+    assert_eq!(workplace.live_events().of("state_rebuilt").len(), 1, "it says so: {finished:?}");
     audit(&workplace.live_events());
 }
 

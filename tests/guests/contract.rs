@@ -81,17 +81,17 @@ fn a_component_of_the_other_kind_is_told_from_one_of_no_kind() {
     assert_eq!(
         as_strategy(&plugin("persistence/memory")),
         "is a persistence backend, but a strategy was expected here: it exports sigbox:persistence/store@0.1.0, not \
-         sigbox:strategy/guest@0.1.0"
+         sigbox:strategy/strategy@0.1.0"
     );
     assert_eq!(
         as_store(&plugin("strategies/sma-cross")),
-        "is a strategy, but a persistence backend was expected here: it exports sigbox:strategy/guest@0.1.0, not \
+        "is a strategy, but a persistence backend was expected here: it exports sigbox:strategy/strategy@0.1.0, not \
          sigbox:persistence/store@0.1.0"
     );
     let dir = tempdir().unwrap();
     assert_eq!(
         as_strategy(&component(dir.path(), "")),
-        "is not a strategy: expected the export sigbox:strategy/guest@0.1.0, found nothing; build it for the world in \
+        "is not a strategy: expected the export sigbox:strategy/strategy@0.1.0, found nothing; build it for the world in \
          wit/ of this sigbox"
     );
     let other = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
@@ -135,11 +135,12 @@ fn a_component_that_would_become_too_large_is_not_compiled() {
 #[test]
 fn a_component_of_another_track_is_told_which_sigbox_it_needs() {
     let dir = tempdir().unwrap();
-    let file = TextStrategy { interface: "sigbox:strategy/guest@0.2.0", ..TextStrategy::default() }.write(dir.path());
+    let file =
+        TextStrategy { interface: "sigbox:strategy/strategy@0.2.0", ..TextStrategy::default() }.write(dir.path());
     assert_eq!(
         as_strategy(&file),
-        "was built for sigbox:strategy/guest@0.2.0; this sigbox serves sigbox:strategy/guest@0.1.0: use a plugin built \
-         for that track, or the sigbox that serves sigbox:strategy/guest@0.2.0"
+        "was built for sigbox:strategy/strategy@0.2.0; this sigbox serves sigbox:strategy/strategy@0.1.0: use a plugin built \
+         for that track, or the sigbox that serves sigbox:strategy/strategy@0.2.0"
     );
 }
 
@@ -169,7 +170,8 @@ fn what_the_world_of_a_role_does_not_import_does_not_link() {
     let now = "(export \"now-ms\" (func (result u64)))";
     let close = "(export \"close\" (func))";
     let of_strategies = "a strategy does not get: it gets sigbox:host/clock, sigbox:host/config, sigbox:host/logging, \
-                         sigbox:host/market, and WASI; build it for its world in wit/ of this sigbox";
+                         sigbox:host/market, sigbox:host/session, sigbox:strategy/answer, and WASI; build it for its \
+                         world in wit/ of this sigbox";
     for (interface, function) in [
         ("sigbox:host/secrets@0.1.0", get),
         ("sigbox:persistence/store@0.1.0", close),
@@ -198,18 +200,18 @@ fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
     let dir = tempdir().unwrap();
     let lacking = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
         (func $f (canon lift (core func $i \"f\")))
-        (instance $guest (export \"describe\" (func $f)) (export \"init\" (func $f)))
-        (export \"sigbox:strategy/guest@0.1.0\" (instance $guest))";
+        (instance $guest (export \"describe\" (func $f)) (export \"start\" (func $f)))
+        (export \"sigbox:strategy/strategy@0.1.0\" (instance $guest))";
     assert_eq!(
         as_strategy(&component(dir.path(), lacking)),
-        "its export sigbox:strategy/guest@0.1.0 lacks the function get-signal; build it against wit/ of this sigbox"
+        "its export sigbox:strategy/strategy@0.1.0 lacks the function get-signal; build it against wit/ of this sigbox"
     );
-    let other =
-        lacking.replace("(export \"init\" (func $f))", "(export \"init\" (func $f)) (export \"get-signal\" (func $f))");
+    let other = lacking
+        .replace("(export \"start\" (func $f))", "(export \"start\" (func $f)) (export \"get-signal\" (func $f))");
     let file = component(dir.path(), &other);
     let error = start(&deterministic(Limits::default()), &file, "odd", &json!({})).err().expect("it does not fit");
     let message = without_name(&file, &error.to_string());
-    let expected = "its export sigbox:strategy/guest@0.1.0 has another type than expected: ";
+    let expected = "its export sigbox:strategy/strategy@0.1.0 has another type than expected: ";
     assert!(message.starts_with(expected), "{message}");
     assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
 }

@@ -14,9 +14,9 @@ use sigbox::{
         candles::{Series, generate},
     },
     sandbox::{Deterministic, Limits, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin},
-    trading::{Assignment, Backtest, Frame, Setup, Sink},
+    trading::{Assignment, Backtest, Frame, Question, Setup, Sink},
 };
-use sigbox_engine::{MINUTE_MS, Outcome, Settings, signal::Pair};
+use sigbox_engine::{Candle, MINUTE_MS, Outcome, Settings, signal::Pair};
 
 use crate::support::{plugin, recipe};
 
@@ -76,6 +76,13 @@ pub(super) fn once_by(mode: &str, bytes: usize) -> Value {
 /// A strategy called `name`, assigned to the only symbol.
 pub(super) fn assignment(name: &str) -> Assignment {
     setup::<()>(market()).assign(name, SYMBOL)
+}
+
+/// A question at a boundary.
+pub(super) fn question(now_ms: i64) -> Question {
+    let open_time_ms = now_ms - MINUTE_MS;
+    let candle = Candle { open_time_ms, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
+    Question { now_ms, price: 1.0, candle }
 }
 
 fn setup<S>(market: Market) -> Setup<S> {

@@ -14,7 +14,10 @@ use sigbox_engine::trader::Answer;
 use tempfile::tempdir;
 
 use super::{
-    field::{ASKED_MS, ASKED_NEXT_MS, assignment, deterministic, hostile, live, once, once_by, resident_bytes, start},
+    field::{
+        ASKED_MS, ASKED_NEXT_MS, assignment, deterministic, hostile, live, once, once_by, question, resident_bytes,
+        start,
+    },
     text_component::TextStrategy,
 };
 
@@ -34,7 +37,7 @@ async fn started(component: &std::path::Path, settings: &Value) -> Result<Strate
 fn message(answer: Answer) -> String {
     match answer {
         Answer::Failed(message) => message,
-        Answer::Nothing | Answer::Trade(_) => panic!("{answer:?} is no failure"),
+        Answer::Nothing | Answer::Quiet(_) | Answer::Trade(_) => panic!("{answer:?} is no failure"),
     }
 }
 
@@ -44,10 +47,10 @@ async fn what_takes_too_long_is_cut_and_a_fresh_instance_answers_next() {
     for mode in ["spin", "sleep", "spin-on-clock", "candles-forever", "next-candles-forever", "average-forever"] {
         let mut strategy = started(&hostile(), &once(mode)).await.unwrap();
         let asked = Instant::now();
-        assert_eq!(message(strategy.answer_in_time(*ASKED_MS, 1.0).await), TIMED_OUT, "{mode}");
+        assert_eq!(message(strategy.answer_in_time(question(*ASKED_MS)).await), TIMED_OUT, "{mode}");
         assert!(asked.elapsed() < PATIENCE * 20, "{mode}: {:?}", asked.elapsed());
         assert_eq!(
-            message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await),
+            message(strategy.answer_in_time(question(*ASKED_NEXT_MS)).await),
             "get-signal failed: calls: 1",
             "{mode}"
         );
@@ -61,7 +64,7 @@ async fn floods_of_calls_into_the_host_are_cut_too() {
     {
         let mut strategy = started(&hostile(), &settings).await.unwrap();
         let asked = Instant::now();
-        assert_eq!(message(strategy.answer_in_time(*ASKED_MS, 1.0).await), TIMED_OUT, "{settings}");
+        assert_eq!(message(strategy.answer_in_time(question(*ASKED_MS)).await), TIMED_OUT, "{settings}");
         assert!(asked.elapsed() < PATIENCE * 20, "{settings}: {:?}", asked.elapsed());
     }
 }
@@ -79,10 +82,10 @@ async fn other_breakdowns_are_the_same_as_in_a_backtest() {
         (once("leak-handles"), "trapped: resource table has no free keys, in "),
     ] {
         let mut strategy = started(&hostile(), &settings).await.unwrap();
-        let found = message(strategy.answer_in_time(*ASKED_MS, 1.0).await);
+        let found = message(strategy.answer_in_time(question(*ASKED_MS)).await);
         assert!(found.starts_with(&format!("plugin hostile: get-signal: {expected}")), "{settings}: {found}");
         assert_eq!(
-            message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await),
+            message(strategy.answer_in_time(question(*ASKED_NEXT_MS)).await),
             "get-signal failed: calls: 1",
             "{settings}"
         );
@@ -102,7 +105,7 @@ async fn there_is_no_more_to_see_than_in_a_backtest() {
         let settings = once(mode);
         let name = mode.split('-').next().unwrap();
         let mut strategy = started(&hostile(), &settings).await.unwrap();
-        let found = message(strategy.answer_in_time(*ASKED_MS, 1.0).await);
+        let found = message(strategy.answer_in_time(question(*ASKED_MS)).await);
         assert_eq!(found, format!("get-signal failed: {name}: {expected}"));
     }
 }
@@ -110,9 +113,9 @@ async fn there_is_no_more_to_see_than_in_a_backtest() {
 #[tokio::test]
 async fn a_caller_that_gives_up_leaves_no_instance_in_the_middle_of_its_work() {
     let mut strategy = started(&hostile(), &once("sleep")).await.unwrap();
-    let gave_up = tokio::time::timeout(PATIENCE / 4, strategy.answer_in_time(*ASKED_MS, 1.0)).await;
+    let gave_up = tokio::time::timeout(PATIENCE / 4, strategy.answer_in_time(question(*ASKED_MS))).await;
     assert!(gave_up.is_err());
-    assert_eq!(message(strategy.answer_in_time(*ASKED_NEXT_MS, 1.0).await), "get-signal failed: calls: 1");
+    assert_eq!(message(strategy.answer_in_time(question(*ASKED_NEXT_MS)).await), "get-signal failed: calls: 1");
 }
 
 /// One thread for everything: whoever does not give way stops the rest.
@@ -125,13 +128,13 @@ async fn a_guest_that_computes_without_end_gives_way_to_others() {
         plugin.start(assignment("quick"), &json!({ "mode": "retire", "at": [1] }).to_string()).await.unwrap();
     let (asked, ended) = (Instant::now(), Cell::new(false));
     let spin = async {
-        spinning.answer_in_time(*ASKED_MS, 1.0).await;
+        spinning.answer_in_time(question(*ASKED_MS)).await;
         ended.set(true);
     };
     let answer = async {
         for call in 1..=10 {
             tokio::task::yield_now().await;
-            let answer = message(quick.answer_in_time(*ASKED_MS, 1.0).await);
+            let answer = message(quick.answer_in_time(question(*ASKED_MS)).await);
             assert_eq!(answer, format!("get-signal failed: calls: {call}"));
         }
         assert!(!ended.get(), "ten answers took longer than the other one's time");
@@ -146,7 +149,7 @@ async fn what_takes_too_long_to_start_is_cut() {
     let one = TextStrategy::default;
     let cases = [
         (TextStrategy { describe: "(loop (br 0)) unreachable", ..one() }, "describe"),
-        (TextStrategy { init: "(loop (br 0)) unreachable", ..one() }, "init"),
+        (TextStrategy { start: "(loop (br 0)) unreachable", ..one() }, "start"),
         (TextStrategy { fields: "(func $spin (loop (br 0))) (start $spin)", ..one() }, "instantiate"),
     ];
     for (strategy, function) in cases {
@@ -170,7 +173,7 @@ async fn an_instance_there_is_no_room_for_is_refused_and_the_others_stay() {
             Err(error) => refusal = Some(error.to_string()),
         }
     }
-    assert_eq!(running[0].answer_in_time(*ASKED_MS, 1.0).await, Answer::Nothing);
+    assert_eq!(running[0].answer_in_time(question(*ASKED_MS)).await, Answer::Nothing);
     // Where there are too few addresses for a pool, there is no limit to the number of instances either.
     let Some(refusal) = refusal else { return };
     assert_eq!(running.len(), 4000);

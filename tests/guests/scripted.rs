@@ -86,7 +86,7 @@ fn a_script_with_a_mistake_is_refused_with_the_place() {
     ];
     for (script, expected) in cases {
         let message = refusal(&script);
-        assert!(message.starts_with("plugin a: init failed: settings: "), "{message}");
+        assert!(message.starts_with("plugin a: start failed: settings: "), "{message}");
         assert!(message.contains(expected), "{message}");
     }
 }

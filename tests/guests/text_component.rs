@@ -7,10 +7,10 @@ use std::{
 
 /// A strategy that answers nothing, but for what is changed here.
 pub(super) struct TextStrategy<'a> {
-    /// Bodies of its functions. Each returns the place of its result in memory: [`DESCRIPTOR`], or 256, where zeros are,
-    /// which mean `ok(none)`.
+    /// Bodies of its functions. The first two return the place of their result in memory: [`DESCRIPTOR`], and 256, where
+    /// zeros are, which mean `ok`. `get-signal` may call `$fail`, which is `answer.fail`.
     pub(super) describe: &'a str,
-    pub(super) init: &'a str,
+    pub(super) start: &'a str,
     pub(super) get_signal: &'a str,
     /// The interval it describes itself with.
     pub(super) interval: &'a str,
@@ -18,6 +18,8 @@ pub(super) struct TextStrategy<'a> {
     pub(super) pages: u32,
     /// More fields of its core module.
     pub(super) fields: &'a str,
+    /// Options of the lifted `get-signal`. Its module exports `after`, which does nothing.
+    pub(super) after: &'a str,
     /// More items of the component.
     pub(super) items: &'a str,
     /// What it exports.
@@ -33,13 +35,14 @@ impl Default for TextStrategy<'_> {
     fn default() -> Self {
         Self {
             describe: "i32.const 64",
-            init: "i32.const 256",
-            get_signal: "i32.const 256",
+            start: "i32.const 256",
+            get_signal: "",
             interval: "1m",
             pages: 1,
             fields: "",
+            after: "",
             items: "",
-            interface: "sigbox:strategy/guest@0.1.0",
+            interface: "sigbox:strategy/strategy@0.1.0",
         }
     }
 }
@@ -51,52 +54,49 @@ impl TextStrategy<'_> {
     }
 
     fn text(&self) -> String {
-        let Self { describe, init, get_signal, interval, pages, fields, items, interface } = self;
+        let Self { describe, start, get_signal, interval, pages, fields, after, items, interface } = self;
         let length = u32::try_from(interval.len()).expect("an interval is short");
-        let descriptor = words(&[TEXTS, 0, TEXTS, 0, TEXTS, length, 0, 0, 0, 0, 0]);
+        let descriptor = words(&[TEXTS, 0, TEXTS, 0, TEXTS, length, 0, 0, 0, 0, 0, 0, 0, 0]);
         format!(
             r#"(component
               {items}
+              (import "sigbox:strategy/answer@0.1.0" (instance $answer
+                (export "fail" (func (param "code" string) (param "message" string) (param "retryable" bool)))))
+              (core module $memory (memory (export "memory") {pages}))
+              (core instance $memory (instantiate $memory))
+              (alias core export $memory "memory" (core memory $memory))
+              (core func $fail (canon lower (func $answer "fail") (memory $memory)))
               (core module $code
-                (memory (export "memory") {pages})
+                (import "host" "memory" (memory {pages}))
+                (import "host" "fail" (func $fail (param i32 i32 i32 i32 i32)))
                 (data (i32.const {DESCRIPTOR}) "{descriptor}")
                 (data (i32.const {TEXTS}) "{interval}")
-                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
                 (func (export "describe") (result i32) {describe})
-                (func (export "init") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {init})
-                (func (export "get-signal") (param i64 f64) (result i32) {get_signal})
+                (func (export "start") (result i32) {start})
+                (func (export "get-signal") (param i64 f64 f64 f64 f64 f64 f64) {get_signal})
+                (func (export "after"))
                 {fields})
-              (core instance $code (instantiate $code))
-              (alias core export $code "memory" (core memory $memory))
-              (alias core export $code "cabi_realloc" (core func $realloc))
-              (type $position (enum "long" "short"))
-              (type $signal (record
-                (field "id" (option string)) (field "symbol" (option string)) (field "position" $position)
-                (field "price-open" (option f64)) (field "price-take-profit" f64) (field "price-stop-loss" f64)
-                (field "minute-estimated-time" (option f64)) (field "cost" (option f64))
-                (field "multiplier" (option f64)) (field "isolated" (option bool)) (field "note" (option string))
-                (field "extra" (option string))))
+              (core instance $host (export "memory" (memory $memory)) (export "fail" (func $fail)))
+              (core instance $code (instantiate $code (with "host" (instance $host))))
               (type $descriptor (record
                 (field "name" string) (field "version" string) (field "interval" string)
-                (field "settings-schema" (option string)) (field "features" (list string))))
-              (type $session (record
-                (field "symbol" string) (field "strategy" string) (field "exchange" string)
-                (field "frame" (option string))))
-              (type $failure (record (field "code" string) (field "message" string) (field "retryable" bool)))
+                (field "settings-schema" (option string)) (field "features" (list string))
+                (field "extra" (option string))))
+              (type $failure (record
+                (field "code" string) (field "message" string) (field "retryable" bool)
+                (field "extra" (option string))))
               (func $describe (result $descriptor)
                 (canon lift (core func $code "describe") (memory $memory)))
-              (func $init (param "session" $session) (param "settings" string) (result (result (error $failure)))
-                (canon lift (core func $code "init") (memory $memory) (realloc $realloc)))
+              (func $start (result (result (error $failure)))
+                (canon lift (core func $code "start") (memory $memory)))
               (func $get-signal (param "when-ms" u64) (param "price" f64)
-                (result (result (option $signal) (error $failure)))
-                (canon lift (core func $code "get-signal") (memory $memory)))
-              (instance $guest
-                (export "position" (type $position)) (export "signal" (type $signal))
-                (export "descriptor" (type $descriptor)) (export "session" (type $session))
-                (export "failure" (type $failure))
-                (export "describe" (func $describe)) (export "init" (func $init))
+                (param "open" f64) (param "high" f64) (param "low" f64) (param "close" f64) (param "volume" f64)
+                (canon lift (core func $code "get-signal") {after}))
+              (instance $strategy
+                (export "descriptor" (type $descriptor)) (export "failure" (type $failure))
+                (export "describe" (func $describe)) (export "start" (func $start))
                 (export "get-signal" (func $get-signal)))
-              (export "{interface}" (instance $guest)))"#
+              (export "{interface}" (instance $strategy)))"#
         )
     }
 }

@@ -138,9 +138,9 @@ fn a_strategy_that_gives_up_is_not_asked_again() {
 fn a_strategy_that_cannot_start_keeps_the_run_from_starting() {
     let sandbox = deterministic(tight());
     let cases = [
-        ("spin-in-init", format!("plugin hostile: init: {OUT_OF_FUEL}")),
-        ("panic-in-init", "plugin hostile: init: trapped: wasm `unreachable` instruction executed, in …".to_owned()),
-        ("refuse-init", "plugin hostile: init failed: settings: no\\nERROR forgedxxx…".to_owned()),
+        ("spin-in-start", format!("plugin hostile: start: {OUT_OF_FUEL}")),
+        ("panic-in-start", "plugin hostile: start: trapped: wasm `unreachable` instruction executed, in …".to_owned()),
+        ("refuse-start", "plugin hostile: start failed: settings: no\\nERROR forgedxxx…".to_owned()),
     ];
     for (mode, expected) in cases {
         let error = start(&sandbox, &hostile(), "hostile", &json!({ "mode": mode })).err().expect("it cannot start");
@@ -151,7 +151,7 @@ fn a_strategy_that_cannot_start_keeps_the_run_from_starting() {
 }
 
 #[test]
-fn a_component_that_breaks_down_before_init_is_told_where() {
+fn a_component_that_breaks_down_before_start_is_told_where() {
     let sandbox = deterministic(tight());
     let dir = tempdir().unwrap();
     let long = "x".repeat(3000);
@@ -195,28 +195,62 @@ fn a_component_that_breaks_down_before_init_is_told_where() {
 #[test]
 fn an_answer_that_is_no_answer_is_a_breakdown() {
     let dir = tempdir().unwrap();
-    let data =
-        |result: &[u32]| format!("(data (i32.const 512) \"{}\") (data (i32.const 700) \"\\ff\\fe\")", words(result));
-    // err(failure): the code's place and length come third and fourth.
-    let (bad_choice, bad_text) = (data(&[7]), data(&[1, 0, 700, 2]));
-    let (far_text, long_text) = (data(&[1, 0, 0xffff_fff0, 100]), data(&[1, 0, 0, 0x7fff_ffff]));
-    let one = TextStrategy::default;
-    let cases = [
-        TextStrategy { get_signal: "i32.const -8", ..one() },
-        TextStrategy { get_signal: "i32.const 257", ..one() },
-        TextStrategy { get_signal: "i32.const 512", fields: &bad_choice, ..one() },
-        TextStrategy { get_signal: "i32.const 512", fields: &bad_text, ..one() },
-        TextStrategy { get_signal: "i32.const 512", fields: &far_text, ..one() },
-        TextStrategy { get_signal: "i32.const 512", fields: &long_text, ..one() },
-    ];
-    for (index, strategy) in cases.into_iter().enumerate() {
-        let file = strategy.write(dir.path());
+    let fail = |place: i64, length: i64, retryable: i64| {
+        format!(
+            "(call $fail (i32.const {place}) (i32.const {length}) (i32.const 0) (i32.const 0) (i32.const {retryable}))"
+        )
+    };
+    let (bad_text, far_text, long_text) = (fail(700, 2, 1), fail(0xffff_fff0, 100, 1), fail(0, 0x7fff_ffff, 1));
+    let twice = fail(0, 0, 1).repeat(2);
+    let fields = "(data (i32.const 700) \"\\ff\\fe\")";
+    for (get_signal, expected) in
+        [(bad_text, ""), (far_text, ""), (long_text, ""), (twice, "called answer.fail although it had answered")]
+    {
+        let file = TextStrategy { get_signal: &get_signal, fields, ..TextStrategy::default() }.write(dir.path());
         let record =
             backtest(&deterministic(tight()), &[Trading { name: "odd", component: &file, settings: json!({}) }]);
         let message = record.of("odd").into_iter().find_map(failure);
-        let message = message.unwrap_or_else(|| panic!("case {index} was understood"));
-        assert!(message.starts_with("plugin odd: get-signal: trapped: "), "case {index}: {message}");
-        assert_eq!(record.of("odd").len(), 30, "case {index}: the run went on");
+        let message = message.unwrap_or_else(|| panic!("{get_signal} was understood"));
+        let start = format!("plugin odd: get-signal: trapped: {expected}");
+        assert!(message.starts_with(&start), "{get_signal}: {message}");
+        assert_eq!(record.of("odd").len(), 30, "{get_signal}: the run went on");
+    }
+}
+
+#[test]
+fn an_answer_to_no_question_is_a_breakdown() {
+    let dir = tempdir().unwrap();
+    let fail = "(call $fail (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1))";
+    let [describe, start] = ["i32.const 64", "i32.const 256"].map(|result| format!("{fail} {result}"));
+    let one = TextStrategy::default;
+    for (strategy, function) in [
+        (TextStrategy { describe: &describe, ..one() }, "describe"),
+        (TextStrategy { start: &start, ..one() }, "start"),
+    ] {
+        let file = strategy.write(dir.path());
+        let error = self::start(&deterministic(tight()), &file, "odd", &json!({})).err().expect("it cannot start");
+        let expected = format!("plugin odd: {function}: trapped: called answer.fail although it was not asked, in …");
+        assert_like(&error.to_string(), &expected);
+    }
+}
+
+#[test]
+fn a_refusal_to_start_that_is_none_is_a_breakdown() {
+    let dir = tempdir().unwrap();
+    let data =
+        |result: &[u32]| format!("(data (i32.const 512) \"{}\") (data (i32.const 700) \"\\ff\\fe\")", words(result));
+    // err(failure): the code's place and length come second and third.
+    let (bad_choice, bad_text, far_text) = (data(&[7]), data(&[1, 700, 2]), data(&[1, 0xffff_fff0, 100]));
+    for (start, fields) in [
+        ("i32.const -8", ""),
+        ("i32.const 257", ""),
+        ("i32.const 512", &bad_choice),
+        ("i32.const 512", &bad_text),
+        ("i32.const 512", &far_text),
+    ] {
+        let file = TextStrategy { start, fields, ..TextStrategy::default() }.write(dir.path());
+        let error = self::start(&deterministic(tight()), &file, "odd", &json!({})).err().expect("it cannot start");
+        assert!(error.to_string().starts_with("plugin odd: start: trapped: "), "{fields}: {error}");
     }
 }
 
@@ -227,7 +261,7 @@ fn a_table_cannot_grow_without_end() {
         fields: "(table $table 1 funcref)",
         // Breaks down when it gets what it asks for.
         get_signal: "(if (i32.ne (table.grow $table (ref.null func) (i32.const 60000)) (i32.const -1)) \
-                     (then unreachable)) i32.const 256",
+                     (then unreachable))",
         ..TextStrategy::default()
     };
     let file = grow.write(dir.path());

@@ -193,7 +193,7 @@ fn a_run_that_fails_is_a_row_with_its_reason_and_stops_nobody() {
     let finished = workplace.succeed(&["walk"]);
     assert_eq!(ran(&finished.stderr), 6, "{finished:?}");
     let refused =
-        "plugin sma-cross: init failed: settings: fast must be at least 1 and below slow; found fast 60 slow 60";
+        "plugin sma-cross: start failed: settings: fast must be at least 1 and below slow; found fast 60 slow 60";
     let missing =
         "there is no candle of BTCUSDT that opens at 2024-01-09T00:00:00Z; the candles end or have a gap there";
     for line in [
@@ -242,7 +242,7 @@ fn when_every_run_fails_the_exit_code_says_of_what() {
     let missing = sma_cross(&["BTCUSDT"], "[frame]\nend = \"2024-01-09T06:00:00Z\"\n");
     let early = sma_cross(&["BTCUSDT"], "[frame]\nstart = \"2023-12-01T00:00:00Z\"\n");
     for (configuration, code, words) in [
-        (refused, 3, "error: every run failed: plugin sma-cross: init failed: settings: "),
+        (refused, 3, "error: every run failed: plugin sma-cross: start failed: settings: "),
         (missing, 4, "error: every run failed: there is no candle of BTCUSDT"),
         (early, 2, "error: every run failed: the frame starts at 2023-12-01T00:00:00Z"),
     ] {
@@ -257,11 +257,11 @@ fn when_every_run_fails_the_exit_code_says_of_what() {
 fn a_plugin_that_breaks_down_at_the_start_or_at_every_answer_is_told_of() {
     let hostile = plugin("hostile/strategy");
     let configuration = sma_cross(&["BTCUSDT"], "")
-        .strategy("panics", &hostile, &["BTCUSDT"], "settings = { mode = \"panic-in-init\" }")
+        .strategy("panics", &hostile, &["BTCUSDT"], "settings = { mode = \"panic-in-start\" }")
         .strategy("traps", &hostile, &["BTCUSDT"], "interval = \"1h\"\nsettings = { mode = \"panic\" }");
     let workplace = Workplace::new(&configuration);
     let said = workplace.succeed(&["walk"]).stdout;
-    assert!(said.contains("Failed: 1 run\n  panics: plugin panics: init: trapped: "), "{said}");
+    assert!(said.contains("Failed: 1 run\n  panics: plugin panics: start: trapped: "), "{said}");
     assert!(said.contains("192 answers that failed, in all runs together"), "{said}");
     let (json, _) = sweep(&workplace);
     let traps = json["runs"].as_array().unwrap().iter().find(|run| run["strategyName"] == "traps").unwrap();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sigbox::{
     market::{Market, candles::Series},
     sandbox::{Deterministic, Limits, Sandbox, StrategyInstance, StrategyPlugin},
-    trading::{Assignment, Backtest, Frame, Profile, SeatSetup, Setup, Strategy},
+    trading::{Assignment, Backtest, Frame, Profile, Question, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{Settings, risk::NamedRule, trader::Answer};
 
@@ -103,8 +103,11 @@ struct Asked {
 }
 
 impl Strategy for Asked {
-    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
-        self.calls.0.lock().unwrap_or_else(PoisonError::into_inner).push((now_ms, price));
-        self.strategy.answer(now_ms, price)
+    fn answer(&mut self, row: &[Question]) -> Option<(usize, Answer)> {
+        let answered = self.strategy.answer(row);
+        let asked = answered.as_ref().map_or(row.len(), |(index, _)| index + 1);
+        let mut calls = self.calls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.extend(row[..asked].iter().map(|question| (question.now_ms, question.price)));
+        answered
     }
 }

@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc};
 use serde_json::{Value, json};
 use sigbox::{
     market::candles::anomaly,
-    trading::{Sink as _, Strategy},
+    trading::{Question, Sink as _, Strategy},
 };
 use sigbox_engine::{
     Candle, MINUTE_MS, Outcome, Settings, State, Trader,
     candle::CandleFault,
     price::average_price,
     risk::{Rejection, RiskGate, RiskRequest, check_rules},
-    trader::{Bar, Memory, Next},
+    trader::{Answer, Bar, Memory, Next},
 };
 
 use super::{
@@ -122,7 +122,9 @@ impl<'a, S: Strategy> Run<'a, S> {
         let (now_ms, price) = (self.now_ms, average(self.window()?));
         if self.trader.is_due(now_ms) {
             self.trace.called(now_ms, price);
-            let answer = self.strategy.answer(now_ms, price);
+            let candle = *self.window()?.last().expect("a window has at least one candle");
+            let answered = self.strategy.answer(&[Question { now_ms, price, candle }]);
+            let answer = answered.map_or(Answer::Nothing, |(_, answer)| answer);
             let mut outcomes = Vec::new();
             let mut gate = Gate::new(self.vector, 0, &mut self.trace.risk_checks);
             let next = self.trader.admit(now_ms, price, answer, &mut gate, &mut outcomes);

@@ -52,6 +52,22 @@ pub(crate) enum Command {
     Candles(Candles),
     /// Put a persistence plugin to the test.
     Plugin(Plugin),
+    /// Write the contract that plugins are built against.
+    #[command(subcommand)]
+    Wit(Wit),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wit {
+    /// Write the WIT files of the newest track, with everything that a tool needs beside them.
+    Export(WitExport),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct WitExport {
+    /// The folder to write to; it must be missing or empty.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Arguments)]

@@ -17,6 +17,7 @@ mod report;
 mod state;
 mod sweep;
 mod table;
+mod wit;
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
         | Command::Report(_)
         | Command::State(_)
         | Command::Init(_)
-        | Command::Candles(_) => "warn",
+        | Command::Candles(_)
+        | Command::Wit(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("SIGBOX_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Init(command) => init::run(&command),
         Command::Candles(command) => candles::run(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Wit(command) => wit::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

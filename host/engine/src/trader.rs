@@ -69,10 +69,36 @@ pub struct Bar<'a> {
 pub enum Answer {
     /// No trade now.
     Nothing,
+    /// No trade now, and a promise to have none for a while.
+    Quiet(Quiet),
     /// A trade.
     Trade(Proposal),
     /// It could not answer: its own refusal, a trap, a timeout. For people.
     Failed(String),
+}
+
+/// A strategy's promise to have nothing to say for a while, as long as the market stays in a band. While it holds, the
+/// strategy need not be asked. A bound that is not finite is no bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quiet {
+    /// When the promise ends, milliseconds.
+    pub until_ms: i64,
+    /// The lowest price that keeps it.
+    pub below: f64,
+    /// The highest price that keeps it.
+    pub above: f64,
+}
+
+impl Quiet {
+    /// Whether the promise still holds at the boundary at which `candle` closed, when the average price was `price`.
+    #[must_use]
+    #[inline]
+    pub fn holds(&self, candle: &Candle, price: f64) -> bool {
+        let closed_ms = candle.open_time_ms + MINUTE_MS;
+        closed_ms < self.until_ms
+            && !(self.below.is_finite() && candle.low.min(price) < self.below)
+            && !(self.above.is_finite() && candle.high.max(price) > self.above)
+    }
 }
 
 impl Trader {
@@ -107,6 +133,13 @@ impl Trader {
     #[inline]
     pub fn due_ms(&self) -> i64 {
         self.memory.asked_slot_ms.map_or(i64::MIN, |slot_ms| slot_ms.saturating_add(self.interval.ms()))
+    }
+
+    /// When the strategy is to be asked next after it was asked at `asked_ms` and stayed flat.
+    #[must_use]
+    #[inline]
+    pub const fn due_after(&self, asked_ms: i64) -> i64 {
+        self.interval.slot(asked_ms).saturating_add(self.interval.ms())
     }
 
     /// Makes `next` current. Call it once `next` is durable.
@@ -280,7 +313,7 @@ impl Trader {
         out: &mut dyn Outcomes,
     ) -> Next {
         match answer {
-            Answer::Nothing => {}
+            Answer::Nothing | Answer::Quiet(_) => {}
             Answer::Failed(message) => out.add(Outcome::StrategyFailed { message, at_ms: now_ms }),
             Answer::Trade(proposal) => {
                 if let Some(next) = self.consider(now_ms, price, proposal, risk, out) {

@@ -19,7 +19,7 @@ use sigbox::{
         Market, SharedSeries,
         candles::{Gaps, Series, read_candles},
     },
-    trading::{Backtest, RunError, SeatSetup, Setup, Strategy},
+    trading::{Backtest, Question, RunError, SeatSetup, Setup, Strategy},
 };
 use sigbox_engine::{
     Interval, Proposal, Settings, Side,
@@ -107,7 +107,16 @@ impl SmaCross {
 }
 
 impl Strategy for SmaCross {
-    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&mut self, row: &[Question]) -> Option<(usize, Answer)> {
+        row.iter().enumerate().find_map(|(index, question)| match self.ask(question.now_ms, question.price) {
+            Answer::Nothing => None,
+            answer => Some((index, answer)),
+        })
+    }
+}
+
+impl SmaCross {
+    fn ask(&mut self, now_ms: i64, price: f64) -> Answer {
         self.catch_up(now_ms);
         let side = match self.above {
             _ if self.seen <= SLOW => return Answer::Nothing,

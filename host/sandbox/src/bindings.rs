@@ -2,22 +2,22 @@
 
 #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated")]
 
-/// `sigbox:strategy/strategy`.
+/// The world `sigbox:plugin/strategy`.
 pub(super) mod strategy {
     wasmtime::component::bindgen!({
-        path: ["../../wit/host@0.1", "../../wit/strategy@0.1"],
-        world: "sigbox:strategy/strategy",
+        path: "../../wit/0.1",
+        world: "strategy",
         // Trappable: work that the host does for a guest can end the guest's call.
         imports: { default: trappable },
     });
 }
 
-/// `sigbox:persistence/wrapper`: a backend that also imports a store, the one it wraps. The functions of this import
+/// The world `sigbox:plugin/wrapper`: a backend that also imports a store, the one it wraps. The functions of this import
 /// are asynchronous because the wrapped store waits for its own storage.
 pub(super) mod wrapper {
     wasmtime::component::bindgen!({
-        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
-        world: "sigbox:persistence/wrapper",
+        path: "../../wit/0.1",
+        world: "wrapper",
         imports: {
             "sigbox:persistence/store": async | trappable,
             default: trappable,
@@ -30,12 +30,12 @@ pub(super) mod wrapper {
     });
 }
 
-/// `sigbox:persistence/fenced-backend`, whose export `fenced` is optional. Its functions are called asynchronously
+/// The world `sigbox:plugin/fenced-backend`, whose export `fenced` is optional. Its functions are called asynchronously
 /// because a backend waits for its storage.
 pub(super) mod persistence {
     wasmtime::component::bindgen!({
-        path: ["../../wit/host@0.1", "../../wit/persistence@0.1"],
-        world: "sigbox:persistence/fenced-backend",
+        path: "../../wit/0.1",
+        world: "fenced-backend",
         exports: { default: async },
         with: {
             "sigbox:host/config": super::strategy::sigbox::host::config,

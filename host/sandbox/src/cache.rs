@@ -27,11 +27,20 @@ impl CodeCache {
         Self { dir: dir.map(Into::into) }
     }
 
-    /// The compiled component of the file at `path`, and the SHA-256 of that file.
-    pub(super) fn component(&self, engine: &Engine, path: &Path) -> Result<(Component, String), PluginError> {
+    /// The compiled component of the file at `path`, with the change `variant`, and the SHA-256 of that file. `change`
+    /// makes the change; where it makes nothing of the component, this is the component as it is.
+    pub(super) fn component(
+        &self,
+        engine: &Engine,
+        path: &Path,
+        variant: &str,
+        change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, String>,
+    ) -> Result<(Component, String), PluginError> {
         let wasm = fs::read(path).map_err(|source| PluginError::Unreadable { path: path.to_path_buf(), source })?;
         let sha256 = sha256(&wasm);
-        Ok((self.compiled(engine, path, &wasm, &sha256)?, sha256))
+        let compile = || compile(engine, path, &wasm, change);
+        let component = self.compiled(engine, &format!("{sha256}{variant}"), compile)?;
+        Ok((component, sha256))
     }
 
     /// Whether a plugin that was granted `directory` could change the compiled code: one of the two folders is in the
@@ -42,21 +51,26 @@ impl CodeCache {
         code.starts_with(&directory) || directory.starts_with(&code)
     }
 
-    fn compiled(&self, engine: &Engine, path: &Path, wasm: &[u8], sha256: &str) -> Result<Component, PluginError> {
+    fn compiled(
+        &self,
+        engine: &Engine,
+        name: &str,
+        compile: impl FnOnce() -> Result<Component, PluginError>,
+    ) -> Result<Component, PluginError> {
         let Some(dir) = &self.dir else {
-            return compile(engine, wasm, path);
+            return compile();
         };
         // A cache that cannot be used costs time, not correctness.
         if let Err(error) = make_private(dir) {
             tracing::warn!("compiled code cannot be kept in {}: {error}", dir.display());
-            return compile(engine, wasm, path);
+            return compile();
         }
-        let key = key(engine, sha256);
+        let key = key(engine, name);
         let file = dir.join(format!("{key}.cwasm"));
         if let Some(component) = load(engine, &file, &key) {
             return Ok(component);
         }
-        let component = compile(engine, wasm, path)?;
+        let component = compile()?;
         match component.serialize() {
             Ok(code) => match keep(dir, &file, &key, &code) {
                 Ok(()) => {}
@@ -78,11 +92,12 @@ fn without_links(path: &Path) -> PathBuf {
     }
 }
 
-/// The name of a file, without its ending: a digest of the component and a digest of the compiler with its settings.
-fn key(engine: &Engine, sha256: &str) -> String {
+/// The name of a file, without its ending: `name`, which tells the component and its change, and a digest of the compiler
+/// with its settings.
+fn key(engine: &Engine, name: &str) -> String {
     let mut compiler = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compiler);
-    format!("{sha256}-{:016x}", compiler.finish())
+    format!("{name}-{:016x}", compiler.finish())
 }
 
 /// The last bytes of a file: a digest of its key and of its code. wasmtime checks which version compiled the code, but
@@ -115,14 +130,25 @@ fn load(engine: &Engine, file: &Path, key: &str) -> Option<Component> {
     }
 }
 
-fn compile(engine: &Engine, wasm: &[u8], path: &Path) -> Result<Component, PluginError> {
+/// Compiles what `change` makes of a component, or the component as it is.
+fn compile(
+    engine: &Engine,
+    path: &Path,
+    wasm: &[u8],
+    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, String>,
+) -> Result<Component, PluginError> {
+    let path = || path.to_path_buf();
     if let Some(found) = other_than_component(wasm) {
-        return Err(PluginError::NotAComponent { path: path.to_path_buf(), found });
+        return Err(PluginError::NotAComponent { path: path(), found });
     }
-    size::check(wasm)
-        .map_err(|found| PluginError::Unrunnable { path: path.to_path_buf(), reason: found.to_string() })?;
+    size::check(wasm).map_err(|found| PluginError::Unrunnable { path: path(), reason: found.to_string() })?;
+    let changed = change(wasm).map_err(|mismatch| PluginError::Contract { path: path(), mismatch })?;
+    // A change that does not compile is given up. What is wrong with the component itself is said of the component.
+    if let Some(component) = changed.and_then(|changed| Component::new(engine, changed).ok()) {
+        return Ok(component);
+    }
     Component::new(engine, wasm)
-        .map_err(|error| PluginError::Unrunnable { path: path.to_path_buf(), reason: one_line(&error) })
+        .map_err(|error| PluginError::Unrunnable { path: path(), reason: one_line(&error) })
 }
 
 /// What a file is if it is not a component. Its first eight bytes tell: magic number, version and layer.

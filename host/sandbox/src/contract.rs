@@ -7,10 +7,17 @@ use wasmtime::{
 
 /// The interface a strategy exports.
 pub(crate) const STRATEGY: Interface = Interface {
-    name: "sigbox:strategy/guest",
+    name: "sigbox:strategy/strategy",
     version: "0.1.0",
     kind: "a strategy",
-    imports: &["sigbox:host/clock", "sigbox:host/config", "sigbox:host/logging", "sigbox:host/market"],
+    imports: &[
+        "sigbox:host/clock",
+        "sigbox:host/config",
+        "sigbox:host/logging",
+        "sigbox:host/market",
+        "sigbox:host/session",
+        "sigbox:strategy/answer",
+    ],
 };
 
 /// The interface a persistence backend exports.
@@ -49,7 +56,7 @@ pub(crate) struct Interface {
 }
 
 impl Interface {
-    fn full_name(self) -> String {
+    pub(crate) fn full_name(self) -> String {
         format!("{}@{}", self.name, self.version)
     }
 
@@ -133,7 +140,10 @@ pub(crate) fn explain_imports(component: &Component, engine: &Engine, interface:
         .map(|(name, _)| name.to_owned())
         .collect();
     let is_ours = |name: &&String| {
-        name.starts_with("sigbox:host/") || name.starts_with("sigbox:persistence/store@") || name.starts_with("wasi:")
+        name.starts_with("sigbox:host/")
+            || name.starts_with("sigbox:persistence/store@")
+            || name.starts_with("sigbox:strategy/answer@")
+            || name.starts_with("wasi:")
     };
     let foreign: Vec<&str> = interfaces.iter().filter(|name| !is_ours(name)).map(String::as_str).collect();
     if !foreign.is_empty() {

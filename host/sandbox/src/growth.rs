@@ -55,7 +55,8 @@ impl ResourceLimiter for GrowthLimit {
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_AND_TABLES as usize
+        // One may be the host's own, see `GrowthLimit::new`.
+        MEMORIES_AND_TABLES as usize + 1
     }
 }
 

@@ -51,7 +51,7 @@ impl Now {
 pub(crate) struct Guest {
     identity: Identity,
     /// Settings, for `sigbox:host/config`.
-    config: BTreeMap<String, String>,
+    config: Arc<BTreeMap<String, String>>,
     /// Texts that must not be in its log lines.
     secrets: Arc<Secrets>,
     /// The engine's time.
@@ -66,20 +66,21 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// `work_per_call`: see [`Guest::spend`].
+    /// `work_per_call`: see [`Guest::spend`]. `own_bytes`: memory in the instance that is the host's.
     pub(crate) fn new(
         identity: Identity,
-        config: BTreeMap<String, String>,
+        config: Arc<BTreeMap<String, String>>,
         secrets: Arc<Secrets>,
         limits: Limits,
         work_per_call: u64,
+        own_bytes: usize,
     ) -> Self {
         Self {
             identity,
             config,
             secrets,
             now: Now::default(),
-            growth: GrowthLimit::new(limits.memory_bytes),
+            growth: GrowthLimit::new(limits.memory_bytes.saturating_add(own_bytes)),
             work_per_call,
             work_left: work_per_call,
             log_lines_left: limits.log_lines_per_call,

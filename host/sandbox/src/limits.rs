@@ -76,6 +76,9 @@ pub const RANDOM_BYTES: u64 = 64 << 10;
 /// itself.
 pub const FUEL_PER_CANDLE: usize = 32;
 
+/// Fuel for each number of `market.columns` in a backtest, in proportion to [`FUEL_PER_CANDLE`].
+pub const FUEL_PER_NUMBER: usize = 6;
+
 /// What the plugins of a run may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

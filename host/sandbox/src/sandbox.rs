@@ -48,7 +48,19 @@ impl<M: Mode> Sandbox<M> {
 
     /// Compiles the component at `path`, or loads its compiled code. The text is the SHA-256 of the file.
     pub(crate) fn component(&self, path: &Path) -> Result<(Component, String), PluginError> {
-        self.cache.component(&self.engine, path)
+        self.component_with(path, "", |_| Ok(None))
+    }
+
+    /// As [`component`](Self::component), with what `change` makes of the component; where it makes nothing of it, the
+    /// component is compiled as it is. `variant` names the change. An error of `change` says what is wrong with the
+    /// component.
+    pub(crate) fn component_with(
+        &self,
+        path: &Path,
+        variant: &str,
+        change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, String>,
+    ) -> Result<(Component, String), PluginError> {
+        self.cache.component(&self.engine, path, variant, change)
     }
 
     /// Whether a plugin that was granted `directory` could change the compiled code that this process runs.

@@ -5,12 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use sigbox_engine::{Interval, MINUTE_MS};
 use sigbox_market::candles::{AnomalousCandle, iso_8601};
 
-use crate::{
-    RunError, Setup,
-    desk::{Desk, Entries},
-    sink::Sink,
-    strategy::Strategy,
-};
+use crate::{RunError, Setup, desk::Desk, row::Asking, sink::Sink, strategy::Strategy};
 
 /// The period of a backtest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,12 +138,13 @@ impl<S: Strategy> Backtest<S> {
         let minute_of = |now_ms: i64| ((now_ms - self.start_ms) / MINUTE_MS).unsigned_abs();
         let total = minute_of(self.end_ms) + 1;
         let mut now_ms = self.start_ms;
-        let mut ask_ms = self.start_ms;
         let mut report_ms = self.start_ms;
         // The loop skips minutes at which no strategy is due and nothing is held. It must not skip the minute at which
         // an anomalous or missing candle ends the run.
         let anomaly_ms = self.anomaly.as_ref().map_or(i64::MAX, |(_, candle)| candle.reached_ms);
         let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
+        let last_ms = self.end_ms.min(stop_ms - 1);
+        let asking = Asking { first_ms: self.start_ms, step_ms: self.step_ms, last_ms };
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             if now_ms >= report_ms {
                 report_ms = now_ms + REPORT_EVERY_MS;
@@ -159,11 +155,7 @@ impl<S: Strategy> Backtest<S> {
             if let Some((symbol, candle)) = self.anomaly.take_if(|(_, candle)| candle.reached_ms <= now_ms) {
                 return Err(RunError::AnomalousCandle { symbol, candle });
             }
-            while ask_ms < now_ms {
-                ask_ms += self.step_ms;
-            }
-            let entries = if now_ms == ask_ms && now_ms <= self.end_ms { Entries::Open } else { Entries::Late };
-            self.desk.boundary_at_once(now_ms, entries, sink);
+            self.desk.boundary_at_once(now_ms, asking, sink);
             if now_ms > self.covered_until.1 {
                 let (symbol, open_ms) = self.covered_until;
                 return Err(RunError::MissingCandle { symbol, open_ms });

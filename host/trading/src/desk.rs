@@ -40,8 +40,9 @@ use crate::{
     keeper::{Change, Failures, Keeper},
     reconcile::in_words,
     risk::{Claim, Profile},
+    row::{self, Ahead, Asking, Promise, RowLength},
     sink::Sink,
-    strategy::{LiveStrategy, Strategy},
+    strategy::{LiveStrategy, Question, Strategy},
 };
 
 /// What a boundary may begin.
@@ -102,6 +103,12 @@ pub(crate) struct Seat<S> {
     pub(crate) next_open_ms: i64,
     /// The first boundary at which the strategy may be asked. At earlier ones it was asked before a restart.
     pub(crate) ask_from_ms: i64,
+    /// What the strategy has said of the time to come. Only in a backtest, and only while the trader is flat.
+    pub(crate) ahead: Option<Ahead>,
+    /// How much the strategy is asked at once in a backtest.
+    pub(crate) row_length: RowLength,
+    /// The strategy has promised to have nothing to say for a while.
+    pub(crate) promise: Option<Promise>,
     /// A write failed, so the store may not hold what the trader holds.
     pub(crate) unsettled: bool,
     /// Whether it has an order of an earlier run that this run has not told.
@@ -126,6 +133,7 @@ struct Scratch {
     drafts: Vec<Draft>,
     outcomes: Vec<Outcome>,
     holders: Holders,
+    row: Vec<Question>,
 }
 
 /// How many traders of each risk profile hold a position or an order, or are about to. They are counted when a rule
@@ -182,7 +190,10 @@ impl<S> Desk<S> {
     #[inline]
     pub(crate) fn due_ms(&self) -> i64 {
         let due_ms = |seat: &Seat<S>| match seat.trader.state() {
-            State::Idle => seat.trader.due_ms().max(seat.ask_from_ms),
+            State::Idle => match &seat.ahead {
+                Some(ahead) => ahead.at_ms,
+                None => seat.trader.due_ms().max(seat.ask_from_ms),
+            },
             State::Scheduled(_) | State::Open(_) => i64::MIN,
         };
         self.seats.iter().map(due_ms).min().unwrap_or(i64::MAX)
@@ -211,7 +222,7 @@ impl<S> Desk<S> {
             let candles = seat.series.read();
             let Some((candle, average)) = candles.bar(seat.next_open_ms + MINUTE_MS, self.average_of) else { continue };
             let bar = Bar { candle, average, frame_end_ms: self.frame_end_ms };
-            let Scratch { drafts, outcomes, holders } = &mut self.scratch;
+            let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
             let mut risk = Gate { seats: &self.seats, profiles: &self.profiles, drafts, holders, asking: index };
             let first = outcomes.len();
             let mut told = Told { pair: seat.pair(), sink: &mut *sink };
@@ -227,7 +238,10 @@ impl<S> Desk<S> {
 
     #[inline]
     fn admit(&mut self, index: usize, now_ms: i64, price: f64, answer: Answer, sink: &mut dyn Sink) {
-        let Self { seats, profiles, keeper, scratch: Scratch { drafts, outcomes, holders }, .. } = self;
+        if let Answer::Quiet(quiet) = answer {
+            self.seats[index].promise = Some(Promise::new(quiet, now_ms));
+        }
+        let Self { seats, profiles, keeper, scratch: Scratch { drafts, outcomes, holders, .. }, .. } = self;
         let mut risk = Gate { seats, profiles, drafts, holders, asking: index };
         let first = outcomes.len();
         let mut told = Told { pair: seats[index].pair(), sink };
@@ -240,7 +254,7 @@ impl<S> Desk<S> {
     /// decision; its outcomes are those from `first` on.
     #[inline]
     fn decide(&mut self, seat: usize, next: Next, first: usize, judged_open_ms: Option<i64>) {
-        let Scratch { drafts, outcomes, holders } = &mut self.scratch;
+        let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
         if self.keeper.is_some() {
             drafts.push(Draft { seat, next, outcomes: first..outcomes.len(), judged_open_ms });
             return;
@@ -270,7 +284,7 @@ impl<S> Desk<S> {
     async fn conclude(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let Some(keeper) = &self.keeper else { return };
         let mut failed = self.keep(keeper, now_ms, sink).await;
-        let Scratch { drafts, outcomes, holders } = &mut self.scratch;
+        let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
         for draft in drafts.drain(..) {
             let seat = &mut self.seats[draft.seat];
             if let Some(error) = failed.remove(&draft.seat) {
@@ -403,27 +417,44 @@ impl<S> Desk<S> {
 
 /// A backtest: strategies answer at once, and nothing is kept.
 impl<S: Strategy> Desk<S> {
-    /// Judges every candle that has closed at `now_ms`, as far as the series have it. Then asks the strategies that are
-    /// due, if `entries` allow it. Only for a desk without a keeper.
-    pub(crate) fn boundary_at_once(&mut self, now_ms: i64, entries: Entries, sink: &mut dyn Sink) {
-        while self.judge(now_ms, entries, sink) {}
-        if entries == Entries::Open {
-            self.ask_in_turn(now_ms, sink);
+    /// Judges every candle that has closed at `now_ms`, as far as the series have it. Then admits the answers of this
+    /// minute. Flat traders are asked ahead of it. Only for a desk without a keeper.
+    pub(crate) fn boundary_at_once(&mut self, now_ms: i64, asking: Asking, sink: &mut dyn Sink) {
+        while self.judge(now_ms, Entries::Open, sink) {}
+        for index in 0..self.seats.len() {
+            self.ask_ahead(index, now_ms, asking, sink.hears_ticks());
+            if let Some(Ahead { price, answer, .. }) = self.seats[index].ahead.take_if(|ahead| ahead.at_ms == now_ms) {
+                self.admit(index, now_ms, price, answer, sink);
+                self.ask_ahead(index, now_ms + MINUTE_MS, asking, sink.hears_ticks());
+            }
         }
     }
 
-    /// Asks the strategies that are due, one after the other.
-    fn ask_in_turn(&mut self, now_ms: i64, sink: &mut dyn Sink) {
-        for index in 0..self.seats.len() {
-            let seat = &mut self.seats[index];
-            if !seat.is_due(now_ms) {
-                continue;
-            }
-            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
-            let Some(strategy) = &mut seat.strategy else { continue };
-            let answer = strategy.answer(now_ms, price);
-            self.admit(index, now_ms, price, answer, sink);
+    /// Asks the strategy of a flat trader about the time from `from_ms` on, if that is not known yet. `each`: every
+    /// question is asked by itself, because somebody hears of each.
+    fn ask_ahead(&mut self, index: usize, from_ms: i64, asking: Asking, each: bool) {
+        let seat = &mut self.seats[index];
+        if seat.ahead.is_some() || !matches!(seat.trader.state(), State::Idle) {
+            return;
         }
+        let mut from_ms = from_ms.max(seat.trader.due_ms()).max(seat.ask_from_ms);
+        if let Some(mut promise) = seat.promise.take() {
+            let ends_ms = promise.ends(&seat.series, self.average_of, asking.last_ms);
+            from_ms = from_ms.max(ends_ms.unwrap_or(i64::MAX));
+        }
+        let (row, length) = (&mut self.scratch.row, if each { 1 } else { seat.row_length.get() });
+        let trader = &seat.trader;
+        row::fill(row, length, from_ms, asking, (&seat.series, self.average_of), |asked_ms| trader.due_after(asked_ms));
+        seat.ahead = Some(match (row.last(), &mut seat.strategy) {
+            (Some(last), Some(strategy)) => {
+                let answered = strategy.answer(row);
+                seat.row_length.asked(answered.is_some());
+                let (Question { now_ms, price, .. }, answer) =
+                    answered.map_or((*last, Answer::Nothing), |(index, answer)| (row[index], answer));
+                Ahead { at_ms: now_ms, price, answer }
+            }
+            (None, _) | (_, None) => Ahead::NEVER,
+        });
     }
 }
 
@@ -451,13 +482,14 @@ impl<S: LiveStrategy> Desk<S> {
     async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let asked_at = Instant::now();
         for (index, seat) in self.seats.iter_mut().enumerate() {
-            if !seat.is_due(now_ms) {
+            if !seat.is_due(now_ms) || seat.is_quiet(now_ms, self.average_of) {
                 continue;
             }
-            let Some(price) = seat.series.average_price(now_ms, self.average_of) else { continue };
+            let bar = seat.series.read().bar(now_ms, self.average_of).map(|(candle, price)| (*candle, price));
+            let Some((candle, price)) = bar else { continue };
             let Some(mut strategy) = seat.strategy.take() else { continue };
             self.thinking.push(Box::pin(async move {
-                let answer = strategy.answer_in_time(now_ms, price).await;
+                let answer = strategy.answer_in_time(Question { now_ms, price, candle }).await;
                 Answered { seat: index, asked_ms: now_ms, asked_at, price, strategy, answer }
             }));
         }
@@ -642,6 +674,15 @@ impl<S> Seat<S> {
 
     fn is_due(&self, now_ms: i64) -> bool {
         self.trader.is_due(now_ms) && now_ms >= self.ask_from_ms && !self.is_behind()
+    }
+
+    /// Whether the strategy has promised to have nothing to say at `now_ms`.
+    fn is_quiet(&mut self, now_ms: i64, average_of: usize) -> bool {
+        let Some(promise) = &mut self.promise else { return false };
+        if promise.ends(&self.series, average_of, now_ms).is_some() {
+            self.promise = None;
+        }
+        self.promise.is_some()
     }
 
     /// Whether the store or the event record is behind what the trader holds.

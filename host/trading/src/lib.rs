@@ -20,6 +20,7 @@ mod live;
 
 mod desk;
 mod risk;
+mod row;
 mod strategy;
 mod timed;
 
@@ -55,6 +56,6 @@ pub use self::{
     setup::{Assignment, SeatSetup, Setup},
     sink::{Silence, Sink},
     start::held_by_others,
-    strategy::{LiveStrategy, Native, Strategy},
+    strategy::{LiveStrategy, Native, Question, Strategy},
     timed::{Stopwatch, Timed},
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sigbox_engine::{Interval, Settings, Trader, signal::Pair, trader::Memory};
 use sigbox_market::Market;
 
-use crate::{Frame, RunError, desk, risk::Profile};
+use crate::{Frame, RunError, desk, risk::Profile, row::RowLength};
 
 /// What trades in a run: a market, the settings of the engine, and a seat for each strategy and symbol.
 ///
@@ -240,6 +240,9 @@ impl<S> Setup<S> {
                 profiles,
                 next_open_ms: 0,
                 ask_from_ms: i64::MIN,
+                ahead: None,
+                row_length: RowLength::new(),
+                promise: None,
                 unsettled: false,
                 is_restored_order: false,
                 owed: Vec::new(),

@@ -10,7 +10,7 @@ use sigbox_engine::{stats::Sample, trader::Answer};
 
 use crate::{
     Setup,
-    strategy::{LiveStrategy, Strategy},
+    strategy::{LiveStrategy, Question, Strategy},
 };
 
 /// A strategy whose answers are timed.
@@ -36,8 +36,18 @@ impl Default for Stopwatch {
 impl Stopwatch {
     /// Adds one time.
     pub fn add(&self, took: Duration) {
+        self.add_shared(took, 1);
+    }
+
+    /// Adds the time that `count` answers took together: each of them took its share.
+    fn add_shared(&self, took: Duration, count: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a row has a few hundred questions")]
+        let each_ms = took.as_secs_f64() * 1000.0 / count as f64;
         // Adding to a sample cannot panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(took.as_secs_f64() * 1000.0);
+        let mut sample = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..count {
+            sample.add(each_ms);
+        }
     }
 
     /// What was added so far, milliseconds.
@@ -48,18 +58,18 @@ impl Stopwatch {
 }
 
 impl<S: Strategy> Strategy for Timed<S> {
-    fn answer(&mut self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&mut self, row: &[Question]) -> Option<(usize, Answer)> {
         let asked = Instant::now();
-        let answer = self.strategy.answer(now_ms, price);
-        self.stopwatch.add(asked.elapsed());
+        let answer = self.strategy.answer(row);
+        self.stopwatch.add_shared(asked.elapsed(), answer.as_ref().map_or(row.len(), |(index, _)| index + 1));
         answer
     }
 }
 
 impl<S: LiveStrategy> LiveStrategy for Timed<S> {
-    async fn answer_in_time(&mut self, now_ms: i64, price: f64) -> Answer {
+    async fn answer_in_time(&mut self, question: Question) -> Answer {
         let asked = Instant::now();
-        let answer = self.strategy.answer_in_time(now_ms, price).await;
+        let answer = self.strategy.answer_in_time(question).await;
         self.stopwatch.add(asked.elapsed());
         answer
     }

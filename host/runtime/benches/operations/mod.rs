@@ -17,13 +17,13 @@ use sigbox::{
     plugin_source,
     sandbox::{Deterministic, Limits, Sandbox, StrategyInstance, StrategyPlugin},
     trading::{
-        Backtest, Journal, Live, LiveOptions, Native, Profile, SEGMENT_BYTES, SeatSetup, Setup, Silence, Stop,
-        Strategy,
+        Backtest, Journal, Live, LiveOptions, Native, Profile, Question, SEGMENT_BYTES, SeatSetup, Setup, Silence,
+        Stop, Strategy,
         feed::ReplayFeed,
         store::{MemoryStore, OnCorrupt, Store, Stores},
     },
 };
-use sigbox_engine::{Interval, Proposal, Settings, Side, trader::Answer};
+use sigbox_engine::{Candle, Interval, Proposal, Settings, Side, trader::Answer};
 use tokio::sync::watch;
 
 const START_MS: i64 = 1_704_067_200_000;
@@ -69,10 +69,12 @@ pub(crate) type Plugin = StrategyInstance<Deterministic>;
 pub(crate) fn get_signal(mut strategy: Plugin) -> impl FnMut() {
     let first = START_MS + 100 * MINUTE_MS;
     let last = START_MS + (i64::from(MINUTES) - 1) * MINUTE_MS;
-    let mut now_ms = first;
+    let question = |candle: &Candle| Question { now_ms: candle.close_time_ms(), price: 42_000.0, candle: *candle };
+    let questions: Vec<Question> = series(MINUTES).after(first, last, usize::MAX).iter().map(question).collect();
+    let mut next = (0..questions.len()).cycle();
     move || {
-        now_ms = if now_ms >= last { first } else { now_ms + MINUTE_MS };
-        black_box(strategy.answer(now_ms, 42_000.0));
+        let question = questions[next.next().expect("the cycle has no end")];
+        black_box(strategy.answer(&[question]));
     }
 }
 

@@ -152,7 +152,13 @@ impl Scene {
     /// Whether a run that keeps nothing has the same story.
     fn is_plain(&self) -> bool {
         let has_nothing = |trades: &Trades| matches!(trades.has, State::Idle);
-        self.faults.is_empty() && self.late_after.is_none() && self.traders.iter().all(has_nothing)
+        let nothing_late = self.late.is_empty() && self.stopped.is_empty() && self.late_after.is_none();
+        // A backtest knows all candles, so none of them may come late.
+        let in_time = |(minute, candles): (i64, &Vec<Candle>)| {
+            candles.last().is_some_and(|candle| candle.close_time_ms() == at(minute))
+        };
+        let all_in_time = self.charts.values().all(|chart| (0..).zip(chart).all(in_time));
+        self.faults.is_empty() && nothing_late && all_in_time && self.traders.iter().all(has_nothing)
     }
 
     fn entries(&self, minute: i64) -> Entries {
@@ -204,13 +210,14 @@ impl Scripted {
 }
 
 impl Strategy for Scripted {
-    fn answer(&mut self, now_ms: i64, _: f64) -> Answer {
-        self.line(now_ms).map_or(Answer::Nothing, |line| line.answer)
+    fn answer(&mut self, row: &[Question]) -> Option<(usize, Answer)> {
+        let line = |(index, question): (usize, &Question)| Some((index, self.line(question.now_ms)?.answer));
+        row.iter().enumerate().find_map(line)
     }
 }
 
 impl LiveStrategy for Scripted {
-    async fn answer_in_time(&mut self, now_ms: i64, _: f64) -> Answer {
+    async fn answer_in_time(&mut self, Question { now_ms, .. }: Question) -> Answer {
         let Some(Line { slow, until, answer, .. }) = self.line(now_ms) else { return Answer::Nothing };
         for _ in 0..slow {
             tokio::task::yield_now().await;
@@ -327,11 +334,12 @@ impl Play {
 
     fn backtest(&mut self) -> Vec<String> {
         let mut story = Vec::new();
-        for minute in 0..self.scene.boundaries() {
-            self.begin(minute);
-            let entries = self.scene.entries(minute);
+        let boundaries = self.scene.boundaries();
+        (0..boundaries).for_each(|minute| self.begin(minute));
+        let asking = Asking { first_ms: at(0), step_ms: MINUTE_MS, last_ms: at(boundaries - 1) };
+        for minute in 0..boundaries {
             let mut sink = self.log.clone();
-            self.desk.boundary_at_once(at(minute), entries, &mut sink);
+            self.desk.boundary_at_once(at(minute), asking, &mut sink);
             self.end(minute, &mut story);
         }
         story
@@ -342,10 +350,24 @@ fn words(seat: &Seat<Scripted>) -> String {
     held(seat.trader.state()) + if seat.unsettled { ", unsettled" } else { "" }
 }
 
-/// What a trader does and is told of, without what is kept: that is the same in a backtest.
-fn of_traders(story: &[String]) -> Vec<&str> {
-    let is_theirs = |step: &&str| !step.starts_with("write ") && *step != "sync" && !step.ends_with(" answers");
-    story.iter().map(String::as_str).filter(is_theirs).collect()
+/// What a trader does and is told of, with its boundary. What is kept and when somebody is asked is left out: a backtest
+/// keeps nothing, and asks ahead. Traders of one boundary decide one after the other, and a live run tells what ends
+/// first, so the order within a boundary has no meaning.
+fn of_traders(story: &[String]) -> Vec<(i64, &str)> {
+    let mut boundary = 0;
+    let mut steps = Vec::new();
+    for step in story {
+        if let Some(minute) = step.strip_prefix("at ") {
+            boundary = minute.parse().unwrap();
+        } else if !["write ", "ask "].iter().any(|start| step.starts_with(start))
+            && step != "sync"
+            && !step.ends_with(" answers")
+        {
+            steps.push((boundary, step.as_str()));
+        }
+    }
+    steps.sort_unstable();
+    steps
 }
 
 /// What happens in a live run. Where nothing goes wrong, a backtest must have the same story without what is kept.
@@ -356,19 +378,7 @@ fn check(text: &str, story: &str) {
     assert_eq!(found, steps(story), "{text}");
     if play.scene.is_plain() {
         let tested = Play::new(text, false).backtest();
-        let by_trader = |story: &[String]| {
-            let mut steps: Vec<String> = of_traders(story).into_iter().map(str::to_owned).collect();
-            // Traders of one boundary decide one after the other, and a live run tells what ends first.
-            let mut boundary = 0;
-            steps.sort_by_cached_key(|step| {
-                if let Some(minute) = step.strip_prefix("at ") {
-                    boundary = minute.parse().unwrap();
-                }
-                (boundary, !step.starts_with("at "), step.clone())
-            });
-            steps
-        };
-        assert_eq!(by_trader(&tested), by_trader(&found), "{text}\na backtest differs");
+        assert_eq!(of_traders(&tested), of_traders(&found), "{text}\na backtest differs");
     }
 }
 

@@ -53,6 +53,7 @@ fn misbehave(at: &Address) -> Result<(), Failure> {
                 message: "in fifty days\n2024-01-01 ERROR forged\u{1b}[2J".to_owned(),
                 retryable: true,
                 retry_after_ms: Some(u32::MAX),
+                extra: None,
             });
         }
         "never" => return Err(Failure::give_up("denied", "x".repeat(1 << 20))),
@@ -96,6 +97,7 @@ impl Backend for Hostile {
             summary: if fault("says nothing") { String::new() } else { summary.to_owned() },
             features: faults::features(),
             max_value_bytes: if fault("takes everything, it says") { u64::MAX } else { 64 << 10 },
+            extra: None,
         }
     }
 

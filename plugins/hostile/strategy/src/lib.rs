@@ -8,7 +8,9 @@ use std::{hint::black_box, time::Duration};
 use serde::Deserialize;
 use sigbox_sdk::{
     export_strategy,
-    strategy::{Descriptor, Failure, Session, Signal, Strategy, Tick, logging, market},
+    strategy::{
+        Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market,
+    },
 };
 
 #[derive(Deserialize)]
@@ -22,6 +24,9 @@ struct Settings {
     /// How much, in the modes that do something by the byte.
     #[serde(default)]
     bytes: usize,
+    /// Says nothing at other times.
+    #[serde(default)]
+    silent: bool,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -29,7 +34,7 @@ struct Settings {
 enum Mode {
     // Uses something up.
     Spin,
-    SpinInInit,
+    SpinInStart,
     Allocate,
     /// Asks for more memory than it may have, takes the refusal well, and breaks down over something else later.
     SurviveRefusal,
@@ -45,10 +50,14 @@ enum Mode {
     RandomForever,
     // Stops.
     Panic,
-    PanicInInit,
-    RefuseInit,
+    PanicInStart,
+    RefuseStart,
     Exit,
     Retire,
+    /// Answers a second time.
+    AnswerTwice,
+    /// Promises to be quiet for five minutes.
+    Promise,
     // Says too much, or something it should not.
     LongFailure,
     LongId,
@@ -96,9 +105,9 @@ impl Strategy for Hostile {
 
     fn new(session: &Session, settings: Settings) -> Result<Self, Failure> {
         match settings.mode {
-            Mode::SpinInInit => spin(),
-            Mode::PanicInInit => panic!("in init"),
-            Mode::RefuseInit => Err(Failure::give_up("settings", format!("no\nERROR forged{}", "x".repeat(100 << 10)))),
+            Mode::SpinInStart => spin(),
+            Mode::PanicInStart => panic!("in start"),
+            Mode::RefuseStart => Err(Failure::give_up("settings", format!("no\nERROR forged{}", "x".repeat(100 << 10)))),
             _ => Ok(Self { settings, symbol: session.symbol.clone(), calls: 0, refused: false }),
         }
     }
@@ -106,7 +115,11 @@ impl Strategy for Hostile {
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
         self.calls += 1;
         let at = &self.settings.at;
-        if at.is_empty() || at.contains(&tick.when_ms) { self.misbehave(tick) } else { tell("calls", &self.calls) }
+        match at.is_empty() || at.contains(&tick.when_ms) {
+            true => self.misbehave(tick),
+            false if self.settings.silent => Ok(None),
+            false => tell("calls", &self.calls),
+        }
     }
 }
 
@@ -145,6 +158,14 @@ impl Hostile {
             Mode::RandomForever => world::random_forever(self.settings.bytes),
             Mode::Panic => panic!("it was asked to"),
             Mode::Exit => std::process::exit(0),
+            Mode::AnswerTwice => {
+                answer::fail("first", "", true);
+                tell("second", &self.calls)
+            }
+            Mode::Promise => {
+                answer::quiet(tick.when_ms + 5 * 60_000, 0.0, f64::INFINITY);
+                Ok(None)
+            }
             Mode::Retire => Err(Failure::give_up("tired", "that is enough")),
             Mode::LongFailure => Err(Failure::retry(&text(), text())),
             Mode::LongId => Ok(Some(Signal { id: Some(text()), ..sound })),
@@ -185,7 +206,7 @@ impl Hostile {
                 tell("slept", &self.calls)
             }
             Mode::SpinOnClock => world::spin_on_clock(),
-            Mode::SpinInInit | Mode::PanicInInit | Mode::RefuseInit => tell("calls", &self.calls),
+            Mode::SpinInStart | Mode::PanicInStart | Mode::RefuseStart => tell("calls", &self.calls),
         }
     }
 

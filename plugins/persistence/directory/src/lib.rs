@@ -33,6 +33,7 @@ impl Backend for Directory {
             summary: format!("files under {} of the plugin", root().display()),
             features: Vec::new(),
             max_value_bytes: MAX_VALUE_BYTES,
+            extra: None,
         }
     }
 

@@ -31,6 +31,7 @@ impl Backend for Encrypt {
             summary: format!("sealed in {summary}"),
             features: Vec::new(),
             max_value_bytes: sealed::room_in(max_value_bytes).min(MAX_VALUE_BYTES),
+            extra: None,
         }
     }
 

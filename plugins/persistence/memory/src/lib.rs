@@ -26,6 +26,7 @@ impl Backend for Memory {
             // Nothing outlives the instance.
             features: vec!["volatile".to_owned()],
             max_value_bytes: 1 << 20,
+            extra: None,
         }
     }
 

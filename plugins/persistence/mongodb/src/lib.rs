@@ -32,6 +32,7 @@ impl Backend for MongoDb {
             summary: summary.map_or_else(|_| "MongoDB".to_owned(), |settings| settings.summary()),
             features: Vec::new(),
             max_value_bytes: MAX_VALUE_BYTES,
+            extra: None,
         }
     }
 

@@ -28,6 +28,7 @@ impl Backend for Postgres {
             summary: summary.map_or_else(|_| "PostgreSQL".to_owned(), |settings| settings.summary()),
             features: Vec::new(),
             max_value_bytes: MAX_VALUE_BYTES,
+            extra: None,
         }
     }
 

@@ -49,6 +49,7 @@ impl Backend for Redb {
             summary: format!("redb database {} of the plugin", path().display()),
             features: Vec::new(),
             max_value_bytes: MAX_VALUE_BYTES,
+            extra: None,
         }
     }
 

@@ -29,6 +29,7 @@ impl Backend for Redis {
             summary: summary.map_or_else(|_| "Redis".to_owned(), |settings| settings.summary()),
             features: Vec::new(),
             max_value_bytes: MAX_VALUE_BYTES,
+            extra: None,
         }
     }
 

@@ -34,6 +34,7 @@ impl Backend for S3 {
             summary: settings().map_or_else(|_| "not configured".to_owned(), |settings| settings.to_string()),
             features: Vec::new(),
             max_value_bytes: VALUE_BYTES_MAX,
+            extra: None,
         }
     }
 

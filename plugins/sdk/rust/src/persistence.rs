@@ -11,8 +11,8 @@
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: ["../../../wit/host@0.1", "../../../wit/persistence@0.1"],
-        world: "sigbox:persistence/wrapper",
+        path: "../../../wit/0.1",
+        world: "wrapper",
         pub_export_macro: true,
         export_macro_name: "export_world",
         default_bindings_module: "sigbox_sdk::persistence::bindings",
@@ -193,13 +193,13 @@ impl Failure {
     /// The same call may succeed later.
     #[must_use]
     pub fn retry(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: true, retry_after_ms: None }
+        Self { code: code.to_owned(), message: message.into(), retryable: true, retry_after_ms: None, extra: None }
     }
 
     /// Repeating the call is no use.
     #[must_use]
     pub fn give_up(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: false, retry_after_ms: None }
+        Self { code: code.to_owned(), message: message.into(), retryable: false, retry_after_ms: None, extra: None }
     }
 }
 
@@ -324,15 +324,15 @@ mod same {
 
     impl From<Failure> for fenced::Failure {
         fn from(failure: Failure) -> Self {
-            let Failure { code, message, retryable, retry_after_ms } = failure;
-            Self { code, message, retryable, retry_after_ms }
+            let Failure { code, message, retryable, retry_after_ms, extra } = failure;
+            Self { code, message, retryable, retry_after_ms, extra }
         }
     }
 
     impl From<Descriptor> for fenced::Descriptor {
         fn from(descriptor: Descriptor) -> Self {
-            let Descriptor { name, version, summary, features, max_value_bytes } = descriptor;
-            Self { name, version, summary, features, max_value_bytes }
+            let Descriptor { name, version, summary, features, max_value_bytes, extra } = descriptor;
+            Self { name, version, summary, features, max_value_bytes, extra }
         }
     }
 

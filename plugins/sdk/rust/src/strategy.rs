@@ -24,8 +24,8 @@ use serde::de::DeserializeOwned;
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: ["../../../wit/host@0.1", "../../../wit/strategy@0.1"],
-        world: "sigbox:strategy/strategy",
+        path: "../../../wit/0.1",
+        world: "strategy",
         pub_export_macro: true,
         export_macro_name: "export_world",
         default_bindings_module: "sigbox_sdk::strategy::bindings",
@@ -34,13 +34,40 @@ pub mod bindings {
 }
 
 pub use bindings::{
-    exports::sigbox::strategy::guest::{Descriptor, Failure, Position, Session, Signal},
-    sigbox::host::{
-        clock, config, logging,
-        market::{self, Candle, Unavailable},
+    exports::sigbox::strategy::strategy::{Descriptor, Failure},
+    sigbox::{
+        host::{
+            clock, config, logging,
+            market::{self, Candle, Unavailable},
+        },
+        strategy::answer::{Position, Signal},
     },
 };
 pub use window::Candles;
+
+/// Who is trading what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The symbol that is traded.
+    pub symbol: String,
+    /// The name of the strategy in the configuration.
+    pub strategy: String,
+    /// The name of the exchange.
+    pub exchange: String,
+    /// The name of the period that is being replayed; `None`: there is no period, or it has no name.
+    pub frame: Option<String>,
+}
+
+/// A promise to have nothing to say for a while; see `answer.quiet` in the WIT.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quiet {
+    /// When the promise ends, milliseconds since the Unix epoch.
+    pub until_ms: u64,
+    /// It ends earlier when a closed candle has a price or a low below this one.
+    pub below: f64,
+    /// It ends earlier when a closed candle has a price or a high above this one.
+    pub above: f64,
+}
 
 /// A strategy on one symbol. One value lives for a whole run, unless it traps.
 pub trait Strategy: Sized + 'static {
@@ -63,6 +90,12 @@ pub trait Strategy: Sized + 'static {
     /// # Errors
     /// When there is no answer; the strategy is asked again at the next due time if the failure is retryable.
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure>;
+
+    /// After a question without a trade: how long the strategy has nothing to say. `None`: it is to be asked at every
+    /// due time. A strategy that promises is asked far less often, and one whose promise was wrong misses a trade.
+    fn quiet(&self) -> Option<Quiet> {
+        None
+    }
 }
 
 /// One question.
@@ -85,6 +118,7 @@ impl Descriptor {
             interval: interval.to_owned(),
             settings_schema: None,
             features: Vec::new(),
+            extra: None,
         }
     }
 }
@@ -136,13 +170,13 @@ impl Failure {
     /// No answer this time; ask again.
     #[must_use]
     pub fn retry(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: true }
+        Self { code: code.to_owned(), message: message.into(), retryable: true, extra: None }
     }
 
     /// No answer, now or ever: the settings are wrong, or something is missing that will not come.
     #[must_use]
     pub fn give_up(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), retryable: false }
+        Self { code: code.to_owned(), message: message.into(), retryable: false, extra: None }
     }
 }
 
@@ -157,7 +191,7 @@ impl From<Unavailable> for Failure {
 macro_rules! export_strategy {
     ($strategy:ty) => {
         const _: () = {
-            use $crate::strategy::{Descriptor, Failure, Session, Signal, bindings, instance};
+            use $crate::strategy::{Descriptor, Failure, bindings, instance};
 
             std::thread_local! {
                 static INSTANCE: instance::Slot<$strategy> = const { instance::Slot::empty() };
@@ -165,15 +199,16 @@ macro_rules! export_strategy {
 
             struct Component;
 
-            impl bindings::exports::sigbox::strategy::guest::Guest for Component {
+            impl bindings::exports::sigbox::strategy::strategy::Guest for Component {
                 fn describe() -> Descriptor {
                     <$strategy as $crate::strategy::Strategy>::describe()
                 }
-                fn init(session: Session, settings: String) -> Result<(), Failure> {
-                    INSTANCE.with(|slot| slot.init(&session, &settings))
+                fn start() -> Result<(), Failure> {
+                    INSTANCE.with(instance::Slot::start)
                 }
-                fn get_signal(when_ms: u64, price: f64) -> Result<Option<Signal>, Failure> {
-                    INSTANCE.with(|slot| slot.get_signal(when_ms, price))
+                fn get_signal(when_ms: u64, price: f64, open: f64, high: f64, low: f64, close: f64, volume: f64) {
+                    let newest = instance::newest(when_ms, [open, high, low, close, volume]);
+                    INSTANCE.with(|slot| slot.get_signal(when_ms, price, newest));
                 }
             }
 
@@ -187,7 +222,11 @@ pub mod instance {
     //! The one strategy of a component's instance. Used by the export macro only.
     use std::cell::RefCell;
 
-    use super::{Candles, Failure, Session, Signal, Strategy, Tick};
+    use super::{
+        Candle, Candles, Failure, Session, Strategy, Tick,
+        bindings::sigbox::{host::session, strategy::answer},
+        window::MINUTE_MS,
+    };
 
     pub struct Slot<S>(RefCell<Option<(S, Candles)>>);
 
@@ -197,21 +236,44 @@ pub mod instance {
             Self(RefCell::new(None))
         }
 
-        pub fn init(&self, session: &Session, settings: &str) -> Result<(), Failure> {
-            let settings = parse::<S>(settings).map_err(|error| Failure::give_up("settings", error.to_string()))?;
-            let strategy = S::new(session, settings)?;
-            *self.0.borrow_mut() = Some((strategy, Candles::new(session.symbol.clone())));
+        pub fn start(&self) -> Result<(), Failure> {
+            let session = Session {
+                symbol: session::symbol(),
+                strategy: session::strategy(),
+                exchange: session::exchange(),
+                frame: session::frame(),
+            };
+            let settings = parse::<S>(&session::settings());
+            let settings = settings.map_err(|error| Failure::give_up("settings", error.to_string()))?;
+            let strategy = S::new(&session, settings)?;
+            *self.0.borrow_mut() = Some((strategy, Candles::new(session.symbol)));
             Ok(())
         }
 
-        pub fn get_signal(&self, when_ms: u64, price: f64) -> Result<Option<Signal>, Failure> {
+        #[inline]
+        pub fn get_signal(&self, when_ms: u64, price: f64, newest: Candle) {
             let mut slot = self.0.borrow_mut();
             let Some((strategy, candles)) = slot.as_mut() else {
-                return Err(Failure::give_up("order", "get-signal was called before init"));
+                return answer::fail("order", "get-signal was called before start", false);
             };
-            candles.move_to(when_ms);
-            strategy.get_signal(&mut Tick { when_ms, price, candles })
+            candles.move_to(when_ms, newest);
+            match strategy.get_signal(&mut Tick { when_ms, price, candles }) {
+                Ok(None) => {
+                    if let Some(quiet) = strategy.quiet() {
+                        answer::quiet(quiet.until_ms, quiet.below, quiet.above);
+                    }
+                }
+                Ok(Some(signal)) => answer::trade(&signal),
+                Err(Failure { code, message, retryable, .. }) => answer::fail(&code, &message, retryable),
+            }
         }
+    }
+
+    /// The one-minute candle that closed at `when_ms`.
+    #[must_use]
+    #[inline]
+    pub const fn newest(when_ms: u64, [open, high, low, close, volume]: [f64; 5]) -> Candle {
+        Candle { open_time_ms: when_ms.saturating_sub(MINUTE_MS), open, high, low, close, volume }
     }
 
     /// `{}` also stands for "no settings at all", so that `type Settings = ()` works.

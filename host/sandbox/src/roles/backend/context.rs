@@ -31,7 +31,7 @@ use crate::{
 pub(super) struct Shared {
     /// The store's name in the configuration.
     pub(super) name: String,
-    pub(super) config: BTreeMap<String, String>,
+    pub(super) config: Arc<BTreeMap<String, String>>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) network: Arc<Network>,
     /// Sends the HTTP requests of the backend.
@@ -71,7 +71,7 @@ impl BackendContext {
     /// When a granted folder cannot be opened.
     pub(super) fn new(shared: Shared, limits: Limits) -> Result<Self, PluginError> {
         let identity = Identity { plugin: shared.name.clone(), instance: String::new() };
-        let guest = Guest::new(identity, shared.config.clone(), Arc::clone(&shared.secrets), limits, u64::MAX);
+        let guest = Guest::new(identity, Arc::clone(&shared.config), Arc::clone(&shared.secrets), limits, u64::MAX, 0);
         let wasi = wasi(&shared)?;
         let http_hooks = Hooks(Arc::clone(&shared.http));
         let mut table = ResourceTable::new();
@@ -80,7 +80,7 @@ impl BackendContext {
     }
 }
 
-/// Links the imports of the world `sigbox:persistence/backend`, and WASI with HTTP. What was not granted links too, but
+/// Links the imports of the world `sigbox:plugin/backend`, and WASI with HTTP. What was not granted links too, but
 /// every use of it is denied. `wraps`: whether there is a store to wrap, which only the world `wrapper` imports.
 /// Nothing else links.
 pub(super) fn link(linker: &mut Linker<BackendContext>, wraps: bool) -> wasmtime::Result<()> {

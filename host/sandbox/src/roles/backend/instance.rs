@@ -155,7 +155,7 @@ impl Blueprint {
             })
             .await?;
         if let Some(probe) = &self.shared.probe {
-            let wit::Descriptor { name, version, summary, features, max_value_bytes } = descriptor.clone();
+            let wit::Descriptor { name, version, summary, features, max_value_bytes, extra: _ } = descriptor.clone();
             probe.described(Descriptor { name, version, summary, features, max_value_bytes });
         }
         self.attempt(&mut running, deadline, "start", &|guest, store| Box::pin(guest.store.call_start(store))).await?;

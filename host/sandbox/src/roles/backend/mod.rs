@@ -181,7 +181,7 @@ impl PluginStore {
             },
             Failed::Broke(function, breakdown) => PluginError::Broke { plugin: name.clone(), function, breakdown },
         })?;
-        let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes } = descriptor;
+        let wit::Descriptor { name: kind, version, summary, features: _, max_value_bytes, extra: _ } = descriptor;
         let said = hide(message(&format!("{kind} {version}: {summary}")), &secrets);
         let summary = format!("{name} ({said})");
         Ok(Self {
@@ -291,7 +291,7 @@ impl Shared {
         let Grant { name, settings, secrets, network, directories, over } = grant;
         let network = Network::new(format!("[stores.{name}]"), network, probe.clone());
         let http = Http::new(Arc::clone(&network));
-        Self { name, config: settings, secrets: Arc::new(secrets), network, http, directories, over, probe }
+        Self { name, config: Arc::new(settings), secrets: Arc::new(secrets), network, http, directories, over, probe }
     }
 }
 

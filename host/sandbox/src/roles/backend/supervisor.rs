@@ -227,7 +227,7 @@ impl Supervisor {
         let secrets = &self.blueprint.shared().secrets;
         match failed {
             Failed::Refused(function, failure) => {
-                let wit::Failure { code, message: said, retryable, retry_after_ms } = failure;
+                let wit::Failure { code, message: said, retryable, retry_after_ms, extra: _ } = failure;
                 Problem {
                     code: message(code),
                     message: hide(format!("{function}: {}: {}", message(code), message(said)), secrets),

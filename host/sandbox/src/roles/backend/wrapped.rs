@@ -25,6 +25,7 @@ impl wit::Host for BackendContext {
             summary: store.describe(),
             features: Vec::new(),
             max_value_bytes: store.max_value_bytes(),
+            extra: None,
         })
     }
 
@@ -85,5 +86,6 @@ fn answer<T>(answered: Result<T, StoreError>) -> Result<T, wit::Failure> {
         message: format!("{store}: {message}"),
         retryable,
         retry_after_ms: retry_after.map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX)),
+        extra: None,
     })
 }

@@ -1,37 +1,107 @@
-//! The answer of a guest, translated for the engine.
+//! What a guest says when it is asked, translated for the engine.
 
-use sigbox_engine::{Proposal, Side, trader::Answer};
+use sigbox_engine::{
+    Proposal, Side,
+    trader::{Answer, Quiet},
+};
 
+use super::context::StrategyContext;
 use crate::{
-    PluginError,
-    bindings::strategy::exports::sigbox::strategy::guest,
+    bindings::strategy::sigbox::strategy::answer,
     limits::{ID_BYTES, NOTE_BYTES},
     text::{message, printable},
 };
 
-/// What a guest returns. A signal is large; in a box it does not make the answer without a signal large too.
-pub(super) type Returned = Result<Option<Box<guest::Signal>>, guest::Failure>;
+/// What a guest has said in answer to a question.
+pub(super) enum Said {
+    /// A signal is large; the box keeps it out of the way of everything else.
+    Trade(Box<answer::Signal>),
+    Fail {
+        code: String,
+        message: String,
+        retryable: bool,
+    },
+    Quiet(Quiet),
+}
 
-/// The answer of `strategy`, and whether the strategy asked to be retired for the rest of the run. There is always an
-/// answer: whatever goes wrong becomes [`Answer::Failed`].
-pub(super) fn understand(strategy: &str, asked: Result<Returned, PluginError>) -> (Answer, bool) {
-    match asked {
-        Ok(Ok(None)) => (Answer::Nothing, false),
-        Ok(Ok(Some(signal))) => match excess(&signal) {
-            None => (Answer::Trade(proposal(*signal)), false),
-            Some(excess) => (Answer::Failed(format!("plugin {strategy}: get-signal: {excess}")), false),
-        },
-        Ok(Err(failure)) => {
-            let retired = if failure.retryable { "" } else { "; it asked to be retired for the rest of the run" };
-            let (code, message) = (message(&failure.code), message(&failure.message));
-            (Answer::Failed(format!("get-signal failed: {code}: {message}{retired}")), !failure.retryable)
+/// Where a guest is between the host's questions.
+#[derive(Default)]
+pub(super) enum Turn {
+    /// It is not being asked.
+    #[default]
+    Outside,
+    /// It is being asked, and has said nothing.
+    Asked,
+    /// It is being asked, or was asked, and has said this.
+    Answered(Said),
+}
+
+impl StrategyContext {
+    /// Begins a question at `now_ms`, with a fresh allowance. False: the question before it was answered, so no further
+    /// question may be asked before [`end_row`](Self::end_row).
+    #[inline]
+    pub(super) fn begin_question(&mut self, now_ms: i64) -> bool {
+        if matches!(self.turn, Turn::Answered(_)) {
+            return false;
         }
-        Err(error) => (Answer::Failed(error.to_string()), false),
+        self.turn = Turn::Asked;
+        self.begun += 1;
+        self.guest.begin_call(now_ms);
+        true
+    }
+
+    /// Ends a row of questions. Returns how many were begun, and what was said to the last of them.
+    pub(super) fn end_row(&mut self) -> (usize, Option<Said>) {
+        let said = match std::mem::take(&mut self.turn) {
+            Turn::Outside | Turn::Asked => None,
+            Turn::Answered(said) => Some(said),
+        };
+        (std::mem::take(&mut self.begun), said)
+    }
+
+    fn say(&mut self, function: &str, said: Said) -> wasmtime::Result<()> {
+        match self.turn {
+            Turn::Asked => self.turn = Turn::Answered(said),
+            Turn::Outside => wasmtime::bail!("called {function} although it was not asked"),
+            Turn::Answered(_) => wasmtime::bail!("called {function} although it had answered"),
+        }
+        Ok(())
     }
 }
 
+impl answer::Host for StrategyContext {
+    fn trade(&mut self, signal: answer::Signal) -> wasmtime::Result<()> {
+        self.say("answer.trade", Said::Trade(Box::new(signal)))
+    }
+
+    fn fail(&mut self, code: String, message: String, retryable: bool) -> wasmtime::Result<()> {
+        self.say("answer.fail", Said::Fail { code, message, retryable })
+    }
+
+    fn quiet(&mut self, until_ms: u64, below: f64, above: f64) -> wasmtime::Result<()> {
+        let until_ms = i64::try_from(until_ms).unwrap_or(i64::MAX);
+        self.say("answer.quiet", Said::Quiet(Quiet { until_ms, below, above }))
+    }
+}
+
+/// What `strategy` has said, as the engine's answer, and whether the strategy asked to be retired for the rest of the
+/// run.
+pub(super) fn understand(strategy: &str, said: Said) -> (Answer, bool) {
+    match said {
+        Said::Quiet(quiet) => (Answer::Quiet(quiet), false),
+        Said::Trade(signal) => match excess(&signal) {
+            None => (Answer::Trade(proposal(*signal)), false),
+            Some(excess) => (Answer::Failed(format!("plugin {strategy}: get-signal: {excess}")), false),
+        },
+        Said::Fail { code, message: said, retryable } => {
+            let retired = if retryable { "" } else { "; it asked to be retired for the rest of the run" };
+            let (code, message) = (message(&code), message(&said));
+            (Answer::Failed(format!("get-signal failed: {code}: {message}{retired}")), !retryable)
+        }
+    }
+}
 /// What is wrong with the texts of a signal; `None` if nothing is. The engine judges the numbers of the signal.
-fn excess(signal: &guest::Signal) -> Option<String> {
+fn excess(signal: &answer::Signal) -> Option<String> {
     let bounded =
         [("id", &signal.id, ID_BYTES), ("symbol", &signal.symbol, ID_BYTES), ("note", &signal.note, NOTE_BYTES)];
     for (field, text, most) in bounded {
@@ -49,8 +119,8 @@ fn excess(signal: &guest::Signal) -> Option<String> {
 }
 
 /// The guest's signal as the engine's type. The engine does not know any field of `extra` yet.
-fn proposal(signal: guest::Signal) -> Proposal {
-    let guest::Signal {
+fn proposal(signal: answer::Signal) -> Proposal {
+    let answer::Signal {
         id,
         symbol,
         position,
@@ -68,8 +138,8 @@ fn proposal(signal: guest::Signal) -> Proposal {
         id,
         symbol,
         side: match position {
-            guest::Position::Long => Side::Long,
-            guest::Position::Short => Side::Short,
+            answer::Position::Long => Side::Long,
+            answer::Position::Short => Side::Short,
         },
         price_open,
         price_take_profit,

@@ -7,7 +7,7 @@ use sigbox_market::SharedSeries;
 use super::context::StrategyContext;
 use crate::{
     bindings::strategy::sigbox::host::market,
-    limits::{FUEL_PER_CANDLE, ID_BYTES},
+    limits::{FUEL_PER_CANDLE, FUEL_PER_NUMBER, ID_BYTES},
     text::printable,
 };
 
@@ -37,6 +37,19 @@ impl market::Host for StrategyContext {
         let candles = self.newer_candles(&symbol, &interval, after_ms, limit);
         self.spend_on(&candles)?;
         Ok(candles)
+    }
+
+    fn columns(
+        &mut self,
+        symbol: String,
+        interval: String,
+        fields: Vec<String>,
+        limit: u32,
+    ) -> wasmtime::Result<Available<Vec<f64>>> {
+        self.guest.spend(symbol.len() + interval.len() + fields.iter().map(String::len).sum::<usize>())?;
+        let numbers = self.last_columns(&symbol, &interval, &fields, limit);
+        self.guest.spend(numbers.as_ref().map_or(0, Vec::len).saturating_mul(FUEL_PER_NUMBER))?;
+        Ok(numbers)
     }
 
     #[inline]
@@ -99,6 +112,23 @@ impl StrategyContext {
     }
 
     fn last_candles(&self, symbol: &str, interval: &str, limit: u32) -> Available<Vec<market::Candle>> {
+        self.last(symbol, interval, limit, |candles| candles.iter().map(lend).collect())
+    }
+
+    fn last_columns(&self, symbol: &str, interval: &str, fields: &[String], limit: u32) -> Available<Vec<f64>> {
+        // The list is made for the guest, so its size is bounded like that of a list of candles.
+        if fields.len() > FIELDS.len() {
+            let message = format!("{} fields asked for; there are {}", fields.len(), FIELDS.len());
+            return Err(unavailable("too-many", message));
+        }
+        let fields: Vec<Field> = fields.iter().map(|name| field(name)).collect::<Result<_, _>>()?;
+        self.last(symbol, interval, limit, |candles| {
+            fields.iter().flat_map(|field| candles.iter().map(field)).collect()
+        })
+    }
+
+    /// What `take` makes of the last `limit` closed candles.
+    fn last<T>(&self, symbol: &str, interval: &str, limit: u32, take: impl FnOnce(&[Candle]) -> T) -> Available<T> {
         let series = self.series(symbol)?.read();
         let interval = parse_interval(interval)?;
         let limit = self.check_limit(limit)?;
@@ -114,7 +144,7 @@ impl StrategyContext {
                 format!("{limit} candles of {interval} asked for; {known} one-minute candles are known{let_go}");
             unavailable("not-enough-history", message)
         })?;
-        Ok(candles.iter().map(lend).collect())
+        Ok(take(&candles))
     }
 
     fn newer_candles(&self, symbol: &str, interval: &str, after_ms: u64, limit: u32) -> Available<Vec<market::Candle>> {
@@ -136,6 +166,27 @@ fn lend(candle: &Candle) -> market::Candle {
     market::Candle { open_time_ms: open_time_ms.unsigned_abs(), open, high, low, close, volume }
 }
 
+/// A number of a candle.
+type Field = fn(&Candle) -> f64;
+
+/// The fields of `market.columns`.
+const FIELDS: [(&str, Field); 6] = [
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of the next hundred thousand years are exact")]
+    ("open-time-ms", |candle| candle.open_time_ms as f64),
+    ("open", |candle| candle.open),
+    ("high", |candle| candle.high),
+    ("low", |candle| candle.low),
+    ("close", |candle| candle.close),
+    ("volume", |candle| candle.volume),
+];
+
+fn field(name: &str) -> Result<Field, market::Unavailable> {
+    FIELDS.iter().find(|(known, _)| *known == name).map(|(_, field)| *field).ok_or_else(|| {
+        let known = FIELDS.map(|(known, _)| known).join(", ");
+        unavailable("unknown-field", format!("a candle has no \"{}\"; it has {known}", printable(name, ID_BYTES)))
+    })
+}
+
 fn parse_interval(name: &str) -> Result<Interval, market::Unavailable> {
     name.parse()
         .map_err(|error| unavailable("unknown-interval", format!("\"{}\" is {error}", printable(name, ID_BYTES))))
@@ -155,7 +206,7 @@ mod tests {
     use sigbox_trading::Setup;
 
     use super::*;
-    use crate::{limits::Limits, mode::Deterministic};
+    use crate::{limits::Limits, mode::Deterministic, roles::strategy::session::Settings};
 
     const HOUR_MS: i64 = 60 * MINUTE_MS;
 
@@ -168,7 +219,7 @@ mod tests {
         let market = Market::new([("BTCUSDT".to_owned(), series)]);
         let assignment = Setup::<()>::new("x", market, Settings::default()).assign("s", "BTCUSDT");
         let limits = Limits { fuel_per_call: 100_000, ..Limits::default() };
-        let mut context = StrategyContext::new::<Deterministic>(&assignment, limits);
+        let mut context = StrategyContext::new::<Deterministic>(&assignment, Settings::new("{}"), limits);
         context.guest.begin_call(midnight_ms + 10 * HOUR_MS + 30 * MINUTE_MS);
         (context, midnight_ms)
     }

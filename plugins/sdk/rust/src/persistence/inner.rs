@@ -6,8 +6,8 @@ use super::{Address, Descriptor, Failure, Page, bindings::sigbox::persistence::s
 /// What the other store says of itself. Connects to nothing.
 #[must_use]
 pub fn describe() -> Descriptor {
-    let store::Descriptor { name, version, summary, features, max_value_bytes } = store::describe();
-    Descriptor { name, version, summary, features, max_value_bytes }
+    let store::Descriptor { name, version, summary, features, max_value_bytes, extra } = store::describe();
+    Descriptor { name, version, summary, features, max_value_bytes, extra }
 }
 
 /// Makes an entity ready. To be passed on before the first other call that names it.
@@ -65,6 +65,6 @@ fn address(at: &Address) -> store::Address {
 }
 
 fn failure(failure: store::Failure) -> Failure {
-    let store::Failure { code, message, retryable, retry_after_ms } = failure;
-    Failure { code, message, retryable, retry_after_ms }
+    let store::Failure { code, message, retryable, retry_after_ms, extra } = failure;
+    Failure { code, message, retryable, retry_after_ms, extra }
 }

@@ -5,24 +5,28 @@ use super::{
     market::{self, Candle, Unavailable},
 };
 
-const MINUTE_MS: u64 = 60_000;
+pub(super) const MINUTE_MS: u64 = 60_000;
 
 /// Closed one-minute candles up to the question being answered. Only what is new since the last question is fetched
 /// from the host, so a window costs what is new in it and not what it is long.
 pub struct Candles {
     symbol: String,
     when_ms: u64,
+    /// The one that closed at `when_ms`.
+    newest: Candle,
     /// Contiguous, oldest first. The oldest are dropped in bulk, so that the rest stays one slice.
     kept: Vec<Candle>,
 }
 
 impl Candles {
     pub(crate) fn new(symbol: String) -> Self {
-        Self { symbol, when_ms: 0, kept: Vec::new() }
+        let newest = Candle { open_time_ms: 0, open: 0.0, high: 0.0, low: 0.0, close: 0.0, volume: 0.0 };
+        Self { symbol, when_ms: 0, newest, kept: Vec::new() }
     }
 
-    pub(crate) fn move_to(&mut self, when_ms: u64) {
+    pub(crate) fn move_to(&mut self, when_ms: u64, newest: Candle) {
         self.when_ms = when_ms;
+        self.newest = newest;
     }
 
     /// The last `count` closed candles, oldest first; `None` while the market is younger than that.
@@ -51,7 +55,7 @@ impl Candles {
         }
         let before = self.kept.len();
         if missing == 1 {
-            self.kept.extend(market::next_candle(newest_ms));
+            self.kept.push(self.newest);
         } else if missing > 1 {
             let numbers = market::next_candles(newest_ms, u32::try_from(missing).unwrap_or(u32::MAX));
             let mut open_time_ms = newest_ms;

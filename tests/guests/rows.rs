@@ -1,0 +1,181 @@
+//! Questions come in rows, and a row has no meaning: in rows of any length a strategy answers, logs and breaks down
+//! exactly as if it were asked one question at a time.
+
+use std::path::PathBuf;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use sigbox::{
+    sandbox::{Limits, StrategyPlugin},
+    trading::{LiveStrategy as _, Question, Strategy as _},
+};
+use sigbox_engine::{MINUTE_MS, trader::Answer};
+use tempfile::tempdir;
+
+use super::{
+    field::{ASKED_MS, SYMBOL, assignment, deterministic, hostile, live, market, start, tight},
+    logs::captured,
+    text_component::TextStrategy,
+};
+use crate::support::{plugin, slow_tests};
+
+/// Questions about the hour after [`ASKED_MS`], as a backtest asks them.
+fn questions() -> Vec<Question> {
+    let market = market();
+    let series = market.series(SYMBOL).expect("the only symbol").read();
+    let question = |minute: i64| {
+        let now_ms = *ASKED_MS + minute * MINUTE_MS;
+        let (candle, price) = series.bar(now_ms, 5).expect("the candles cover the hour");
+        Question { now_ms, price, candle: *candle }
+    };
+    (0..60).map(question).collect()
+}
+
+/// Answers that were not "nothing", with their minutes, and the lines that were logged meanwhile.
+type Course = (Vec<(i64, String)>, Vec<String>);
+
+/// Asks everything in rows of the lengths that `length` gives.
+fn asked(component: &PathBuf, settings: &Value, questions: &[Question], mut length: impl FnMut() -> usize) -> Course {
+    let mut strategy = start(&deterministic(tight()), component, "asked", settings).expect("it starts");
+    let (lines, answers) = captured(|| {
+        let (mut answers, mut next) = (Vec::new(), 0);
+        while next < questions.len() {
+            let row = &questions[next..(next + length()).min(questions.len())];
+            match strategy.answer(row) {
+                None => next += row.len(),
+                Some((index, answer)) => {
+                    answers.push((row[index].now_ms, format!("{answer:?}")));
+                    next += index + 1;
+                }
+            }
+        }
+        // What is left to say when an instance goes belongs to the course too.
+        drop(strategy);
+        answers
+    });
+    (answers, lines)
+}
+
+/// Every guest that behaves or misbehaves within the hour.
+fn guests() -> Vec<(PathBuf, Value)> {
+    let at = [3, 4, 30].map(|minute| *ASKED_MS + minute * MINUTE_MS);
+    let mut guests = vec![
+        (plugin("strategies/sma-cross"), json!({ "fast": 2, "slow": 5 })),
+        (plugin("strategies/metronome"), json!({ "period": 7 })),
+        (
+            plugin("strategies/scripted"),
+            json!({ "signals": [
+                { "at": at[0], "until": at[1], "throw": "sometimes" },
+                { "at": at[2], "dto": { "position": "long", "priceTakeProfit": "NaN", "priceStopLoss": 1 } },
+            ] }),
+        ),
+    ];
+    let modes = [
+        "spin",
+        "recurse",
+        "leak-handles",
+        "log-forever",
+        "candles-forever",
+        "next-candles-forever",
+        "average-forever",
+        "print-forever",
+        "random-forever",
+        "panic",
+        "exit",
+        "retire",
+        "long-failure",
+        "long-id",
+        "long-note",
+        "long-log",
+        "log-flood",
+        "forged-log",
+        "forged-failure",
+        "nan-prices",
+        "wrong-side",
+        "foreign-symbol",
+        "too-many-candles",
+        "future-candles",
+        "environment",
+        "clocks",
+        "random",
+        "sleep",
+        "survive-refusal",
+        "answer-twice",
+        "promise",
+    ];
+    for mode in modes {
+        guests.push((hostile(), json!({ "mode": mode, "at": at, "bytes": 300 })));
+        // Between its crimes it has something to say in each minute, unless it is told to be silent.
+        guests.push((hostile(), json!({ "mode": mode, "at": at, "bytes": 300, "silent": true })));
+    }
+    guests
+}
+
+#[test]
+fn the_length_of_rows_changes_nothing() {
+    let questions = questions();
+    let mut dice = Rng::with_seed(15);
+    let rounds = if slow_tests() { 40 } else { 4 };
+    for (component, settings) in guests() {
+        let alone = asked(&component, &settings, &questions, || 1);
+        assert_eq!(asked(&component, &settings, &questions, || usize::MAX >> 1), alone, "{settings}, in one row");
+        for _ in 0..rounds {
+            let most = dice.usize(2..40);
+            let rows = asked(&component, &settings, &questions, || dice.usize(1..=most));
+            assert_eq!(rows, alone, "{settings}, in rows of up to {most}");
+        }
+    }
+}
+
+/// Components that compilers make can be joined with the module that asks, or every question costs a call.
+#[test]
+fn whether_a_component_can_be_joined_changes_nothing() {
+    let dir = tempdir().unwrap();
+    let questions = questions();
+    let code = "(if (i64.eqz (i64.rem_u (local.get 0) (i64.const 420000)))
+        (then (call $fail (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1))))";
+    let joined = TextStrategy { get_signal: code, ..TextStrategy::default() };
+    // A function that must run after each call does not fit into a row.
+    let apart =
+        TextStrategy { get_signal: code, after: "(post-return (core func $code \"after\"))", ..TextStrategy::default() };
+    let joined = asked(&joined.write(dir.path()), &json!({}), &questions, || 9);
+    assert!(joined.0.len() > 6, "{joined:?}");
+    assert_eq!(asked(&apart.write(dir.path()), &json!({}), &questions, || 9), joined);
+}
+
+/// Otherwise a strategy could pass off a function of its own as the one that asks, and see a whole row.
+#[test]
+fn the_names_of_the_module_that_asks_are_refused() {
+    let dir = tempdir().unwrap();
+    let items = [
+        "(import \"sigbox-begin-question\" (func (param \"when-ms\" s64) (result bool)))",
+        "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+         (func $f (canon lift (core func $i \"f\"))) (export \"sigbox-ask\" (func $f))",
+    ];
+    for items in items {
+        let file = TextStrategy { items, ..TextStrategy::default() }.write(dir.path());
+        let error = StrategyPlugin::load(&deterministic(Limits::default()), &file).err().expect("it is refused");
+        assert!(error.to_string().contains("a name that sigbox uses itself"), "{error}");
+        // Live trading offers no such import, and asks nothing of such an export.
+        let live = StrategyPlugin::load(&live(Limits::default()), &file);
+        assert!(live.is_ok() || items.starts_with("(import"), "{:?}", live.err());
+    }
+}
+
+#[tokio::test]
+async fn live_strategies_answer_as_in_a_backtest() {
+    let questions = questions();
+    for (component, settings) in guests().into_iter().take(3) {
+        let (expected, _) = asked(&component, &settings, &questions, || 60);
+        let plugin = StrategyPlugin::load(&live(Limits::default()), &component).unwrap();
+        let mut strategy = plugin.start(assignment("asked"), &settings.to_string()).await.unwrap();
+        let mut found = Vec::new();
+        for question in &questions {
+            match strategy.answer_in_time(*question).await {
+                Answer::Nothing => {}
+                answer => found.push((question.now_ms, format!("{answer:?}"))),
+            }
+        }
+        assert_eq!(found, expected, "{settings}");
+    }
+}
