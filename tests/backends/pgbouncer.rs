@@ -76,9 +76,10 @@ async fn what_others_leave_in_a_session_changes_nothing() {
     let Some((postgres, pgbouncer)) = one_session() else { return };
     let store = bound(&pgbouncer).start().await;
     postgres.sql(postgres::SEE_COMMITS);
-    let settings = "SET synchronous_commit = off; SET statement_timeout = 1; SET default_transaction_read_only = off";
-    postgres.sql_at(pgbouncer.port(), settings);
     postgres.sql_at(pgbouncer.port(), "PREPARE write AS SELECT 1; PREPARE read AS SELECT 1");
+    // The last one, because it ends whatever comes after it and takes a millisecond.
+    let settings = "SET synchronous_commit = off; SET default_transaction_read_only = off; SET statement_timeout = 1";
+    postgres.sql_at(pgbouncer.port(), settings);
     write(&store, "a", "1").await.unwrap();
     assert_eq!(read(&store, "a").await.as_deref(), Some("1"));
     assert_eq!(postgres.sql("SELECT setting FROM seen"), "on");

@@ -136,8 +136,11 @@ fn whether_a_component_can_be_joined_changes_nothing() {
         (then (call $fail (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1))))";
     let joined = TextStrategy { get_signal: code, ..TextStrategy::default() };
     // A function that must run after each call does not fit into a row.
-    let apart =
-        TextStrategy { get_signal: code, after: "(post-return (core func $code \"after\"))", ..TextStrategy::default() };
+    let apart = TextStrategy {
+        get_signal: code,
+        after: "(post-return (core func $code \"after\"))",
+        ..TextStrategy::default()
+    };
     let joined = asked(&joined.write(dir.path()), &json!({}), &questions, || 9);
     assert!(joined.0.len() > 6, "{joined:?}");
     assert_eq!(asked(&apart.write(dir.path()), &json!({}), &questions, || 9), joined);

@@ -27,7 +27,7 @@ use futures_util::FutureExt as _;
 use sigbox_engine::{
     Candle, Interval,
     risk::{NamedRule, Rule},
-    trader::Memory,
+    trader::{Memory, Quiet},
 };
 use sigbox_market::Market;
 use tokio::sync::watch;
@@ -81,6 +81,16 @@ fn minutes(text: &str) -> Range<i64> {
     }
 }
 
+/// `3`: until minute 3; `3:90:110`: as long as prices stay between 90 and 110.
+fn quiet(text: &str) -> Quiet {
+    let (until, below, above) = match text.split(':').collect::<Vec<_>>()[..] {
+        [until] => (until, f64::NEG_INFINITY, f64::INFINITY),
+        [until, below, above] => (until, number(below), number(above)),
+        _ => panic!("{text:?} is no promise"),
+    };
+    Quiet { until_ms: at(number(until)), below, above }
+}
+
 fn candles(chart: &str) -> Vec<Vec<Candle>> {
     let mut open_time_ms = at(-1);
     let mut candle = |prices: &str| {
@@ -109,6 +119,7 @@ impl Line {
             match word.split_once('=') {
                 Some(("slow", turns)) => line.slow = number(turns),
                 Some(("until", minute)) => line.until = Some(number(minute)),
+                Some(("quiet", promise)) => line.answer = Answer::Quiet(quiet(promise)),
                 None if word == "fails" => line.answer = Answer::Failed("trap".to_owned()),
                 None if word == "nothing" => {}
                 _ => {
@@ -1295,6 +1306,47 @@ fn what_is_held_when_the_period_is_over_ends_with_the_candle_after_its_last_boun
 }
 
 #[test]
+fn a_strategy_that_promises_to_be_quiet_is_asked_when_the_promise_ends() {
+    // At the time it named.
+    check(
+        "BTC: 100 | 100 | 100 | 100 | 100
+         a: 0 quiet=3; 1.. fails",
+        "at 0 | ask a
+         at 3 | ask a | tell a strategy_failed (trap) at 3
+         at 4 | ask a | tell a strategy_failed (trap) at 4",
+    );
+    // When a low, a high or a price leaves the band; on its edge is in it.
+    for (chart, ends) in [
+        ("100 | 110 90 100 | 100 89 100 | 100", 2),
+        ("100 | 110 90 100 | 111 100 100 | 100", 2),
+        ("100 | 100 | 100 | 112", 3),
+        ("100 | 89 | 100 | 100", 1),
+    ] {
+        let asked: String = (ends..4)
+            .map(|minute| format!("\nat {minute} | ask a | tell a strategy_failed (trap) at {minute}"))
+            .collect();
+        check(&format!("BTC: {chart}\na: 0 quiet=9:90:110; 1.. fails"), &format!("at 0 | ask a{asked}"));
+    }
+    // A promise that has ended by its time is no promise, and one without end lasts.
+    check("BTC: 100 | 100\na: 0 quiet=0; 1 fails", "at 0 | ask a\nat 1 | ask a | tell a strategy_failed (trap) at 1");
+    check("BTC: 100 | 100 | 100\na: 0 quiet=1000000; 1.. fails", "at 0 | ask a");
+    // An interval is kept to when it ends.
+    check(
+        "BTC: 100 | 100 | 100 | 100 | 100 | 100 | 100\na every 3m: 0 quiet=2; 1.. fails",
+        "at 0 | ask a
+         at 3 | ask a | tell a strategy_failed (trap) at 3
+         at 6 | ask a | tell a strategy_failed (trap) at 6",
+    );
+    // Candles that came while nobody was looking count.
+    check(
+        "BTC: 100 | - | 80 & 100 | 100\na: 0 quiet=9:90:110; 1.. fails",
+        "at 0 | ask a
+         at 2 | ask a | tell a strategy_failed (trap) at 2
+         at 3 | ask a | tell a strategy_failed (trap) at 3",
+    );
+}
+
+#[test]
 fn a_backtest_writes_nothing_and_tells_at_once() {
     let backtest = |text: &str, story: &str| assert_eq!(Play::new(text, false).backtest(), steps(story), "{text}");
     backtest(
@@ -1302,8 +1354,9 @@ fn a_backtest_writes_nothing_and_tells_at_once() {
          BTC: 100 | 100 40 100
          a: 0 long sl=50
          b: 0.. long sl=50",
-        "at 0 | ask a | tell a opened 100 at 0 | ask b | tell b risk_rejection full beside 1 at 0 | a: open 100
-         at 1 | tell a closed stop_loss 50 at 0 | ask a | ask b | tell b opened 100 at 1 | a: flat | b: open 100",
+        // After its rejection, b is asked ahead about the next minute.
+        "at 0 | ask a | tell a opened 100 at 0 | ask b | tell b risk_rejection full beside 1 at 0 | ask b | a: open 100
+         at 1 | tell a closed stop_loss 50 at 0 | ask a | tell b opened 100 at 1 | a: flat | b: open 100",
     );
     // A record that fails reports it at the end.
     backtest(

@@ -8,7 +8,7 @@ use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    http::{Hooks, Http},
+    http::{self, Hooks, Http},
     look_up,
     network::Network,
     probe::Probe,
@@ -86,6 +86,7 @@ impl BackendContext {
 pub(super) fn link(linker: &mut Linker<BackendContext>, wraps: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    http::let_go_of_options(linker)?;
     look_up::guard(linker)?;
     config::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     logging::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;

@@ -13,9 +13,45 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::{Client, connect::dns::Name};
 use sigbox_trading::http::{Connector, NobodyTrusted, cause, client, reason};
 use tower_service::Service;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _,
+    p2::{
+        HttpResult,
+        bindings::http::{outgoing_handler, types::RequestOptions as RequestOptionsOfGuest},
+        types::{HostFutureIncomingResponse, HostOutgoingRequest},
+    },
+};
 
-use super::network::{Network, is_link_local};
+use super::{
+    context::BackendContext,
+    network::{Network, is_link_local},
+};
+
+/// Replaces the handler of [`wasmtime_wasi_http`], which takes the options of a request and never lets go of them: an
+/// instance would have no resources left after [`RESOURCES`](crate::limits::RESOURCES) requests.
+pub(super) fn let_go_of_options(linker: &mut Linker<BackendContext>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    outgoing_handler::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl outgoing_handler::Host for BackendContext {
+    fn handle(
+        &mut self,
+        request: Resource<HostOutgoingRequest>,
+        options: Option<Resource<RequestOptionsOfGuest>>,
+    ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
+        let kept = options.as_ref().map(Resource::rep);
+        let handled = outgoing_handler::Host::handle(&mut self.http(), request, options);
+        if let Some(kept) = kept {
+            // Options that are not there were refused above.
+            let _ = self.http().table.delete(Resource::<RequestOptionsOfGuest>::new_own(kept));
+        }
+        handled
+    }
+}
 
 /// For requests that name no time of their own; the time of the whole call ends sooner.
 const PATIENCE: Duration = Duration::from_secs(600);
