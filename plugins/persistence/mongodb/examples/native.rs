@@ -7,12 +7,16 @@ mod authentication;
 mod connection;
 #[path = "../src/failure.rs"]
 mod failure;
+#[path = "../src/fence.rs"]
+mod fence;
 #[path = "../src/layout.rs"]
 mod layout;
 #[path = "../../../wire/measure.rs"]
 mod measure;
 #[path = "../src/primary.rs"]
 mod primary;
+#[path = "../src/rows.rs"]
+mod rows;
 #[path = "../src/scram.rs"]
 mod scram;
 #[path = "../src/settings.rs"]

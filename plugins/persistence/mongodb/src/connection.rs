@@ -14,7 +14,7 @@ use sigbox_wire::{Server, Stream};
 
 use crate::{
     authentication::authenticate,
-    primary::{Primary, greet},
+    primary::{Primary, greet, is_ferretdb},
     settings::Settings,
 };
 
@@ -88,6 +88,7 @@ impl Connection {
         if let Some(user) = &settings.user {
             authenticate(&mut connection, user)?;
         }
+        connection.primary.is_ferretdb = is_ferretdb(&mut connection)?;
         Ok(connection)
     }
 

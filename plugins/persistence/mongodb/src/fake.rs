@@ -56,7 +56,8 @@ impl Fake {
     /// The commands it was given, without the greetings.
     pub(crate) fn commands(&self) -> Vec<RawDocumentBuf> {
         let commands = self.commands.lock().unwrap();
-        commands.iter().filter(|command| name(command) != "hello").cloned().collect()
+        let is_greeting = |command: &&RawDocumentBuf| ["hello", "buildInfo"].contains(&name(command).as_str());
+        commands.iter().filter(|command| !is_greeting(command)).cloned().collect()
     }
 }
 
@@ -72,6 +73,11 @@ pub(crate) fn settings(ports: &[u16]) -> Settings {
 /// What a member of a replica set says of itself.
 pub(crate) fn member(is_primary: bool) -> RawDocumentBuf {
     rawdoc! { "ok": 1.0, "isWritablePrimary": is_primary, "maxWireVersion": 21, "setName": "rs0" }
+}
+
+/// What MongoDB says of its version.
+pub(crate) fn build() -> RawDocumentBuf {
+    rawdoc! { "ok": 1.0, "version": "7.0.0" }
 }
 
 /// The answer of a server that found these rows.

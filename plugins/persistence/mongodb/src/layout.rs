@@ -24,6 +24,11 @@ pub(crate) fn prefix(domain: &str, entity_name: &str) -> String {
     format!("{domain}/{entity_name}/")
 }
 
+/// The `_id` of the row that says who holds a scope. No document has it: theirs have two `/`.
+pub(crate) fn fence_id(scope: &str) -> String {
+    format!("fence/{}", utf8_percent_encode(scope, ESCAPED))
+}
+
 /// From the first `_id` with the prefix to that which follows the last: `0` comes after `/`.
 pub(crate) fn range(prefix: &str) -> Range<String> {
     let end = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -73,6 +78,9 @@ mod tests {
                 }
             }
         }
+        for scope in PARTS {
+            assert!(ids.insert(fence_id(scope)), "{scope:?}");
+        }
     }
 
     #[test]
@@ -84,6 +92,7 @@ mod tests {
                     assert!(range.contains(&id(&at(domain, name, entity_id))));
                     assert_eq!(range.contains(&id(&at(domain, other, entity_id))), name == other);
                     assert_eq!(range.contains(&id(&at(other, name, entity_id))), domain == other);
+                    assert!(!range.contains(&fence_id(other)));
                 }
             }
         }

@@ -5,18 +5,20 @@ mod connection;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod fence;
 mod layout;
 mod primary;
+mod rows;
 mod scram;
 mod settings;
 mod store;
 
 use sigbox_sdk::{
-    export_backend,
-    persistence::{Address, Backend, Descriptor, Failure, Page, config, logging, secrets},
+    export_fenced_backend,
+    persistence::{Address, Backend, Descriptor, Failure, Fenced, Holder, Page, config, logging, secrets},
 };
 
-use self::{settings::Settings, store::Store};
+use self::{fence::Epoch, settings::Settings, store::Store};
 
 /// A page of a listing and a document both pass the host's limit for one call, 8 MiB.
 const MAX_VALUE_BYTES: u64 = 4 << 20;
@@ -62,4 +64,29 @@ impl Backend for MongoDb {
     }
 }
 
-export_backend!(MongoDb);
+impl Fenced for MongoDb {
+    fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        self.0.holder(scope)
+    }
+
+    fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        self.0.claim(scope, claim)
+    }
+
+    fn write_fenced(
+        &mut self,
+        at: &Address,
+        value: Vec<u8>,
+        when_ms: u64,
+        scope: &str,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        self.0.write_fenced(at, &value, when_ms, Epoch { scope, number: epoch })
+    }
+
+    fn remove_fenced(&mut self, at: &Address, scope: &str, epoch: u64) -> Result<bool, Failure> {
+        self.0.remove_fenced(at, Epoch { scope, number: epoch })
+    }
+}
+
+export_fenced_backend!(MongoDb);

@@ -1,19 +1,16 @@
-//! The calls, each one command on one row: MongoDB does it wholly or not at all.
+//! The calls, each one command on one row. Those that are fenced are in `fence`.
 
 use std::time::Instant;
 
-use bson::{
-    DateTime, RawArrayBuf, RawDocument, RawDocumentBuf, cstr,
-    raw::{RawBinaryRef, RawBsonRef},
-    rawdoc,
-    spec::BinarySubtype,
-};
-use sigbox_sdk::persistence::{Address, Failure, Page};
+use bson::{cstr, rawdoc};
+use sigbox_sdk::persistence::{Address, Failure, Holder, Page};
 
 use crate::{
     connection::{Connection, Trouble, number},
     failure::{died, is_late, is_race, refused},
+    fence::{self, Epoch},
     layout,
+    rows::{RACES_MAX, change, find, has, not_ours, row, uncounted, with_value},
     settings::Settings,
 };
 
@@ -23,10 +20,6 @@ const LAYOUT: &str = "layout";
 
 /// Of the rows. A plugin that knows another one changes them when it starts.
 const LAYOUT_VERSION: i64 = 1;
-
-/// How often a row may be made by somebody else at the same moment. Each time there is one more, so the next try finds
-/// it; only with a removal in between it can go on.
-const RACES_MAX: usize = 5;
 
 /// Ids of a page, however many are asked for.
 const PAGE_MAX: u32 = 1000;
@@ -48,7 +41,7 @@ impl Store {
         let deadline = Instant::now() + settings.timeout;
         let mut store = Self { settings, connection: None, last: 0 };
         let mut connection = store.connect("connecting to", deadline)?;
-        claim(&store.settings, &mut connection)
+        make_ours(&store.settings, &mut connection)
             .map_err(|trouble| refused("connecting to", connection.server(), trouble))?;
         store.connection = Some(connection);
         Ok(store)
@@ -57,10 +50,12 @@ impl Store {
     pub(crate) fn read(&mut self, at: &Address) -> Result<Option<Vec<u8>>, Failure> {
         let id = layout::id(at);
         self.call("reading from", |settings, connection| {
-            let found = find(settings, connection, &id, rawdoc! { "value": 1 })?;
+            let found = find(settings, connection, rawdoc! { "_id": id.as_str() }, rawdoc! { "value": 1, "scope": 1 })?;
             let Some(row) = row(&found)? else { return Ok(None) };
             match row.get_binary("value") {
                 Ok(value) => Ok(Some(value.bytes.to_vec())),
+                // It was removed, or is not written yet.
+                Err(_) if row.get("value")?.is_none() && row.get_str("scope").is_ok() => Ok(None),
                 Err(_) => Err(not_ours(settings, &id)),
             }
         })
@@ -68,23 +63,17 @@ impl Store {
 
     pub(crate) fn has(&mut self, at: &Address) -> Result<bool, Failure> {
         let id = layout::id(at);
-        self.call("reading from", |settings, connection| {
-            let found = find(settings, connection, &id, rawdoc! { "_id": 1 })?;
-            Ok(row(&found)?.is_some())
-        })
+        self.call("reading from", |settings, connection| has(settings, connection, &id))
     }
 
     pub(crate) fn write(&mut self, at: &Address, value: &[u8], when_ms: u64) -> Result<(), Failure> {
         let id = layout::id(at);
-        // In the year 292 million.
-        let when = DateTime::from_millis(i64::try_from(when_ms).unwrap_or(i64::MAX));
         self.call("writing to", |settings, connection| {
             let mut races = 0;
             loop {
-                let mut row = rawdoc! { "_id": id.as_str() };
-                row.append(cstr!("value"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: value });
-                row.append(cstr!("when"), when);
-                let update = rawdoc! { "q": { "_id": id.as_str() }, "u": row, "upsert": true };
+                // Who may change the row besides, if somebody does, stays in it.
+                let set = rawdoc! { "$set": with_value(value, when_ms) };
+                let update = rawdoc! { "q": { "_id": id.as_str() }, "u": set, "upsert": true };
                 match change(settings, connection, "update", update) {
                     Err(trouble) if is_race(&trouble) && races < RACES_MAX => races += 1,
                     // It names the row: there is one, and it is this.
@@ -97,9 +86,40 @@ impl Store {
     pub(crate) fn remove(&mut self, at: &Address) -> Result<bool, Failure> {
         let id = layout::id(at);
         self.call("removing from", |settings, connection| {
-            let delete = rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 };
-            Ok(change(settings, connection, "delete", delete)? == 1)
+            let document = rawdoc! { "_id": id.as_str(), "value": { "$exists": true } };
+            if change(settings, connection, "delete", rawdoc! { "q": document, "limit": 1 })? == 1 {
+                return Ok(true);
+            }
+            // A fenced removal left the row.
+            change(settings, connection, "delete", rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 })?;
+            Ok(false)
         })
+    }
+
+    pub(crate) fn holder(&mut self, scope: &str) -> Result<Option<Holder>, Failure> {
+        self.fenced("reading from", |settings, connection| fence::holder(settings, connection, scope))
+    }
+
+    pub(crate) fn claim(&mut self, scope: &str, claim: &Holder) -> Result<(), Failure> {
+        self.fenced("claiming at", |settings, connection| fence::claim(settings, connection, scope, claim))
+    }
+
+    pub(crate) fn write_fenced(
+        &mut self,
+        at: &Address,
+        value: &[u8],
+        when_ms: u64,
+        epoch: Epoch<'_>,
+    ) -> Result<(), Failure> {
+        let id = layout::id(at);
+        self.fenced("writing to", |settings, connection| {
+            fence::write(settings, connection, &id, value, when_ms, epoch)
+        })
+    }
+
+    pub(crate) fn remove_fenced(&mut self, at: &Address, epoch: Epoch<'_>) -> Result<bool, Failure> {
+        let id = layout::id(at);
+        self.fenced("removing from", |settings, connection| fence::remove(settings, connection, &id, epoch))
     }
 
     pub(crate) fn keys(
@@ -122,7 +142,7 @@ impl Store {
             let one_more = i64::from(limit) + 1;
             let command = rawdoc! {
                 "find": settings.collection.as_str(),
-                "filter": { "_id": range },
+                "filter": { "_id": range, "value": { "$exists": true } },
                 "sort": { "_id": 1 },
                 "projection": { "_id": 1 },
                 "limit": one_more,
@@ -147,8 +167,20 @@ impl Store {
         })
     }
 
-    /// Runs a command, on a new connection if the old one turns out dead: the server was restarted, closed it because
-    /// it was idle, or is not the primary any more. Whatever a command does, doing it twice comes to the same.
+    /// Runs commands that only a server that keeps hosts apart is given.
+    fn fenced<T>(
+        &mut self,
+        doing: &str,
+        run: impl Fn(&Settings, &mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
+        self.call(doing, |settings, connection| {
+            fence::check_server(connection)?;
+            run(settings, connection)
+        })
+    }
+
+    /// Runs commands, on a new connection if the old one turns out dead: the server was restarted, closed it because
+    /// it was idle, or is not the primary any more. Whatever they do, doing it twice comes to the same.
     fn call<T>(
         &mut self,
         doing: &str,
@@ -207,7 +239,7 @@ impl Store {
 }
 
 /// Makes the collection ours, or sees that it is.
-fn claim(settings: &Settings, connection: &mut Connection) -> Result<(), Trouble> {
+fn make_ours(settings: &Settings, connection: &mut Connection) -> Result<(), Trouble> {
     if version(settings, connection)?.is_none() {
         let row = rawdoc! { "_id": LAYOUT, "version": LAYOUT_VERSION };
         match change(settings, connection, "insert", row) {
@@ -246,78 +278,9 @@ fn look_for_layout(settings: &Settings, connection: &mut Connection) -> Result<(
 
 /// Of the rows; none: the collection is not ours yet.
 fn version(settings: &Settings, connection: &mut Connection) -> Result<Option<i64>, Trouble> {
-    let found = find(settings, connection, LAYOUT, rawdoc! { "version": 1 })?;
+    let found = find(settings, connection, rawdoc! { "_id": LAYOUT }, rawdoc! { "version": 1 })?;
     let Some(row) = row(&found)? else { return Ok(None) };
     number(row, "version").map(Some).ok_or_else(|| not_ours(settings, LAYOUT))
-}
-
-/// Finds the row with this `_id`.
-fn find(
-    settings: &Settings,
-    connection: &mut Connection,
-    id: &str,
-    projection: RawDocumentBuf,
-) -> Result<RawDocumentBuf, Trouble> {
-    let mut command = rawdoc! {
-        "find": settings.collection.as_str(),
-        "filter": { "_id": id },
-        "projection": projection,
-        "limit": 1,
-        "singleBatch": true,
-        "maxTimeMS": connection.patience_ms(),
-    };
-    // A primary that was replaced and does not know it yet would answer with what it has. Before a linearizable answer
-    // it asks the others.
-    if connection.primary().has_peers {
-        command.append(cstr!("readConcern"), rawdoc! { "level": "linearizable" });
-    }
-    connection.ask(&settings.database, command)
-}
-
-/// The one row that was found, if there is one.
-fn row(found: &RawDocument) -> Result<Option<&RawDocument>, Trouble> {
-    match found.get_document("cursor")?.get_array("firstBatch")?.get(0)? {
-        Some(RawBsonRef::Document(row)) => Ok(Some(row)),
-        None => Ok(None),
-        Some(_) => Err(uncounted()),
-    }
-}
-
-/// One change by one command; how many rows it changed. It counts when a majority has it in its journals.
-fn change(
-    settings: &Settings,
-    connection: &mut Connection,
-    command: &str,
-    change: RawDocumentBuf,
-) -> Result<i64, Trouble> {
-    let changes = RawArrayBuf::from_iter([change]);
-    let collection = settings.collection.as_str();
-    let mut command = match command {
-        "insert" => rawdoc! { "insert": collection, "documents": changes },
-        "update" => rawdoc! { "update": collection, "updates": changes },
-        _ => rawdoc! { "delete": collection, "deletes": changes },
-    };
-    let patience_ms = connection.patience_ms();
-    // What nobody waits for any more must not be done later.
-    command.append(cstr!("maxTimeMS"), patience_ms);
-    command.append(cstr!("writeConcern"), rawdoc! { "w": "majority", "j": true, "wtimeout": patience_ms });
-    let answer = connection.ask(&settings.database, command)?;
-    number(&answer, "n").ok_or_else(uncounted)
-}
-
-fn uncounted() -> Trouble {
-    Trouble::Lost(std::io::Error::new(
-        std::io::ErrorKind::InvalidData,
-        "the answer does not say what was found or changed",
-    ))
-}
-
-fn not_ours(settings: &Settings, id: &str) -> Trouble {
-    let message = format!(
-        "collection {} has a row at {id:?} that is not ours: remove it, or choose another setting collection",
-        settings.collection
-    );
-    Trouble::Refused(Failure::give_up("corrupt", message))
 }
 
 #[cfg(test)]
