@@ -1,9 +1,14 @@
 //! A server of tests that answers as it is told to: what no real server here can be made to do.
 
+pub(crate) mod rows;
+
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -14,10 +19,19 @@ use crate::settings::Settings;
 /// What it sends back to a command; nothing: it closes the connection.
 type Answers = dyn Fn(&RawDocument) -> Option<RawDocumentBuf> + Send + Sync;
 
-/// It runs until the tests end.
+/// It takes connections until it is dropped.
 pub(crate) struct Fake {
     port: u16,
     commands: Arc<Mutex<Vec<RawDocumentBuf>>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        // One more connection, so that it looks. Who does not listen any more needs none.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
 }
 
 impl Fake {
@@ -27,26 +41,36 @@ impl Fake {
         let port = listener.local_addr().expect("it is bound").port();
         let commands = Arc::<Mutex<Vec<RawDocumentBuf>>>::default();
         let (heard, answers): (_, Arc<Answers>) = (Arc::clone(&commands), Arc::new(answers));
+        let is_over = Arc::<AtomicBool>::default();
+        let must_end = Arc::clone(&is_over);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if must_end.load(Ordering::SeqCst) {
+                    return;
+                }
                 let (heard, answers) = (Arc::clone(&heard), Arc::clone(&answers));
                 thread::spawn(move || serve(stream, &heard, &*answers));
             }
         });
-        Self { port, commands }
+        Self { port, commands, is_over }
     }
 
     /// A server that answers whatever it hears with these bytes, once, and closes.
     pub(crate) fn saying(bytes: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
+        let is_over = Arc::<AtomicBool>::default();
+        let must_end = Arc::clone(&is_over);
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
+                if must_end.load(Ordering::SeqCst) {
+                    return;
+                }
                 let _ = read(&mut stream);
                 let _ = stream.write_all(&bytes);
             }
         });
-        Self { port, commands: Arc::default() }
+        Self { port, commands: Arc::default(), is_over }
     }
 
     pub(crate) fn port(&self) -> u16 {

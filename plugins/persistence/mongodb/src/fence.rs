@@ -82,11 +82,7 @@ pub(crate) fn check_server(connection: &Connection) -> Result<(), Trouble> {
 }
 
 /// Who holds the scope.
-pub(crate) fn holder(
-    settings: &Settings,
-    connection: &mut Connection,
-    scope: &str,
-) -> Result<Option<Holder>, Trouble> {
+pub(crate) fn holder(settings: &Settings, connection: &mut Connection, scope: &str) -> Result<Option<Holder>, Trouble> {
     let id = layout::fence_id(scope);
     let found = find(settings, connection, rawdoc! { "_id": id.as_str() }, rawdoc! { "_id": 0 })?;
     let Some(row) = row(&found)? else { return Ok(None) };
@@ -146,12 +142,7 @@ pub(crate) fn claim(
 }
 
 /// Puts the claim into the fence; `false` if the epoch there is not lower.
-fn put_fence(
-    settings: &Settings,
-    connection: &mut Connection,
-    scope: &str,
-    claim: &Holder,
-) -> Result<bool, Trouble> {
+fn put_fence(settings: &Settings, connection: &mut Connection, scope: &str, claim: &Holder) -> Result<bool, Trouble> {
     let epoch = digits(claim.epoch);
     let set = rawdoc! { "epoch": epoch.as_str(), "owner": claim.owner.as_str(), "since": time(claim.since_ms) };
     let lower = rawdoc! { "_id": layout::fence_id(scope), "epoch": { "$lt": epoch } };

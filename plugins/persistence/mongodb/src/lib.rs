@@ -6,6 +6,8 @@ mod failure;
 #[cfg(test)]
 mod fake;
 mod fence;
+#[cfg(test)]
+mod fence_tests;
 mod layout;
 mod primary;
 mod rows;

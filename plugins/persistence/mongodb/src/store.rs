@@ -112,9 +112,7 @@ impl Store {
         epoch: Epoch<'_>,
     ) -> Result<(), Failure> {
         let id = layout::id(at);
-        self.fenced("writing to", |settings, connection| {
-            fence::write(settings, connection, &id, value, when_ms, epoch)
-        })
+        self.fenced("writing to", |settings, connection| fence::write(settings, connection, &id, value, when_ms, epoch))
     }
 
     pub(crate) fn remove_fenced(&mut self, at: &Address, epoch: Epoch<'_>) -> Result<bool, Failure> {
@@ -287,8 +285,10 @@ fn version(settings: &Settings, connection: &mut Connection) -> Result<Option<i6
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
+
     use super::*;
-    use crate::fake::{Fake, found, member, name, settings};
+    use crate::fake::{Fake, build, found, member, name, settings};
 
     fn at() -> Address {
         let [domain, entity_name, entity_id] = ["signal", "BTCUSDT_a", "BTCUSDT"].map(str::to_owned);
@@ -303,6 +303,7 @@ mod tests {
     fn primary(answers: impl Fn(&RawDocument) -> Option<RawDocumentBuf> + Send + Sync + 'static) -> Fake {
         Fake::answering(move |command| match name(command).as_str() {
             "hello" => Some(member(true)),
+            "buildInfo" => Some(build()),
             "find" if is_about_layout(command) => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
             _ => answers(command),
         })
@@ -371,6 +372,7 @@ mod tests {
             let greetings = AtomicUsize::new(0);
             let old = Fake::answering(move |command| match name(command).as_str() {
                 "hello" => Some(member(greetings.fetch_add(1, Ordering::SeqCst) == 0)),
+                "buildInfo" => Some(build()),
                 "find" => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
                 _ => Some(rawdoc! { "ok": 0.0, "code": code, "errmsg": "not primary" }),
             });
