@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     stream: Stream,
     server: Server,
     primary: Primary,
+    /// Whether the server is FerretDB, if that was asked for.
+    is_ferretdb: Option<bool>,
     deadline: Instant,
     last_request: i32,
 }
@@ -83,12 +85,11 @@ impl Connection {
             stream = stream.secured(tls, server).map_err(Trouble::Refused)?;
         }
         let (server, primary) = (server.clone(), Primary::default());
-        let mut connection = Self { stream, server, primary, deadline, last_request: 0 };
+        let mut connection = Self { stream, server, primary, is_ferretdb: None, deadline, last_request: 0 };
         connection.primary = greet(&mut connection)?;
         if let Some(user) = &settings.user {
             authenticate(&mut connection, user)?;
         }
-        connection.primary.is_ferretdb = is_ferretdb(&mut connection)?;
         Ok(connection)
     }
 
@@ -99,6 +100,16 @@ impl Connection {
     /// What the server said of itself.
     pub(crate) fn primary(&self) -> &Primary {
         &self.primary
+    }
+
+    /// Whether the server is FerretDB, which compares and changes a row in two steps.
+    pub(crate) fn is_ferretdb(&mut self) -> Result<bool, Trouble> {
+        let is_ferretdb = match self.is_ferretdb {
+            Some(known) => known,
+            None => is_ferretdb(self)?,
+        };
+        self.is_ferretdb = Some(is_ferretdb);
+        Ok(is_ferretdb)
     }
 
     /// From now on, what is asked ends by `deadline`.

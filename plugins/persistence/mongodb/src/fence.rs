@@ -8,7 +8,7 @@
 //! | `scope` | the scope that the document belongs to |
 //! | `epoch` | the epoch that may change the document, in 20 digits |
 //! | `checked` | `true`: some holder looked at the fence after the row had its scope, and then wrote |
-//! | `value` | the document. Without it there is none: it was removed, or not written yet |
+//! | `value`, `when` | the document and its time. Without them there is none: it was removed, or not written yet |
 //!
 //! The *fence* is the row `fence/SCOPE` with the epoch, the owner and the time of the last claim. These are the calls:
 //!
@@ -70,8 +70,8 @@ pub(crate) struct Epoch<'a> {
 }
 
 /// Refuses a server that is known not to keep hosts apart.
-pub(crate) fn check_server(connection: &Connection) -> Result<(), Trouble> {
-    if !connection.primary().is_ferretdb {
+pub(crate) fn check_server(connection: &mut Connection) -> Result<(), Trouble> {
+    if !connection.is_ferretdb()? {
         return Ok(());
     }
     let message = format!(
@@ -84,7 +84,7 @@ pub(crate) fn check_server(connection: &Connection) -> Result<(), Trouble> {
 /// Who holds the scope.
 pub(crate) fn holder(settings: &Settings, connection: &mut Connection, scope: &str) -> Result<Option<Holder>, Trouble> {
     let id = layout::fence_id(scope);
-    let found = find(settings, connection, rawdoc! { "_id": id.as_str() }, rawdoc! { "_id": 0 })?;
+    let found = find(settings, connection, &id, rawdoc! { "_id": 0 })?;
     let Some(row) = row(&found)? else { return Ok(None) };
     parse(row).map(Some).ok_or_else(|| not_ours(settings, &id))
 }
@@ -183,7 +183,7 @@ pub(crate) fn remove(
 ) -> Result<bool, Trouble> {
     let mut with_document = checked(id, epoch);
     with_document.append(cstr!("value"), rawdoc! { "$exists": true });
-    let at_once = rawdoc! { "q": with_document, "u": { "$unset": { "value": "" } } };
+    let at_once = rawdoc! { "q": with_document, "u": { "$unset": { "value": "", "when": "" } } };
     if change(settings, connection, "update", at_once)? == 1 {
         return Ok(true);
     }
@@ -191,7 +191,7 @@ pub(crate) fn remove(
     if !has(settings, connection, id)? {
         return Ok(false);
     }
-    let unset = rawdoc! { "$unset": { "value": "" }, "$set": { "checked": true } };
+    let unset = rawdoc! { "$unset": { "value": "", "when": "" }, "$set": { "checked": true } };
     in_steps(settings, connection, id, &unset, epoch)?;
     Ok(true)
 }

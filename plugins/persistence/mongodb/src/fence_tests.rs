@@ -120,12 +120,15 @@ fn a_document_that_was_removed_is_none_in_every_call() {
     assert_eq!(row_of(&rows), None, "there was nothing, and nothing is made");
     store.write_fenced(&at(), b"1", 7, of(1)).unwrap();
     assert!(store.remove_fenced(&at(), of(1)).unwrap());
-    assert!(row_of(&rows).is_some_and(|row| !row.contains_key("value")), "its row stays");
+    assert!(row_of(&rows).is_some_and(|row| !row.contains_key("value") && !row.contains_key("when")), "its row stays");
     assert_eq!(store.read(&at()).unwrap(), None);
     assert!(!store.has(&at()).unwrap());
     assert!(!store.remove_fenced(&at(), of(1)).unwrap());
     assert!(!store.remove(&at()).unwrap(), "there is no document");
     assert_eq!(row_of(&rows), None, "and without an epoch, no row");
+    store.write(&at(), b"2", 1).unwrap();
+    assert!(store.remove(&at()).unwrap());
+    assert_eq!(row_of(&rows), None);
 }
 
 #[test]
@@ -205,6 +208,8 @@ struct Case {
 enum Before {
     Nothing,
     Unfenced,
+    /// A document of another scope, which is checked.
+    Elsewhere,
     /// Of an epoch before.
     Checked,
 }
@@ -226,6 +231,11 @@ fn takes_over(case: Case, late_take: &RawDocument) -> (usize, bool) {
     match case.before {
         Before::Nothing => {}
         Before::Unfenced => new.write(&at(), b"first", 1).unwrap(),
+        Before::Elsewhere => {
+            let other = Epoch { scope: "elsewhere", number: 9 };
+            new.claim(other.scope, &holder_of(other.number, "other")).unwrap();
+            new.write_fenced(&at(), b"first", 1, other).unwrap();
+        }
         Before::Checked => {
             new.claim(SCOPE, &holder_of(1, "oldest")).unwrap();
             new.write_fenced(&at(), b"first", 1, of(1)).unwrap();
@@ -337,17 +347,22 @@ fn take_over_whatever_is_kept(case: Case, late_take: &RawDocument) -> usize {
 #[test]
 fn nothing_of_an_older_epoch_is_written_after_a_claim_however_late_it_arrives() {
     let late_take = late_take();
-    for is_removal in [false, true] {
-        for before in [Before::Nothing, Before::Unfenced, Before::Checked] {
-            let mut claims = 0;
-            for paused_at in 0.. {
-                let case = Case { is_removal, before, kept: [None; 2], paused_at };
-                match take_over_whatever_is_kept(case, &late_take) {
-                    0 => break,
-                    count => claims += count,
-                }
+    for (is_removal, before) in [
+        (false, Before::Nothing),
+        (false, Before::Unfenced),
+        (false, Before::Elsewhere),
+        (false, Before::Checked),
+        (true, Before::Unfenced),
+        (true, Before::Checked),
+    ] {
+        let mut claims = 0;
+        for paused_at in 0.. {
+            let case = Case { is_removal, before, kept: [None; 2], paused_at };
+            match take_over_whatever_is_kept(case, &late_take) {
+                0 => break,
+                count => claims += count,
             }
-            assert!(claims > 20, "{is_removal} {before:?}: {claims}");
         }
+        assert!(claims > 20, "{is_removal} {before:?}: {claims}");
     }
 }

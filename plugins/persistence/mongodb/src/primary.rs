@@ -17,8 +17,6 @@ const WIRE_VERSION_MIN: i64 = 8;
 pub(crate) struct Primary {
     /// It is one of several that keep the same documents, and so could have been replaced without knowing.
     pub(crate) has_peers: bool,
-    /// It compares and changes a row in two steps.
-    pub(crate) is_ferretdb: bool,
 }
 
 /// Says who we are, and looks at who answers.
@@ -33,7 +31,7 @@ pub(crate) fn greet(connection: &mut Connection) -> Result<Primary, Trouble> {
     role(&answer, connection.server()).map_err(Trouble::Refused)
 }
 
-/// Whether a server that knows who we are is FerretDB. Its greeting does not say so.
+/// Whether the server is FerretDB. Its greeting does not say so.
 pub(crate) fn is_ferretdb(connection: &mut Connection) -> Result<bool, Trouble> {
     let answer = connection.ask("admin", rawdoc! { "buildInfo": 1 })?;
     for element in answer.iter() {
@@ -68,8 +66,7 @@ fn role(answer: &RawDocument, server: &Server) -> Result<Primary, Failure> {
     if number(answer, "maxWireVersion").unwrap_or_default() < WIRE_VERSION_MIN {
         return Err(Failure::give_up("unsupported", format!("{server} is older than MongoDB 4.2")));
     }
-    let has_peers = text("setName").is_some() || text("msg") == Some("isdbgrid");
-    Ok(Primary { has_peers, is_ferretdb: false })
+    Ok(Primary { has_peers: text("setName").is_some() || text("msg") == Some("isdbgrid") })
 }
 
 #[cfg(test)]

@@ -17,16 +17,16 @@ use crate::{
 /// it; only with a removal in between it can go on.
 pub(crate) const RACES_MAX: usize = 5;
 
-/// Finds the one row of the `filter`, which names an `_id`.
+/// Finds the row with this `_id`. Servers that are like MongoDB use their index only if nothing else is asked for.
 pub(crate) fn find(
     settings: &Settings,
     connection: &mut Connection,
-    filter: RawDocumentBuf,
+    id: &str,
     projection: RawDocumentBuf,
 ) -> Result<RawDocumentBuf, Trouble> {
     let mut command = rawdoc! {
         "find": settings.collection.as_str(),
-        "filter": filter,
+        "filter": { "_id": id },
         "projection": projection,
         "limit": 1,
         "singleBatch": true,
@@ -49,10 +49,11 @@ pub(crate) fn row(found: &RawDocument) -> Result<Option<&RawDocument>, Trouble> 
     }
 }
 
-/// Whether there is a document at the `_id`. A row whose document was removed has no value.
+/// Whether there is a document at the `_id`. A row whose document was removed has no time either, and the time is
+/// shorter.
 pub(crate) fn has(settings: &Settings, connection: &mut Connection, id: &str) -> Result<bool, Trouble> {
-    let found = find(settings, connection, rawdoc! { "_id": id, "value": { "$exists": true } }, rawdoc! { "_id": 1 })?;
-    Ok(row(&found)?.is_some())
+    let found = find(settings, connection, id, rawdoc! { "when": 1 })?;
+    Ok(row(&found)?.map(|row| row.get("when")).transpose()?.flatten().is_some())
 }
 
 /// One change by one command; how many rows it changed. It counts when a majority has it in its journals.

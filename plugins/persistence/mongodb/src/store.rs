@@ -50,7 +50,7 @@ impl Store {
     pub(crate) fn read(&mut self, at: &Address) -> Result<Option<Vec<u8>>, Failure> {
         let id = layout::id(at);
         self.call("reading from", |settings, connection| {
-            let found = find(settings, connection, rawdoc! { "_id": id.as_str() }, rawdoc! { "value": 1, "scope": 1 })?;
+            let found = find(settings, connection, &id, rawdoc! { "value": 1, "scope": 1 })?;
             let Some(row) = row(&found)? else { return Ok(None) };
             match row.get_binary("value") {
                 Ok(value) => Ok(Some(value.bytes.to_vec())),
@@ -86,13 +86,10 @@ impl Store {
     pub(crate) fn remove(&mut self, at: &Address) -> Result<bool, Failure> {
         let id = layout::id(at);
         self.call("removing from", |settings, connection| {
-            let document = rawdoc! { "_id": id.as_str(), "value": { "$exists": true } };
-            if change(settings, connection, "delete", rawdoc! { "q": document, "limit": 1 })? == 1 {
-                return Ok(true);
-            }
-            // A fenced removal left the row.
-            change(settings, connection, "delete", rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 })?;
-            Ok(false)
+            // A row whose document a fenced removal has taken out goes too.
+            let was_there = has(settings, connection, &id)?;
+            let delete = rawdoc! { "q": { "_id": id.as_str() }, "limit": 1 };
+            Ok(change(settings, connection, "delete", delete)? == 1 && was_there)
         })
     }
 
@@ -276,7 +273,7 @@ fn look_for_layout(settings: &Settings, connection: &mut Connection) -> Result<(
 
 /// Of the rows; none: the collection is not ours yet.
 fn version(settings: &Settings, connection: &mut Connection) -> Result<Option<i64>, Trouble> {
-    let found = find(settings, connection, rawdoc! { "_id": LAYOUT }, rawdoc! { "version": 1 })?;
+    let found = find(settings, connection, LAYOUT, rawdoc! { "version": 1 })?;
     let Some(row) = row(&found)? else { return Ok(None) };
     number(row, "version").map(Some).ok_or_else(|| not_ours(settings, LAYOUT))
 }
@@ -288,7 +285,7 @@ mod tests {
     use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 
     use super::*;
-    use crate::fake::{Fake, build, found, member, name, settings};
+    use crate::fake::{Fake, found, member, name, settings};
 
     fn at() -> Address {
         let [domain, entity_name, entity_id] = ["signal", "BTCUSDT_a", "BTCUSDT"].map(str::to_owned);
@@ -303,7 +300,6 @@ mod tests {
     fn primary(answers: impl Fn(&RawDocument) -> Option<RawDocumentBuf> + Send + Sync + 'static) -> Fake {
         Fake::answering(move |command| match name(command).as_str() {
             "hello" => Some(member(true)),
-            "buildInfo" => Some(build()),
             "find" if is_about_layout(command) => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
             _ => answers(command),
         })
@@ -323,7 +319,7 @@ mod tests {
         let fake = primary(|command| Some(if name(command) == "find" { found([]) } else { one_row() }));
         let mut store = started(&[fake.port()]);
         store.write(&at(), b"1", 1).unwrap();
-        assert!(store.remove(&at()).unwrap());
+        assert!(!store.remove(&at()).unwrap());
         assert_eq!(store.read(&at()).unwrap(), None);
         assert!(!store.has(&at()).unwrap());
         store.keys("signal", "BTCUSDT_a", None, 10).unwrap();
@@ -343,7 +339,7 @@ mod tests {
             }
         }
         let names: Vec<String> = commands.iter().map(|command| name(command)).collect();
-        assert_eq!(names, ["find", "find", "update", "delete", "find", "find", "find"]);
+        assert_eq!(names, ["find", "find", "update", "find", "delete", "find", "find", "find"]);
     }
 
     #[test]
@@ -372,7 +368,6 @@ mod tests {
             let greetings = AtomicUsize::new(0);
             let old = Fake::answering(move |command| match name(command).as_str() {
                 "hello" => Some(member(greetings.fetch_add(1, Ordering::SeqCst) == 0)),
-                "buildInfo" => Some(build()),
                 "find" => Some(found([rawdoc! { "_id": LAYOUT, "version": 1 }])),
                 _ => Some(rawdoc! { "ok": 0.0, "code": code, "errmsg": "not primary" }),
             });
