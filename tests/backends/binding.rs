@@ -11,7 +11,7 @@ use sigbox::{
     sandbox::{Grant, Limits, Live, PluginError, PluginStore, Sandbox},
     trading::store::{Address, Store},
 };
-use sigbox_kit::{ComponentSubject, Report};
+use sigbox_kit::{Case, ComponentSubject, Report};
 use tempfile::{TempDir, tempdir, tempdir_in};
 
 use crate::support::plugin;
@@ -26,10 +26,15 @@ pub(super) async fn start(name: &str, binding: Grant) -> Result<PluginStore, Plu
 
 /// What the kit says of the same. It leaves nothing behind.
 pub(super) async fn examined(name: &str, binding: Grant) -> Report {
+    examined_by(sigbox_kit::cases(), name, binding).await
+}
+
+/// What these cases of the kit say.
+pub(super) async fn examined_by(cases: impl IntoIterator<Item = &'static Case>, name: &str, binding: Grant) -> Report {
     // The kit waits for calls that hang; a document takes a second on a machine whose processors compile.
     let limits = Limits { store_timeout: Duration::from_secs(6), ..Limits::default() };
     let subject = ComponentSubject::new(sandbox(limits), plugin(&format!("persistence/{name}")), binding);
-    let report = sigbox_kit::run(&subject).await;
+    let report = sigbox_kit::run_cases(&subject, cases, |_| ()).await;
     assert_eq!(report.left_behind, Vec::<String>::new(), "{}", report.subject);
     report
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     crash::chaos::dice,
-    servers::{Postgres, PostgresSetup, Redis, RedisSetup, S3, resume, suspend},
+    servers::{MongoJavaServer, Postgres, PostgresSetup, Redis, RedisSetup, S3, resume, suspend},
     support::{Configuration, Workplace, plugin, slow_tests},
 };
 
@@ -228,6 +228,14 @@ async fn a_stopped_host_writes_nothing_to_s3_once_another_has_taken_over() {
     let bound = super::s3::bound(&server);
     let unfenced = bound.clone().set("prefix", "unfenced").set("conditional-writes", "false");
     keeps_two_hosts_apart(&bound, &unfenced).await;
+}
+
+/// This server forgets what it acknowledged when it is killed. Here only hosts are stopped.
+#[tokio::test]
+async fn a_stopped_host_writes_nothing_to_mongodb_once_another_has_taken_over() {
+    let Some(server) = MongoJavaServer::start() else { return };
+    let bound = super::mongodb::bound_fenced(&server);
+    keeps_two_hosts_apart(&bound, &bound.clone().set("collection", "unfenced")).await;
 }
 
 /// A second instance of the wrapper's store claims it, as another host does.

@@ -1,16 +1,17 @@
 //! Documents in MongoDB, which two servers that speak its protocol stand for. FerretDB shows what the store keeps, how it
-//! logs in, and TLS.
+//! logs in, and TLS. mongo-java-server shows that hosts are kept apart.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sigbox::trading::store::Store as _;
+use sigbox::trading::store::{Apart, Holder, Store as _, UNSUPPORTED};
+use sigbox_kit::Group;
 
-use super::served::{Bound, assert_said, at, keeps_the_contract, passes_the_kit, read, said, write};
+use super::served::{Bound, assert_said, at, keeps_the_contract, passes_the_kit_but_for, read, said, write};
 use crate::{
     servers::{FerretDb, FerretDbSetup, MongoJavaServer},
-    support::slow_tests,
+    support::{Configuration, Workplace, plugin, slow_tests},
 };
 
 const LOGIN: FerretDbSetup<'_> = FerretDbSetup { has_login: true, tls_name: None, asks_for_certificate: false };
@@ -28,13 +29,25 @@ pub(super) fn bound(server: &FerretDb) -> Bound {
         .secret("password", FerretDb::PASSWORD)
 }
 
+/// A server that keeps hosts apart.
+pub(super) fn bound_fenced(server: &MongoJavaServer) -> Bound {
+    bound_at(server.port())
+}
+
 pub(super) fn bound_tls(server: &FerretDb) -> Bound {
     bound(server).set("tls", "verify-full").secret("ca", server.authority().certificate())
 }
 
 fn rows(server: &FerretDb) -> Vec<Value> {
-    let found = server.ask("find", &json!({ "filter": {}, "sort": { "_id": 1 } }));
+    listed(&server.ask("find", &json!({ "filter": {}, "sort": { "_id": 1 } })))
+}
+
+fn listed(found: &Value) -> Vec<Value> {
     found["cursor"]["firstBatch"].as_array().expect("they are listed").clone()
+}
+
+fn holder(epoch: u64, owner: &str) -> Holder {
+    Holder { epoch, owner: owner.to_owned(), since_ms: 1_769_860_800_000 }
 }
 
 #[tokio::test]
@@ -43,8 +56,80 @@ async fn it_passes_the_kit() {
     keeps_the_contract(&bound(&server)).await;
     // FerretDB reads every row to find one: the kit's ten thousand rows take some minutes.
     if slow_tests() {
-        passes_the_kit(&bound(&server)).await;
+        // Which is not trusted with a fence.
+        let about_hosts = sigbox_kit::cases().filter(|case| case.group == Group::Hosts);
+        let about_hosts: Vec<&str> = about_hosts.map(|case| case.name).collect();
+        passes_the_kit_but_for(&about_hosts, &bound(&server), sigbox_kit::cases()).await;
     }
+}
+
+#[tokio::test]
+async fn where_updates_are_atomic_it_passes_what_the_kit_asks_about_two_hosts() {
+    let Some(server) = MongoJavaServer::start() else { return };
+    let bound = bound_fenced(&server);
+    passes_the_kit_but_for(&[], &bound, sigbox_kit::cases().filter(|case| case.group == Group::Hosts)).await;
+    if slow_tests() {
+        // It does not sort all strings by their bytes, and has no logins.
+        let excepted = ["hostile names", "listing order", "secrets stay secret"];
+        passes_the_kit_but_for(&excepted, &bound, sigbox_kit::cases()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_fence_is_where_the_readme_says() {
+    let Some(server) = MongoJavaServer::start() else { return };
+    let store = bound_fenced(&server).start().await;
+    store.write_value(&at("b"), b"0", 1).await.unwrap();
+    let Apart::Fence(fence) = store.apart() else { panic!("it has a fence") };
+    fence.claim("live", &holder(7, "desk")).await.unwrap();
+    for id in ["a", "b", "c"] {
+        store.write_value(&at(id), b"1", 1_700_000_000_000).await.unwrap();
+    }
+    assert!(store.remove_value(&at("c")).await.unwrap());
+    let found = |filter: Value| listed(&server.ask("find", &json!({ "filter": filter, "sort": { "_id": 1 } })));
+    let epoch = "00000000000000000007";
+    let fence_row = json!({ "_id": "fence/live", "epoch": epoch, "owner": "desk", "since": 1_769_860_800_000_i64 });
+    assert_eq!(found(json!({ "_id": "fence/live" })), [fence_row]);
+    let row = |id: &str| {
+        let id = format!("signal/BTCUSDT_a/{id}");
+        let when = 1_700_000_000_000_i64;
+        json!({ "_id": id, "value": "1", "when": when, "scope": "live", "epoch": epoch, "checked": true })
+    };
+    let removed = json!({ "_id": "signal/BTCUSDT_a/c", "scope": "live", "epoch": epoch, "checked": true });
+    assert_eq!(found(json!({ "scope": "live" })), [row("a"), row("b"), removed]);
+    assert_eq!(store.keys("signal", "BTCUSDT_a").await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn ferretdb_is_said_not_to_keep_two_hosts_apart() {
+    let Some(server) = FerretDb::start(FerretDbSetup::default()) else { return };
+    let store = bound_at(server.port()).start().await;
+    let Apart::Fence(fence) = store.apart() else { panic!("the plugin has a fence") };
+    for refusal in [fence.holder("live").await.map(drop), fence.claim("live", &holder(1, "desk")).await] {
+        let refusal = refusal.unwrap_err();
+        assert!(!refusal.retryable, "{refusal}");
+        assert_said(&said(refusal), UNSUPPORTED, &["is FerretDB", "nothing keeps two hosts apart"]);
+    }
+    assert_eq!(apart(server.port()), "nothing");
+}
+
+#[test]
+fn a_server_with_atomic_updates_is_said_to_keep_two_hosts_apart() {
+    let Some(server) = MongoJavaServer::start() else { return };
+    assert_eq!(apart(server.port()), "fence");
+}
+
+/// What `state stores` says of the server.
+fn apart(port: u16) -> String {
+    let section = format!(
+        "[persistence]\nsignal = \"rows\"\n[stores.rows]\nplugin = '{}'\n\
+         settings = {{ url = \"mongodb://localhost:{port}/desk\" }}\nnetwork = [\"localhost:{port}\"]",
+        plugin("persistence/mongodb").display(),
+    );
+    let workplace = Workplace::new(&Configuration::sma_cross(3).section(&section));
+    let stores = workplace.succeed(&["state", "stores", "--json"]).stdout;
+    let stores: Value = serde_json::from_str(&stores).unwrap();
+    stores[0]["apart"].as_str().unwrap_or_else(|| panic!("{stores}")).to_owned()
 }
 
 #[tokio::test]

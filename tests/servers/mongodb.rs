@@ -111,9 +111,7 @@ impl FerretDb {
 
     /// What the server answers to a command about the collection, given without a login and TLS.
     pub(crate) fn ask(&self, command: &str, more: &Value) -> Value {
-        let answer = op_msg::ask(self.port, command, more);
-        assert_eq!(answer["ok"].as_f64(), Some(1.0), "{command}: {answer}");
-        answer
+        ask(self.port, command, more)
     }
 
     fn process(&self) -> &Process {
@@ -171,6 +169,17 @@ impl MongoJavaServer {
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
+
+    /// What the server answers to a command about the collection.
+    pub(crate) fn ask(&self, command: &str, more: &Value) -> Value {
+        ask(self.port, command, more)
+    }
+}
+
+fn ask(port: u16, command: &str, more: &Value) -> Value {
+    let answer = op_msg::ask(port, command, more);
+    assert_eq!(answer["ok"].as_f64(), Some(1.0), "{command}: {answer}");
+    answer
 }
 
 fn tools() -> PathBuf {
