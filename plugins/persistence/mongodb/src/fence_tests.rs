@@ -99,16 +99,16 @@ fn a_greater_epoch_takes_over_and_an_older_one_is_refused_by_the_name_of_the_hol
 fn a_write_is_one_command_once_a_row_is_checked_also_after_the_next_claim() {
     let (_, fake, mut store) = plain();
     store.claim(SCOPE, &holder_of(1, "one")).unwrap();
-    let (_, first) = commands_of(&fake, || store.write_fenced(&at(), b"1", 1, of(1)).unwrap());
+    let ((), first) = commands_of(&fake, || store.write_fenced(&at(), b"1", 1, of(1)).unwrap());
     assert_eq!(first, ["update", "find", "update", "find", "update"]);
     store.claim(SCOPE, &holder_of(2, "two")).unwrap();
     for value in [b"2", b"3"] {
-        let (_, then) = commands_of(&fake, || store.write_fenced(&at(), value, 1, of(2)).unwrap());
+        let ((), then) = commands_of(&fake, || store.write_fenced(&at(), value, 1, of(2)).unwrap());
         assert_eq!(then, ["update"]);
     }
     let (removed, removal) = commands_of(&fake, || store.remove_fenced(&at(), of(2)).unwrap());
     assert!(removed && removal == ["update"], "{removal:?}");
-    let (_, again) = commands_of(&fake, || store.write_fenced(&at(), b"4", 1, of(2)).unwrap());
+    let ((), again) = commands_of(&fake, || store.write_fenced(&at(), b"4", 1, of(2)).unwrap());
     assert_eq!(again, ["update"]);
 }
 

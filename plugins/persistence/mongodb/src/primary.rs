@@ -34,7 +34,7 @@ pub(crate) fn greet(connection: &mut Connection) -> Result<Primary, Trouble> {
 /// Whether the server is FerretDB. Its greeting does not say so.
 pub(crate) fn is_ferretdb(connection: &mut Connection) -> Result<bool, Trouble> {
     let answer = connection.ask("admin", rawdoc! { "buildInfo": 1 })?;
-    for element in answer.iter() {
+    for element in &answer {
         // Version 1 has `ferretdbVersion`, version 2 has `ferretdb`.
         if element?.0.as_str().starts_with("ferretdb") {
             return Ok(true);
