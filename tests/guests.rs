@@ -3,6 +3,7 @@
 mod cache;
 mod contract;
 mod field;
+mod frozen;
 mod live;
 mod logs;
 mod nonsense;

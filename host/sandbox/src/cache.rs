@@ -147,8 +147,7 @@ fn compile(
     if let Some(component) = changed.and_then(|changed| Component::new(engine, changed).ok()) {
         return Ok(component);
     }
-    Component::new(engine, wasm)
-        .map_err(|error| PluginError::Unrunnable { path: path(), reason: one_line(&error) })
+    Component::new(engine, wasm).map_err(|error| PluginError::Unrunnable { path: path(), reason: one_line(&error) })
 }
 
 /// What a file is if it is not a component. Its first eight bytes tell: magic number, version and layer.

@@ -9,7 +9,7 @@ use std::{
 use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox, Secret};
 use sigbox_trading::{
     Record,
-    store::{BoundStore, Domain, FileStore, MemoryStore, Store, Stores},
+    store::{BoundStore, FileStore, MemoryStore, Store, Stores},
 };
 
 use super::{AssembleError, Resolve, Variable, claim::Claims};

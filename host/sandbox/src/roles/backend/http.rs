@@ -13,13 +13,18 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::{Client, connect::dns::Name};
 use sigbox_trading::http::{Connector, NobodyTrusted, cause, client, reason};
 use tower_service::Service;
-use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _,
     p2::{
-        HttpResult,
-        bindings::http::{outgoing_handler, types::RequestOptions as RequestOptionsOfGuest},
-        types::{HostFutureIncomingResponse, HostOutgoingRequest},
+        bindings::http::{
+            outgoing_handler,
+            types::{self, RequestOptions as RequestOptionsOfGuest},
+        },
+        types::HostOutgoingRequest,
     },
 };
 
@@ -31,27 +36,31 @@ use super::{
 /// Replaces the handler of [`wasmtime_wasi_http`], which takes the options of a request and never lets go of them: an
 /// instance would have no resources left after [`RESOURCES`](crate::limits::RESOURCES) requests.
 pub(super) fn let_go_of_options(linker: &mut Linker<BackendContext>) -> wasmtime::Result<()> {
+    type Options = Resource<RequestOptionsOfGuest>;
     linker.allow_shadowing(true);
-    outgoing_handler::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
+    linker.instance(OUTGOING_HANDLER)?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, BackendContext>,
+         (request, options): (Resource<HostOutgoingRequest>, Option<Options>)| {
+            let mut http = store.data_mut().http();
+            let taken = options.as_ref().map(|options| Options::new_own(options.rep()));
+            let handled = outgoing_handler::Host::handle(&mut http, request, options);
+            if let Some(taken) = taken {
+                http.table.delete(taken)?;
+            }
+            let handled = handled.map_err(|error| types::Host::convert_error_code(&mut http, error));
+            Ok((match handled {
+                Ok(answer) => Ok(answer),
+                Err(refused) => Err(refused?),
+            },))
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-impl outgoing_handler::Host for BackendContext {
-    fn handle(
-        &mut self,
-        request: Resource<HostOutgoingRequest>,
-        options: Option<Resource<RequestOptionsOfGuest>>,
-    ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
-        let kept = options.as_ref().map(Resource::rep);
-        let handled = outgoing_handler::Host::handle(&mut self.http(), request, options);
-        if let Some(kept) = kept {
-            // Options that are not there were refused above.
-            let _ = self.http().table.delete(Resource::<RequestOptionsOfGuest>::new_own(kept));
-        }
-        handled
-    }
-}
+/// The interface that sends requests, in the version of wasmtime. A guest that was built for another 0.2 gets it too.
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 
 /// For requests that name no time of their own; the time of the whole call ends sooner.
 const PATIENCE: Duration = Duration::from_secs(600);

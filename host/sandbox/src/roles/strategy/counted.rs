@@ -6,8 +6,8 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::{
     DynPollable, StreamError, StreamResult,
     bindings::sync::io::{
-        poll::{self, Host as _, HostPollable as _},
-        streams::{self, Host as _, HostInputStream as _, HostOutputStream as _, InputStream, OutputStream},
+        poll,
+        streams::{self, InputStream, OutputStream},
     },
 };
 
