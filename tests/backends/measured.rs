@@ -16,7 +16,7 @@ use super::{
     served::{Bound, at},
 };
 use crate::{
-    servers::{FerretDb, FerretDbSetup, Postgres, PostgresSetup, Redis, RedisSetup},
+    servers::{FerretDb, FerretDbSetup, MongoJavaServer, Postgres, PostgresSetup, Redis, RedisSetup},
     support::repository,
 };
 
@@ -48,6 +48,8 @@ async fn plugins_and_their_clients_outside_of_the_sandbox() {
         let bound = if setup.tls_name.is_some() { mongodb::bound_tls(&server) } else { mongodb::bound(&server) };
         compare(name, bound).await;
     }
+    let Some(server) = MongoJavaServer::start() else { return };
+    compare("mongo-java-server", mongodb::bound_fenced(&server)).await;
 }
 
 /// What a call of a plugin takes that asks nobody.

@@ -54,7 +54,7 @@ fn holder(epoch: u64, owner: &str) -> Holder {
 async fn it_passes_the_kit() {
     let Some(server) = FerretDb::start(LOGIN) else { return };
     keeps_the_contract(&bound(&server)).await;
-    // FerretDB reads every row to find one: the kit's ten thousand rows take some minutes.
+    // The kit's ten thousand rows take FerretDB some minutes.
     if slow_tests() {
         // Which is not trusted with a fence.
         let about_hosts = sigbox_kit::cases().filter(|case| case.group == Group::Hosts);
