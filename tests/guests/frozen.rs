@@ -12,8 +12,7 @@ use super::field::{Trading, backtest, deterministic, tight};
 use crate::support::{Workplace, plugin, repository};
 
 /// Files of packages whose every line is what a plugin exports.
-const EXPORTS: [&str; 3] =
-    ["deps/strategy/strategy.wit", "deps/persistence/store.wit", "deps/persistence/fenced.wit"];
+const EXPORTS: [&str; 3] = ["deps/strategy/strategy.wit", "deps/persistence/store.wit", "deps/persistence/fenced.wit"];
 
 fn fixtures() -> PathBuf {
     repository().join("tests/fixtures/0.1")

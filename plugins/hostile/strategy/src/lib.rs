@@ -107,7 +107,9 @@ impl Strategy for Hostile {
         match settings.mode {
             Mode::SpinInStart => spin(),
             Mode::PanicInStart => panic!("in start"),
-            Mode::RefuseStart => Err(Failure::give_up("settings", format!("no\nERROR forged{}", "x".repeat(100 << 10)))),
+            Mode::RefuseStart => {
+                Err(Failure::give_up("settings", format!("no\nERROR forged{}", "x".repeat(100 << 10))))
+            }
             _ => Ok(Self { settings, symbol: session.symbol.clone(), calls: 0, refused: false }),
         }
     }
