@@ -7,6 +7,7 @@ mod frozen;
 mod live;
 mod logs;
 mod nonsense;
+mod quiet;
 mod rows;
 mod scripted;
 mod stores;

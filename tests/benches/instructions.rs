@@ -74,7 +74,7 @@ fn operations() -> Vec<Operation> {
         operation("step, waiting order", engine::MINUTES, Box::new(engine::hold(Some(95.0)))),
         operation("admit, nothing", 100, Box::new(repeat(100, engine::admit(|| Answer::Nothing)))),
         operation("admit, market entry", 100, Box::new(repeat(100, engine::admit(|| engine::long(None))))),
-        operation("get-signal, sma-cross", 100, Box::new(repeat(100, ask))),
+        operation("question, sma-cross", runtime::QUESTIONS, Box::new(ask)),
         operation(
             "backtest minute, native",
             runtime::MINUTES,

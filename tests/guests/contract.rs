@@ -153,12 +153,6 @@ fn an_import_nobody_offers_is_named() {
     let expected = "imports acme:billing/invoices@1.0.0, which this sigbox does not offer (it offers sigbox:host@0.1 \
                     and WASI 0.2): ";
     assert!(message.starts_with(expected), "{message}");
-    let items = "(import \"sigbox:host/market@0.1.0\" (instance (export \"peek\" (func))))";
-    let file = TextStrategy { items, ..TextStrategy::default() }.write(dir.path());
-    let message = as_strategy(&file);
-    assert!(message.starts_with("imports something this sigbox does not offer: "), "{message}");
-    assert!(message.contains("peek"), "{message}");
-    assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
 }
 
 /// A role is what its world imports: the rest does not even link, in backtests or live.
@@ -195,6 +189,8 @@ fn what_the_world_of_a_role_does_not_import_does_not_link() {
     }
 }
 
+const ADVICE: &str = "; build it against wit/ of this sigbox (`sigbox wit export DIR` writes it)";
+
 #[test]
 fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
     let dir = tempdir().unwrap();
@@ -204,14 +200,76 @@ fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
         (export \"sigbox:strategy/strategy@0.1.0\" (instance $guest))";
     assert_eq!(
         as_strategy(&component(dir.path(), lacking)),
-        "its export sigbox:strategy/strategy@0.1.0 lacks the function get-signal; build it against wit/ of this sigbox"
+        format!("its export sigbox:strategy/strategy@0.1.0 lacks the function get-signal{ADVICE}")
     );
     let other = lacking
         .replace("(export \"start\" (func $f))", "(export \"start\" (func $f)) (export \"get-signal\" (func $f))");
-    let file = component(dir.path(), &other);
-    let error = start(&deterministic(Limits::default()), &file, "odd", &json!({})).err().expect("it does not fit");
-    let message = without_name(&file, &error.to_string());
-    let expected = "its export sigbox:strategy/strategy@0.1.0 has another type than expected: ";
-    assert!(message.starts_with(expected), "{message}");
-    assert!(message.ends_with("; build it against wit/ of this sigbox"), "{message}");
+    let start_it = |file: &Path| {
+        let error = start(&deterministic(Limits::default()), file, "odd", &json!({})).err().expect("it does not fit");
+        without_name(file, &error.to_string())
+    };
+    let function = "its export sigbox:strategy/strategy@0.1.0, function";
+    assert_eq!(
+        start_it(&component(dir.path(), &other)),
+        format!("{function} describe: result: expected a record, found nothing{ADVICE}")
+    );
+    // Down to the field of a record, wherever it is.
+    let cases = [
+        (
+            "(field \"interval\" string)",
+            "(field \"interval\" u32)",
+            "describe: result, record, field interval: expected string, found u32",
+        ),
+        ("(field \"name\" string) ", "", "describe: result, record: the field name is missing"),
+        (
+            "(field \"features\" (list string))",
+            "(field \"features\" (list u8))",
+            "describe: result, record, field features, element: expected string, found u8",
+        ),
+        (
+            "(field \"retryable\" bool)",
+            "(field \"again\" bool)",
+            "start: result, if it fails, record: the field retryable is missing",
+        ),
+        (
+            "(param \"volume\" f64)",
+            "(param \"amount\" f64)",
+            "get-signal: expected the parameters (when-ms, price, open, high, low, close, volume), found (when-ms, price, \
+             open, high, low, close, amount)",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let file = TextStrategy::default().write_with(dir.path(), from, to);
+        assert_eq!(start_it(&file), format!("{function} {expected}{ADVICE}"), "{to}");
+    }
+}
+
+#[test]
+fn an_import_of_another_type_is_named_down_to_the_parameter() {
+    let dir = tempdir().unwrap();
+    let cases = [
+        (
+            "(export \"average-price\" (func (param \"symbol\" u32) (result f64)))",
+            "average-price: parameter symbol: expected string, found u32",
+        ),
+        ("(export \"peek\" (func))", "peek: this sigbox does not have it"),
+    ];
+    for (function, expected) in cases {
+        let items = format!("(import \"sigbox:host/market@0.1.0\" (instance {function}))");
+        let file = TextStrategy { items: &items, ..TextStrategy::default() }.write(dir.path());
+        let expected = format!("its import sigbox:host/market@0.1.0, function {expected}{ADVICE}");
+        assert_eq!(as_strategy(&file), expected);
+    }
+}
+
+#[test]
+fn a_component_with_the_async_abi_is_told_how_to_be_built() {
+    let dir = tempdir().unwrap();
+    let items = "(core module $m (func (export \"f\") (result i32) i32.const 0)
+            (func (export \"g\") (param i32 i32 i32) (result i32) i32.const 0))
+        (core instance $i (instantiate $m))
+        (func $f async (canon lift (core func $i \"f\") async (callback (core func $i \"g\"))))
+        (export \"f\" (func $f))";
+    let message = as_strategy(&component(dir.path(), items));
+    assert!(message.contains("it is built with component-model async; build it without (jco: "), "{message}");
 }

@@ -14,9 +14,9 @@ use sigbox::{
         candles::{Series, generate},
     },
     sandbox::{Deterministic, Limits, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin},
-    trading::{Assignment, Backtest, Frame, Question, Setup, Sink},
+    trading::{Assignment, Backtest, Frame, Question, SeatSetup, Setup, Sink, Strategy},
 };
-use sigbox_engine::{Candle, MINUTE_MS, Outcome, Settings, signal::Pair};
+use sigbox_engine::{Candle, Interval, MINUTE_MS, Outcome, Settings, signal::Pair};
 
 use crate::support::{plugin, recipe};
 
@@ -141,6 +141,31 @@ pub(super) fn backtest_over(sandbox: &Sandbox<Deterministic>, strategies: &[Trad
     let backtest = Backtest::new(setup).expect("the candles cover the frame");
     backtest.run(&mut record, |_| ControlFlow::Continue(())).expect("no candle is missing");
     record
+}
+
+/// A day, asked every minute, of one strategy, without the ticks at which nothing happened.
+pub(super) fn backtest_of<S: Strategy>(name: &str, strategy: S) -> Record {
+    let setup = setup(market());
+    let seat = SeatSetup::new(setup.assign(name, SYMBOL), Interval::MINUTE, strategy);
+    let mut record = Eventful::default();
+    let backtest = Backtest::new(setup.seat(seat)).expect("the candles cover the frame");
+    backtest.run(&mut record, |_| ControlFlow::Continue(())).expect("no candle is missing");
+    record.0
+}
+
+/// A record that hears no ticks, so that its run skips what a strategy has nothing to say of.
+#[derive(Default)]
+struct Eventful(Record);
+
+impl Sink for Eventful {
+    fn tell(&mut self, pair: &Pair, outcome: &Outcome) -> io::Result<()> {
+        // A refusal is told with a tick beside it.
+        if outcome.is_uneventful() { Ok(()) } else { self.0.tell(pair, outcome) }
+    }
+
+    fn hears_ticks(&self) -> bool {
+        false
+    }
 }
 
 /// The first answer of the hostile strategy, and the one after it, as messages.

@@ -53,6 +53,13 @@ impl TextStrategy<'_> {
         write(dir, &self.text())
     }
 
+    /// The same, with one part of the text replaced.
+    pub(super) fn write_with(&self, dir: &Path, from: &str, to: &str) -> PathBuf {
+        let text = self.text();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        write(dir, &text.replace(from, to))
+    }
+
     fn text(&self) -> String {
         let Self { describe, start, get_signal, interval, pages, fields, after, items, interface } = self;
         let length = u32::try_from(interval.len()).expect("an interval is short");

@@ -19,12 +19,15 @@ use sigbox::{
 };
 use sigbox_engine::Interval;
 
-use operations::{MINUTES, backtest, component, get_signal, idle, instance, live, market, plugin, sandbox, sma_cross};
+use operations::{
+    MINUTES, QUESTIONS, backtest, component, get_signal, idle, instance, live, market, plugin, sandbox, sma_cross,
+};
 
 fn call(criterion: &mut Criterion) {
     let mut ask = get_signal(instance(&plugin(), &market()));
-    let mut group = criterion.benchmark_group("get-signal");
-    group.bench_function("sma-cross, every minute", |bencher| bencher.iter(&mut ask));
+    let mut group = criterion.benchmark_group("questions");
+    group.throughput(Throughput::Elements(u64::from(QUESTIONS)));
+    group.bench_function("sma-cross, in rows", |bencher| bencher.iter(&mut ask));
     group.finish();
 }
 

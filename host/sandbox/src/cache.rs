@@ -10,6 +10,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use sigbox_market::digest::sha256;
+use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
 use wasmtime::{Engine, component::Component};
 
 use crate::{PluginError, size, text::one_line};
@@ -147,7 +148,27 @@ fn compile(
     if let Some(component) = changed.and_then(|changed| Component::new(engine, changed).ok()) {
         return Ok(component);
     }
-    Component::new(engine, wasm).map_err(|error| PluginError::Unrunnable { path: path(), reason: one_line(&error) })
+    Component::new(engine, wasm).map_err(|error| {
+        let reason = if is_async(wasm) { ASYNC.to_owned() } else { one_line(&error) };
+        PluginError::Unrunnable { path: path(), reason }
+    })
+}
+
+/// What to do about a component that [`is_async`].
+const ASYNC: &str = "it is built with component-model async; build it without (jco: --backend-qjs-disable-async, \
+                     componentize-qjs: --sync)";
+
+/// Whether a function of the component is lifted or lowered with the async ABI, as some tools do if they are not told
+/// otherwise.
+fn is_async(wasm: &[u8]) -> bool {
+    let has = |options: &[CanonicalOption]| options.contains(&CanonicalOption::Async);
+    Parser::new(0).parse_all(wasm).filter_map(Result::ok).any(|payload| {
+        let Payload::ComponentCanonicalSection(section) = payload else { return false };
+        section.into_iter().filter_map(Result::ok).any(|function| match function {
+            CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => has(&options),
+            _ => false,
+        })
+    })
 }
 
 /// What a file is if it is not a component. Its first eight bytes tell: magic number, version and layer.

@@ -65,16 +65,24 @@ pub(crate) fn instance(plugin: &StrategyPlugin<Deterministic>, market: &Market) 
 /// A sandboxed strategy of a backtest.
 pub(crate) type Plugin = StrategyInstance<Deterministic>;
 
-/// Asks the strategy at the next minute, with the window kept by the SDK: one new candle a call.
+/// How many questions [`get_signal`] asks.
+pub(crate) const QUESTIONS: u32 = 100;
+
+/// Asks the strategy about the next minutes, in rows as a backtest does: as many as there are until the next answer.
 pub(crate) fn get_signal(mut strategy: Plugin) -> impl FnMut() {
     let first = START_MS + 100 * MINUTE_MS;
     let last = START_MS + (i64::from(MINUTES) - 1) * MINUTE_MS;
     let question = |candle: &Candle| Question { now_ms: candle.close_time_ms(), price: 42_000.0, candle: *candle };
     let questions: Vec<Question> = series(MINUTES).after(first, last, usize::MAX).iter().map(question).collect();
-    let mut next = (0..questions.len()).cycle();
+    let rows = questions.len() / QUESTIONS as usize;
+    let mut next = (0..rows).cycle();
     move || {
-        let question = questions[next.next().expect("the cycle has no end")];
-        black_box(strategy.answer(&[question]));
+        let first = next.next().expect("the cycle has no end") * QUESTIONS as usize;
+        let mut row = &questions[first..first + QUESTIONS as usize];
+        while let Some((index, answer)) = strategy.answer(row) {
+            black_box(answer);
+            row = &row[index + 1..];
+        }
     }
 }
 

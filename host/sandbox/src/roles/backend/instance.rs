@@ -110,7 +110,9 @@ impl Blueprint {
                 &one_line(&error),
             ))
         })?;
-        let misfit = |of, error: wasmtime::Error| contract_error(contract::explain_export(of, &one_line(&error)));
+        let misfit = |of, error: wasmtime::Error| {
+            contract_error(contract::explain_export(&component, sandbox.engine(), of, &one_line(&error)))
+        };
         let store = wit::GuestIndices::new(&pre).map_err(|error| misfit(contract::PERSISTENCE, error))?;
         let fenced = contract::exports(&component, contract::FENCED).then(|| fenced::GuestIndices::new(&pre));
         let fenced = fenced.transpose().map_err(|error| misfit(contract::FENCED, error))?;

@@ -143,7 +143,12 @@ impl<M> StrategyPlugin<M> {
     fn functions(&self, store: &mut Store, instance: Instance) -> Result<Functions, PluginError> {
         let mismatch = |error: wasmtime::Error| PluginError::Contract {
             path: self.path.clone(),
-            mismatch: contract::explain_export(contract::STRATEGY, &one_line(&error)),
+            mismatch: contract::explain_export(
+                self.pre.component(),
+                self.pre.engine(),
+                contract::STRATEGY,
+                &one_line(&error),
+            ),
         };
         let ask = self.exports.ask.map(|ask| instance.get_typed_func(&mut *store, ask)).transpose();
         Ok(Functions {

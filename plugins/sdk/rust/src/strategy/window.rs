@@ -57,20 +57,33 @@ impl Candles {
         if missing == 1 {
             self.kept.push(self.newest);
         } else if missing > 1 {
-            let numbers = market::next_candles(newest_ms, u32::try_from(missing).unwrap_or(u32::MAX));
-            let mut open_time_ms = newest_ms;
-            self.kept.extend(numbers.as_chunks().0.iter().map(|&[open, high, low, close, volume]| {
-                open_time_ms += MINUTE_MS;
-                Candle { open_time_ms, open, high, low, close, volume }
-            }));
+            self.extend(newest_ms, u32::try_from(missing).unwrap_or(u32::MAX));
         }
         (self.kept.len() - before) as u64 == missing && self.kept.len() >= count
+    }
+
+    /// Appends the minutes that follow the one opened at `after_ms`, at most `limit` of them.
+    fn extend(&mut self, after_ms: u64, limit: u32) {
+        let mut open_time_ms = after_ms;
+        let numbers = market::next_candles(after_ms, limit);
+        self.kept.extend(numbers.as_chunks().0.iter().map(|&[open, high, low, close, volume]| {
+            open_time_ms += MINUTE_MS;
+            Candle { open_time_ms, open, high, low, close, volume }
+        }));
     }
 
     /// Fetches the whole window. False when there are not so many candles yet.
     fn refill(&mut self, count: usize) -> Result<bool, Failure> {
         let limit = u32::try_from(count)
             .map_err(|_| Failure::give_up("too-many", format!("a window of {count} candles cannot be asked for")))?;
+        self.kept.clear();
+        if let Some(after_ms) = self.when_ms.checked_sub((u64::from(limit) + 1) * MINUTE_MS) {
+            self.extend(after_ms, limit);
+        }
+        if self.kept.len() == count {
+            return Ok(true);
+        }
+        // As records they cost more, but then the host says why there are not so many.
         match market::candles(&self.symbol, "1m", limit) {
             Ok(candles) => {
                 self.kept = candles;

@@ -1,5 +1,7 @@
 //! The check that a component fits the WIT in `wit/`, and the explanation for its author when it does not.
 
+mod difference;
+
 use wasmtime::{
     Engine,
     component::{Component, ComponentExportIndex, types::ComponentItem},
@@ -10,6 +12,7 @@ pub(crate) const STRATEGY: Interface = Interface {
     name: "sigbox:strategy/strategy",
     version: "0.1.0",
     kind: "a strategy",
+    worlds: &[difference::STRATEGY],
     imports: &[
         "sigbox:host/clock",
         "sigbox:host/config",
@@ -25,6 +28,7 @@ pub(crate) const PERSISTENCE: Interface = Interface {
     name: "sigbox:persistence/store",
     version: "0.1.0",
     kind: "a persistence backend",
+    worlds: &[difference::BACKEND, difference::WRAPPER],
     imports: &[
         "sigbox:host/config",
         "sigbox:host/logging",
@@ -40,6 +44,7 @@ pub(crate) const FENCED: Interface = Interface {
     name: "sigbox:persistence/fenced",
     version: "0.1.0",
     kind: PERSISTENCE.kind,
+    worlds: PERSISTENCE.worlds,
     imports: PERSISTENCE.imports,
 };
 
@@ -50,6 +55,8 @@ pub(crate) struct Interface {
     version: &'static str,
     /// What messages call a component that exports it.
     kind: &'static str,
+    /// Components with the types of the role's worlds.
+    worlds: &'static [&'static [u8]],
     /// The interfaces its role can import besides WASI without HTTP. This list is for messages; the role's `link`
     /// decides.
     imports: &'static [&'static str],
@@ -82,7 +89,10 @@ pub(crate) fn export(
         return Err(wrong_exports(component, engine, interface));
     };
     let (_, index) = component.get_export(Some(&instance), function).ok_or_else(|| {
-        format!("its export {expected} lacks the function {function}; build it against wit/ of this sigbox")
+        format!(
+            "its export {expected} lacks the function {function}; build it against wit/ of this sigbox (`sigbox wit export \
+             DIR` writes it)"
+        )
     })?;
     Ok(index)
 }
@@ -161,13 +171,15 @@ pub(crate) fn explain_imports(component: &Component, engine: &Engine, interface:
             interface.kind
         );
     }
-    format!("imports something this sigbox does not offer: {reason}; build it against wit/ of this sigbox")
+    let differs = interface.worlds.iter().find_map(|world| difference::of_imports(component, engine, world));
+    let differs = differs.unwrap_or_else(|| format!("imports something this sigbox does not offer: {reason}"));
+    format!("{differs}; build it against wit/ of this sigbox (`sigbox wit export DIR` writes it)")
 }
 
-/// Explains why an export of `interface` has the wrong type. `reason` is what the type check said.
-pub(crate) fn explain_export(interface: Interface, reason: &str) -> String {
-    format!(
-        "its export {} has another type than expected: {reason}; build it against wit/ of this sigbox",
-        interface.full_name()
-    )
+/// Explains why the export `interface` of `component` has the wrong type. `reason` is what the type check said.
+pub(crate) fn explain_export(component: &Component, engine: &Engine, interface: Interface, reason: &str) -> String {
+    let name = interface.full_name();
+    let differs = interface.worlds.iter().find_map(|world| difference::of_export(component, engine, world, &name));
+    let differs = differs.unwrap_or_else(|| format!("its export {name} has another type than expected: {reason}"));
+    format!("{differs}; build it against wit/ of this sigbox (`sigbox wit export DIR` writes it)")
 }
