@@ -3,7 +3,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fmt::{self, Write as _},
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{self, Command},
@@ -113,7 +114,7 @@ impl Operation {
     /// Of the file that only saves work after a restart, or of the lock that a dead process no longer holds. A run that
     /// cannot write them has lost nothing.
     fn may_fail(&self) -> bool {
-        self.path.ends_with(".reached") || self.path.ends_with(".lock")
+        [".reached", ".lock"].iter().any(|end| self.path.ends_with(end))
     }
 }
 
@@ -171,7 +172,7 @@ fn candles() -> Vec<Candle> {
 fn write_candles(workplace: &Workplace, minutes: usize) {
     let mut csv = "open_time,open,high,low,close,volume\n".to_owned();
     for Candle { open_time_ms, open, high, low, close, volume } in &candles()[..minutes] {
-        csv += &format!("{open_time_ms},{open},{high},{low},{close},{volume}\n");
+        writeln!(csv, "{open_time_ms},{open},{high},{low},{close},{volume}").expect("a text grows");
     }
     workplace.write(CANDLES, csv);
 }
@@ -284,7 +285,7 @@ impl Trial {
         let counts = counts.into_inner().unwrap();
         let mut said = format!("{about}: {} runs of {} operations went wrong\n", tries.len(), self.operations.len());
         for ((operation, fault), runs) in &counts {
-            said += &format!("  {operation:<10} {fault:<16} {runs}\n");
+            writeln!(said, "  {operation:<10} {fault:<16} {runs}").expect("a text grows");
         }
         // Not `print`, which is only shown of tests that fail.
         io::stderr().write_all(said.as_bytes()).unwrap();
@@ -309,7 +310,7 @@ fn live(workplace: &Workplace, wrong: Option<(usize, Fault)>) -> (Option<i32>, V
         command.env("FAULTY_DISK_AT", at.to_string());
         fault.set(&mut command);
     }
-    let finished = workplace.spawn(command).wait();
+    let finished = Workplace::spawn(command).wait();
     if wrong.is_none() {
         assert_eq!(finished.code(), Some(0), "{finished:?}");
     }

@@ -1,6 +1,6 @@
 //! Components that do not fit, and what their authors are told.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use futures_util::FutureExt as _;
 use serde_json::json;
@@ -119,7 +119,8 @@ fn a_component_that_would_become_too_large_is_not_compiled() {
     let mut items = format!("(component $c0 (core module $m) {modules})");
     for level in 1..6 {
         let (below, instances) = (level - 1, "(instance (instantiate $c)) ".repeat(30));
-        items += &format!("(component $c{level} (alias outer 1 $c{below} (component $c)) {instances})");
+        write!(items, "(component $c{level} (alias outer 1 $c{below} (component $c)) {instances})")
+            .expect("a text grows");
     }
     items += "(instance (instantiate $c5))";
     refused(&items, "it has more than 1000 instances of core modules");

@@ -1,7 +1,7 @@
 //! Questions come in rows, and a row has no meaning: in rows of any length a strategy answers, logs and breaks down
 //! exactly as if it were asked one question at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn questions() -> Vec<Question> {
 type Course = (Vec<(i64, String)>, Vec<String>);
 
 /// Asks everything in rows of the lengths that `length` gives.
-fn asked(component: &PathBuf, settings: &Value, questions: &[Question], mut length: impl FnMut() -> usize) -> Course {
+fn asked(component: &Path, settings: &Value, questions: &[Question], mut length: impl FnMut() -> usize) -> Course {
     let mut strategy = start(&deterministic(tight()), component, "asked", settings).expect("it starts");
     let (lines, answers) = captured(|| {
         let (mut answers, mut next) = (Vec::new(), 0);

@@ -94,11 +94,11 @@ impl Workplace {
 
     /// Starts the command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        self.spawn(self.command(arguments))
+        Self::spawn(self.command(arguments))
     }
 
     /// Starts a command that somebody has added to.
-    pub(crate) fn spawn(&self, mut command: Command) -> Running {
+    pub(crate) fn spawn(mut command: Command) -> Running {
         let output = tempfile::tempdir().expect("a temporary directory can be made");
         let file = |name: &str| File::create(output.path().join(name)).expect("a file can be written");
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("the command starts");

@@ -144,7 +144,7 @@ impl<S: Strategy> Backtest<S> {
         let anomaly_ms = self.anomaly.as_ref().map_or(i64::MAX, |(_, candle)| candle.reached_ms);
         let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
         let last_ms = self.end_ms.min(stop_ms - 1);
-        let asking = Asking { first_ms: self.start_ms, step_ms: self.step_ms, last_ms };
+        let asking = Asking { first: self.start_ms, step: self.step_ms, last: last_ms };
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             if now_ms >= report_ms {
                 report_ms = now_ms + REPORT_EVERY_MS;

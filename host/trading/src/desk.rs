@@ -439,7 +439,7 @@ impl<S: Strategy> Desk<S> {
         }
         let mut from_ms = from_ms.max(seat.trader.due_ms()).max(seat.ask_from_ms);
         if let Some(mut promise) = seat.promise.take() {
-            let ends_ms = promise.ends(&seat.series, self.average_of, asking.last_ms);
+            let ends_ms = promise.ends(&seat.series, self.average_of, asking.last);
             from_ms = from_ms.max(ends_ms.unwrap_or(i64::MAX));
         }
         let (row, length) = (&mut self.scratch.row, if each { 1 } else { seat.row_length.get() });

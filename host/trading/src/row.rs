@@ -21,23 +21,23 @@ const LONGEST: usize = 512;
 /// When strategies may be asked in a backtest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asking {
-    /// The first boundary.
-    pub(crate) first_ms: i64,
-    /// The time from one boundary to the next.
-    pub(crate) step_ms: i64,
-    /// No boundary after it.
-    pub(crate) last_ms: i64,
+    /// The first boundary, milliseconds.
+    pub(crate) first: i64,
+    /// The time from one boundary to the next, milliseconds.
+    pub(crate) step: i64,
+    /// No boundary after it, milliseconds.
+    pub(crate) last: i64,
 }
 
 impl Asking {
     /// The first boundary at `at_ms` or later at which strategies may be asked.
     #[inline]
     fn at_or_after(&self, at_ms: i64) -> Option<i64> {
-        let since_ms = at_ms.saturating_sub(self.first_ms).max(0);
-        let over_ms = if self.step_ms == MINUTE_MS { 0 } else { since_ms % self.step_ms };
-        let wait_ms = if over_ms == 0 { 0 } else { self.step_ms - over_ms };
-        let boundary_ms = self.first_ms.saturating_add(since_ms).saturating_add(wait_ms);
-        Some(boundary_ms).filter(|boundary_ms| *boundary_ms <= self.last_ms)
+        let since_ms = at_ms.saturating_sub(self.first).max(0);
+        let over_ms = if self.step == MINUTE_MS { 0 } else { since_ms % self.step };
+        let wait_ms = if over_ms == 0 { 0 } else { self.step - over_ms };
+        let boundary_ms = self.first.saturating_add(since_ms).saturating_add(wait_ms);
+        Some(boundary_ms).filter(|boundary_ms| *boundary_ms <= self.last)
     }
 }
 
@@ -135,14 +135,16 @@ mod tests {
 
     #[test]
     fn strategies_are_asked_at_steps_from_the_first_boundary() {
+        /// When it is asked from, and the boundary that comes of it, minutes.
+        type Cases<'a> = &'a [(i64, Option<i64>)];
         let minute = |minute: i64| minute * MINUTE_MS;
-        let cases: [(i64, i64, &[(i64, Option<i64>)]); 3] = [
+        let cases: [(i64, i64, Cases<'_>); 3] = [
             (3, 1, &[(-5, Some(3)), (0, Some(3)), (3, Some(3)), (4, Some(4)), (20, Some(20)), (21, None)]),
             (3, 5, &[(0, Some(3)), (4, Some(8)), (8, Some(8)), (9, Some(13)), (17, Some(18)), (19, None)]),
             (3, 60, &[(0, Some(3)), (4, None)]),
         ];
         for (first, step, expected) in cases {
-            let asking = Asking { first_ms: minute(first), step_ms: minute(step), last_ms: minute(20) };
+            let asking = Asking { first: minute(first), step: minute(step), last: minute(20) };
             for (at, boundary) in expected {
                 assert_eq!(asking.at_or_after(minute(*at)), boundary.map(minute), "{step} from {first}, at {at}");
             }

@@ -347,7 +347,7 @@ impl Play {
         let mut story = Vec::new();
         let boundaries = self.scene.boundaries();
         (0..boundaries).for_each(|minute| self.begin(minute));
-        let asking = Asking { first_ms: at(0), step_ms: MINUTE_MS, last_ms: at(boundaries - 1) };
+        let asking = Asking { first: at(0), step: MINUTE_MS, last: at(boundaries - 1) };
         for minute in 0..boundaries {
             let mut sink = self.log.clone();
             self.desk.boundary_at_once(at(minute), asking, &mut sink);

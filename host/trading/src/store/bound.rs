@@ -22,6 +22,7 @@ impl BoundStore {
         Self { store, bound }
     }
 
+    #[expect(clippy::result_large_err, reason = "the error of a store, as every call of one has it")]
     fn check(&self, domain: &str, entity_name: &str, entity_id: &str) -> Result<(), StoreError> {
         let is_denied = |denied: &Domain| denied.name() == domain && !self.bound.contains(denied);
         if !Domain::ALL.iter().any(is_denied) {
@@ -32,6 +33,7 @@ impl BoundStore {
         Err(StoreError::new(self.store.describe(), Address { domain, entity_name, entity_id }, message))
     }
 
+    #[expect(clippy::result_large_err, reason = "the error of a store, as every call of one has it")]
     fn check_at(&self, at: &Address) -> Result<(), StoreError> {
         self.check(&at.domain, &at.entity_name, &at.entity_id)
     }

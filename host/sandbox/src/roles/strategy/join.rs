@@ -156,7 +156,7 @@ impl<'a> Outline<'a> {
                 for function in section {
                     match function? {
                         CanonicalFunction::Lift { core_func_index, options, .. } => {
-                            let is_plain = !options.iter().any(does_something);
+                            let is_plain = !options.iter().copied().any(does_something);
                             let lifted = Function::Lifted { core_function: core_func_index };
                             self.functions.push(if is_plain { lifted } else { Function::Other });
                         }
@@ -218,7 +218,8 @@ impl<'a> Outline<'a> {
 
     fn append(&self, component: &[u8], get_signal: u32) -> Vec<u8> {
         let mut joined = component.to_vec();
-        let functions = self.functions.len() as u32;
+        // More than fit would be refused when the component is compiled.
+        let functions = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
 
         // The function that begins a question, as a core function.
         let (begin_type, row_type, ask_type) = (self.types, self.types + 1, self.types + 2);
@@ -265,7 +266,7 @@ impl<'a> Outline<'a> {
 }
 
 /// Whether an option of a lifted function does something at a call that takes numbers and returns nothing.
-const fn does_something(option: &wasmparser::CanonicalOption) -> bool {
+const fn does_something(option: wasmparser::CanonicalOption) -> bool {
     use wasmparser::CanonicalOption as Given;
     !matches!(option, Given::UTF8 | Given::UTF16 | Given::CompactUTF16 | Given::Memory(_) | Given::Realloc(_))
 }

@@ -144,7 +144,7 @@ impl StrategyContext {
                 format!("{limit} candles of {interval} asked for; {known} one-minute candles are known{let_go}");
             unavailable("not-enough-history", message)
         })?;
-        Ok(take(&candles))
+        Ok(take(candles))
     }
 
     fn newer_candles(&self, symbol: &str, interval: &str, after_ms: u64, limit: u32) -> Available<Vec<market::Candle>> {
@@ -206,7 +206,7 @@ mod tests {
     use sigbox_trading::Setup;
 
     use super::*;
-    use crate::{limits::Limits, mode::Deterministic, roles::strategy::session::Settings};
+    use crate::{limits::Limits, mode::Deterministic, roles::strategy::session};
 
     const HOUR_MS: i64 = 60 * MINUTE_MS;
 
@@ -219,7 +219,7 @@ mod tests {
         let market = Market::new([("BTCUSDT".to_owned(), series)]);
         let assignment = Setup::<()>::new("x", market, Settings::default()).assign("s", "BTCUSDT");
         let limits = Limits { fuel_per_call: 100_000, ..Limits::default() };
-        let mut context = StrategyContext::new::<Deterministic>(&assignment, Settings::new("{}"), limits);
+        let mut context = StrategyContext::new::<Deterministic>(&assignment, session::Settings::new("{}"), limits);
         context.guest.begin_call(midnight_ms + 10 * HOUR_MS + 30 * MINUTE_MS);
         (context, midnight_ms)
     }
@@ -240,6 +240,40 @@ mod tests {
         for nothing in [midnight_ms + 9 * HOUR_MS, midnight_ms + 30 * HOUR_MS, i64::MAX] {
             assert!(hours(nothing, 100).is_empty(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn columns_are_the_fields_of_the_same_candles_one_after_the_other() {
+        type Field = fn(&market::Candle) -> f64;
+        let (context, _) = context();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let candles = context.last_candles("BTCUSDT", "1h", 3).unwrap();
+        let fields = ["open-time-ms", "open", "high", "low", "close", "volume"];
+        #[expect(clippy::cast_precision_loss, reason = "a time of this century")]
+        let time: Field = |candle| candle.open_time_ms as f64;
+        let rest: [Field; 5] = [
+            |candle| candle.open,
+            |candle| candle.high,
+            |candle| candle.low,
+            |candle| candle.close,
+            |candle| candle.volume,
+        ];
+        let expected: Vec<f64> = [time].iter().chain(&rest).flat_map(|field| candles.iter().map(field)).collect();
+        assert_eq!(context.last_columns("BTCUSDT", "1h", &names(&fields), 3).unwrap(), expected);
+        assert_eq!(context.last_columns("BTCUSDT", "1h", &names(&["close"]), 3).unwrap(), expected[12..15]);
+        assert!(context.last_columns("BTCUSDT", "1h", &[], 3).unwrap().is_empty());
+        let refused = |fields: &[&str], limit| {
+            let unavailable = context.last_columns("BTCUSDT", "1m", &names(fields), limit).unwrap_err();
+            (unavailable.code, unavailable.message)
+        };
+        assert_eq!(refused(&["close\n"], 3).0, "unknown-field");
+        assert_eq!(
+            refused(&["close\n"], 3).1,
+            "a candle has no \"close\\n\"; it has open-time-ms, open, high, low, close, volume"
+        );
+        assert_eq!(refused(&["close"; 7], 3).0, "too-many");
+        assert_eq!(refused(&["close"], 1000).0, "not-enough-history");
+        assert_eq!(refused(&["close"], u32::MAX).0, "too-many");
     }
 
     #[test]
