@@ -1,0 +1,3 @@
+module sma-cross
+
+go 1.24
