@@ -1,6 +1,6 @@
-;; WASI preview 1 without imports, for the languages whose libraries ask for it (C++, Go). Go's scheduler asks for the time
-;; and for random bytes also while the host hands memory over, when a component must not call out. Time stands still but
-;; for a nanosecond a question, random bytes are the same in every run, and what is printed is dropped.
+;; WASI preview 1 without imports, for the languages whose libraries ask for it (C++, Go). Go's scheduler asks for the
+;; time and for random bytes also while the host hands memory over, when a component must not call out. Time stands still
+;; but for a nanosecond a question, random bytes are the same in every run, and what is printed is dropped.
 (module
   (import "env" "memory" (memory 0))
   (global $now (mut i64) (i64.const 1))

@@ -1,4 +1,4 @@
-// What a strategy in AssemblyScript needs: the canonical ABI of the world `strategy`. There is no generator of bindings.
+// What a strategy in AssemblyScript needs: the canonical ABI of the world `strategy`. No tool generates bindings.
 
 @external("sigbox:strategy/answer@0.1.0", "trade")
 declare function hostTrade(signal: usize): void;
@@ -9,7 +9,10 @@ declare function hostSymbol(ret: usize): void;
 @external("sigbox:host/config@0.1.0", "all")
 declare function hostSettings(ret: usize): void;
 @external("sigbox:host/market@0.1.0", "columns")
-declare function hostColumns(symbol: usize, symbolLen: usize, interval: usize, intervalLen: usize, fields: usize, fieldsLen: usize, limit: u32, ret: usize): void;
+declare function hostColumns(
+  symbol: usize, symbolLen: usize, interval: usize, intervalLen: usize, fields: usize, fieldsLen: usize, limit: u32,
+  ret: usize,
+): void;
 
 /** What the host hands over. Each function here frees it, or copies it first. */
 export function cabi_realloc(old: usize, oldLen: usize, align: usize, len: usize): usize {
@@ -87,7 +90,9 @@ export function column(field: ArrayBuffer, limit: i32, to: StaticArray<f64>): bo
 export function settings(): string[] {
   hostSettings(place);
   const list = load<usize>(place), len = load<usize>(place, 4), texts: string[] = [];
-  for (let at = list; at < list + len * 16; at += 8) texts.push(String.UTF8.decodeUnsafe(load<usize>(at), load<usize>(at, 4)));
+  for (let at = list; at < list + len * 16; at += 8) {
+    texts.push(String.UTF8.decodeUnsafe(load<usize>(at), load<usize>(at, 4)));
+  }
   return texts;
 }
 

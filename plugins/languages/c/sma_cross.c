@@ -50,7 +50,8 @@ static bool set(strategy_tuple2_string_string_t given, char *why, size_t why_len
     snprintf(text, sizeof text, "%.*s", (int)given.f1.len, (const char *)given.f1.ptr);
     *setting->value = strtod(text, &end);
     if (end != text && *end == 0 && !(setting->is_whole && *setting->value != floor(*setting->value))) return true;
-    snprintf(why, why_len, "%s must be a %s; found %s", setting->name, setting->is_whole ? "whole number" : "number", text);
+    const char *kind = setting->is_whole ? "whole number" : "number";
+    snprintf(why, why_len, "%s must be a %s; found %s", setting->name, kind, text);
     return false;
   }
   snprintf(why, why_len, "there is no setting %.*s", (int)given.f0.len, (const char *)given.f0.ptr);

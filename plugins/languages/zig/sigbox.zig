@@ -59,12 +59,27 @@ pub const Signal = extern struct {
 
 const answer = struct {
     extern "sigbox:strategy/answer@0.1.0" fn trade(signal: *const Signal) void;
-    extern "sigbox:strategy/answer@0.1.0" fn fail(code: [*]const u8, code_len: usize, message: [*]const u8, message_len: usize, retryable: bool) void;
+    extern "sigbox:strategy/answer@0.1.0" fn fail(
+        code: [*]const u8,
+        code_len: usize,
+        message: [*]const u8,
+        message_len: usize,
+        retryable: bool,
+    ) void;
 };
 const host = struct {
     extern "sigbox:host/session@0.1.0" fn symbol(ret: *Text) void;
     extern "sigbox:host/config@0.1.0" fn all(ret: *List(Setting)) void;
-    extern "sigbox:host/market@0.1.0" fn columns(symbol: [*]const u8, symbol_len: usize, interval: [*]const u8, interval_len: usize, fields: [*]const Text, fields_len: usize, limit: u32, ret: *Columns) void;
+    extern "sigbox:host/market@0.1.0" fn columns(
+        symbol: [*]const u8,
+        symbol_len: usize,
+        interval: [*]const u8,
+        interval_len: usize,
+        fields: [*]const Text,
+        fields_len: usize,
+        limit: u32,
+        ret: *Columns,
+    ) void;
 };
 const Setting = extern struct { name: Text, value: Text };
 const Unavailable = extern struct { code: Text, message: Text };
@@ -82,7 +97,8 @@ const Started = extern struct { is_err: bool, failure: Failure };
 
 comptime {
     const assert = std.debug.assert;
-    assert(@sizeOf(Signal) == 144 and @sizeOf(Columns) == 20 and @sizeOf(RawDescriptor) == 56 and @sizeOf(Started) == 36);
+    assert(@sizeOf(Signal) == 144 and @sizeOf(Columns) == 20);
+    assert(@sizeOf(RawDescriptor) == 56 and @sizeOf(Started) == 36);
 }
 
 /// Trade this.
@@ -128,7 +144,11 @@ pub fn strategy(comptime S: type) void {
         fn start() callconv(.c) *const Started {
             started.is_err = false;
             if (settle() orelse settings.start(gpa)) |message|
-                started = .{ .is_err = true, .failure = .{ .code = .of("settings"), .message = .of(message), .retryable = false } };
+                started = .{ .is_err = true, .failure = .{
+                    .code = .of("settings"),
+                    .message = .of(message),
+                    .retryable = false,
+                } };
             return &started;
         }
 
@@ -149,8 +169,9 @@ pub fn strategy(comptime S: type) void {
                 const T = @FieldType(S, field);
                 if (is(name, field)) {
                     const parsed = if (T == f64) std.fmt.parseFloat(f64, value) else std.fmt.parseInt(T, value, 10);
+                    const kind = if (T == f64) "number" else "whole number";
                     @field(settings, field) = parsed catch
-                        return refusal("{s} must be a {s}; found {s}", .{ name, if (T == f64) "number" else "whole number", value });
+                        return refusal("{s} must be a {s}; found {s}", .{ name, kind, value });
                     return null;
                 }
             }
@@ -163,7 +184,15 @@ pub fn strategy(comptime S: type) void {
             return true;
         }
 
-        fn getSignal(when_ms: u64, price: f64, open: f64, high: f64, low: f64, close: f64, volume: f64) callconv(.c) void {
+        fn getSignal(
+            when_ms: u64,
+            price: f64,
+            open: f64,
+            high: f64,
+            low: f64,
+            close: f64,
+            volume: f64,
+        ) callconv(.c) void {
             settings.getSignal(when_ms, price, open, high, low, close, volume);
             if (arena.state.used_list != null) _ = arena.reset(.retain_capacity);
         }

@@ -15,7 +15,10 @@ const SmaCross = struct {
 
     pub fn start(self: SmaCross, allocator: std.mem.Allocator) ?[]const u8 {
         if (self.fast == 0 or self.fast >= self.slow)
-            return sigbox.refusal("fast must be at least 1 and below slow; found fast {d} slow {d}", .{ self.fast, self.slow });
+            return sigbox.refusal(
+                "fast must be at least 1 and below slow; found fast {d} slow {d}",
+                .{ self.fast, self.slow },
+            );
         kept = allocator.alloc(f64, 4 * (self.slow + 1)) catch @trap();
         return null;
     }
