@@ -4,6 +4,8 @@
 //! changes. The module calls the core function behind `get-signal`: numbers go in and nothing comes out, so lifting and
 //! lowering would change nothing.
 
+use std::rc::Rc;
+
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, CanonicalOption, ComponentAliasSection, ComponentExportKind,
     ComponentExportSection, ComponentImportSection, ComponentSection as _, ComponentTypeRef, ComponentTypeSection,
@@ -55,6 +57,9 @@ pub(super) fn join(component: &[u8], interface: &str) -> Result<Option<Vec<u8>>,
     Ok(get_signal.map(|get_signal| outline.append(component, get_signal)))
 }
 
+/// Functions by their names.
+type Functions<'a> = Vec<(&'a str, Function<'a>)>;
+
 /// The numbers of a component's items, and where its exports come from.
 #[derive(Default)]
 struct Outline<'a> {
@@ -63,47 +68,92 @@ struct Outline<'a> {
     core_functions: u32,
     core_memories: u32,
     types: u32,
-    functions: Vec<Function>,
-    instances: Vec<Instance<'a>>,
-    exports: Vec<(&'a str, u32)>,
+    functions: Vec<Function<'a>>,
+    /// What they export; `None`: nothing is known of the component.
+    components: Vec<Option<Rc<Functions<'a>>>>,
+    /// `None`: nothing is known of the instance.
+    instances: Vec<Option<Rc<Instance<'a>>>>,
+    function_exports: Functions<'a>,
+    instance_exports: Vec<(&'a str, u32)>,
     /// A name of the module that the component uses.
     taken: Option<&'a str>,
 }
 
-/// Where a function of the component comes from.
+/// Where a function of a component comes from.
 #[derive(Clone, Copy)]
-enum Function {
+enum Function<'a> {
     /// A core function that is lifted with no option that does something at a call.
     Lifted {
         core_function: u32,
     },
+    /// Whoever instantiates the component gives it under this name.
+    Argument(&'a str),
     Other,
 }
 
-/// Where an instance of the component comes from.
-#[derive(Clone)]
-enum Instance<'a> {
-    /// Functions by their names. A component that only gives functions their types takes each of them as an argument
-    /// whose name ends with the function's: this is how compilers export an interface.
-    Of(Vec<(&'a str, u32)>),
-    Other,
+/// Where an instance of a component comes from. Its functions are looked up when somebody asks for one: a copy of them
+/// for each name of the instance would be far larger than the file.
+struct Instance<'a> {
+    /// What the component that was instantiated exports; `None`: the instance consists of `items`.
+    of: Option<Rc<Functions<'a>>>,
+    /// What the component was given, or what the instance consists of: functions of the outer component by their names.
+    items: Functions<'a>,
+}
+
+impl<'a> Instance<'a> {
+    /// The function of this name, as the outer component knows it. Compilers export an interface by a component that
+    /// takes each function as an argument and exports it with its types; which argument it exports under a name, only
+    /// its exports tell.
+    fn function(&self, name: &str) -> Function<'a> {
+        let find = |functions: &Functions<'a>, name: &str| {
+            let found = functions.iter().find(|(known, _)| *known == name);
+            found.map_or(Function::Other, |(_, function)| *function)
+        };
+        let Some(of) = &self.of else { return find(&self.items, name) };
+        match find(of, name) {
+            Function::Argument(argument) => find(&self.items, argument),
+            Function::Lifted { .. } | Function::Other => Function::Other,
+        }
+    }
 }
 
 impl<'a> Outline<'a> {
+    /// Reads the outermost component. A part that was read before an error stays.
     fn read(&mut self, component: &'a [u8]) -> Result<(), BinaryReaderError> {
-        let mut depth = 0_u32;
+        /// What the reader is in, inside the outermost component.
+        enum Inside<'a> {
+            Module,
+            Component(Box<Outline<'a>>),
+        }
+        let mut inside: Vec<Inside<'a>> = Vec::new();
         for payload in Parser::new(0).parse_all(component) {
             let payload = payload?;
-            match &payload {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                    if depth == 0 && matches!(payload, Payload::ModuleSection { .. }) {
-                        self.core_modules += 1;
+            let around = match inside.last_mut() {
+                None => &mut *self,
+                Some(Inside::Component(outline)) => outline,
+                Some(Inside::Module) => {
+                    if matches!(payload, Payload::End(_)) {
+                        inside.pop();
                     }
-                    depth += 1;
+                    continue;
                 }
-                Payload::End(_) => depth = depth.saturating_sub(1),
-                _ if depth == 0 => self.add(payload)?,
-                _ => {}
+            };
+            match payload {
+                Payload::ModuleSection { .. } => {
+                    around.core_modules += 1;
+                    inside.push(Inside::Module);
+                }
+                Payload::ComponentSection { .. } => inside.push(Inside::Component(Box::default())),
+                Payload::End(_) => {
+                    if let Some(Inside::Component(outline)) = inside.pop() {
+                        let around = match inside.last_mut() {
+                            Some(Inside::Component(outline)) => outline,
+                            Some(Inside::Module) | None => &mut *self,
+                        };
+                        around.components.push(Some(Rc::new(outline.function_exports)));
+                    }
+                }
+                payload => around.add(payload)?,
             }
         }
         Ok(())
@@ -116,24 +166,28 @@ impl<'a> Outline<'a> {
             Payload::ComponentImportSection(section) => {
                 for import in section {
                     let import = import?;
-                    self.reserve(import.name.name);
-                    self.name(import.ty.kind(), None);
+                    let name = import.name.name;
+                    self.reserve(name);
+                    match import.ty.kind() {
+                        ComponentExternalKind::Func => self.functions.push(Function::Argument(name)),
+                        kind => self.name(kind, None),
+                    }
                 }
             }
             Payload::ComponentInstanceSection(section) => {
                 for instance in section {
-                    let of = |args: Vec<(&'a str, ComponentExternalKind, u32)>| {
-                        let functions = args.into_iter().filter(|(_, kind, _)| *kind == ComponentExternalKind::Func);
-                        Instance::Of(functions.map(|(name, _, index)| (name, index)).collect())
-                    };
-                    self.instances.push(match instance? {
-                        ComponentInstance::Instantiate { args, .. } => {
-                            of(args.iter().map(|arg| (arg.name, arg.kind, arg.index)).collect())
+                    let instance = match instance? {
+                        ComponentInstance::Instantiate { component_index, args } => {
+                            let items = args.iter().map(|arg| (arg.name, arg.kind, arg.index));
+                            let of = self.components.get(component_index as usize).cloned().flatten();
+                            of.map(|of| Instance { of: Some(of), items: self.functions_of(items) })
                         }
                         ComponentInstance::FromExports(exports) => {
-                            of(exports.iter().map(|export| (export.name.name, export.kind, export.index)).collect())
+                            let items = exports.iter().map(|export| (export.name.name, export.kind, export.index));
+                            Some(Instance { of: None, items: self.functions_of(items) })
                         }
-                    });
+                    };
+                    self.instances.push(instance.map(Rc::new));
                 }
             }
             Payload::ComponentAliasSection(section) => {
@@ -148,6 +202,9 @@ impl<'a> Outline<'a> {
                             self.core_modules += 1;
                         }
                         ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => self.types += 1,
+                        ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, .. } => {
+                            self.components.push(None);
+                        }
                         ComponentAlias::CoreInstanceExport { .. } | ComponentAlias::Outer { .. } => {}
                     }
                 }
@@ -167,9 +224,12 @@ impl<'a> Outline<'a> {
             Payload::ComponentExportSection(section) => {
                 for export in section {
                     let export = export?;
-                    self.reserve(export.name.name);
-                    if export.kind == ComponentExternalKind::Instance {
-                        self.exports.push((export.name.name, export.index));
+                    let name = export.name.name;
+                    self.reserve(name);
+                    match export.kind {
+                        ComponentExternalKind::Instance => self.instance_exports.push((name, export.index)),
+                        ComponentExternalKind::Func => self.function_exports.push((name, self.function(export.index))),
+                        _ => {}
                     }
                     self.name(export.kind, Some(export.index));
                 }
@@ -186,33 +246,39 @@ impl<'a> Outline<'a> {
         }
     }
 
+    fn function(&self, index: u32) -> Function<'a> {
+        self.functions.get(index as usize).copied().unwrap_or(Function::Other)
+    }
+
+    fn functions_of(&self, items: impl Iterator<Item = (&'a str, ComponentExternalKind, u32)>) -> Functions<'a> {
+        let functions = items.filter(|(_, kind, _)| *kind == ComponentExternalKind::Func);
+        functions.map(|(name, _, index)| (name, self.function(index))).collect()
+    }
+
     /// Counts a new item. `of`: the item that it is another name of.
     fn name(&mut self, kind: ComponentExternalKind, of: Option<u32>) {
-        let at = |index: u32| index as usize;
         match kind {
             ComponentExternalKind::Module => self.core_modules += 1,
             ComponentExternalKind::Type => self.types += 1,
             ComponentExternalKind::Func => {
-                let function = of.and_then(|index| self.functions.get(at(index)).copied());
-                self.functions.push(function.unwrap_or(Function::Other));
+                self.functions.push(of.map_or(Function::Other, |index| self.function(index)));
             }
             ComponentExternalKind::Instance => {
-                let instance = of.and_then(|index| self.instances.get(at(index)).cloned());
-                self.instances.push(instance.unwrap_or(Instance::Other));
+                self.instances.push(of.and_then(|index| self.instances.get(index as usize).cloned().flatten()));
             }
-            ComponentExternalKind::Component | ComponentExternalKind::Value => {}
+            ComponentExternalKind::Component => {
+                self.components.push(of.and_then(|index| self.components.get(index as usize).cloned().flatten()));
+            }
+            ComponentExternalKind::Value => {}
         }
     }
 
     /// The core function behind `function` of the exported `interface`.
     fn core_function(&self, interface: &str, function: &str) -> Option<u32> {
-        let (_, instance) = self.exports.iter().find(|(name, _)| *name == interface)?;
-        let Instance::Of(functions) = self.instances.get(*instance as usize)? else { return None };
-        let is_it = |name: &str| name == function || name.strip_prefix("import-func-") == Some(function);
-        let (_, index) = functions.iter().find(|(name, _)| is_it(name))?;
-        match self.functions.get(*index as usize)? {
-            Function::Lifted { core_function } => Some(*core_function),
-            Function::Other => None,
+        let (_, instance) = self.instance_exports.iter().find(|(name, _)| *name == interface)?;
+        match self.instances.get(*instance as usize)?.as_ref()?.function(function) {
+            Function::Lifted { core_function } => Some(core_function),
+            Function::Argument(_) | Function::Other => None,
         }
     }
 
