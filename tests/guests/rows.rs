@@ -146,6 +146,50 @@ fn whether_a_component_can_be_joined_changes_nothing() {
     assert_eq!(asked(&apart.write(dir.path()), &json!({}), &questions, || 9), joined);
 }
 
+/// Compilers export an interface through a component that only gives functions their types. Which function it exports
+/// under a name, only its exports tell: the name of an argument proves nothing.
+#[test]
+fn the_function_that_is_exported_is_the_one_that_is_asked() {
+    let dir = tempdir().unwrap();
+    let questions = questions();
+    let code = "(if (i64.eqz (i64.rem_u (local.get 0) (i64.const 420000)))
+        (then (call $fail (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1))))";
+    let plain = TextStrategy { get_signal: code, ..TextStrategy::default() };
+    let expected = asked(&plain.write(dir.path()), &json!({}), &questions, || 9);
+    assert!(expected.0.len() > 6, "{expected:?}");
+
+    let other = format!("(func (export \"other\") (param i64 f64 f64 f64 f64 f64 f64) {code})");
+    let swapped = TextStrategy { fields: &other, ..TextStrategy::default() };
+    let numbers = "(param \"when-ms\" u64) (param \"price\" f64) (param \"open\" f64) (param \"high\" f64)
+        (param \"low\" f64) (param \"close\" f64) (param \"volume\" f64)";
+    let export = "(export \"sigbox:strategy/strategy@0.1.0\" (instance $strategy))";
+    let shim = format!(
+        r#"(func $other {numbers} (canon lift (core func $code "other")))
+        (component $shim
+          (type $d (record
+            (field "name" string) (field "version" string) (field "interval" string)
+            (field "settings-schema" (option string)) (field "features" (list string))
+            (field "extra" (option string))))
+          (type $f (record
+            (field "code" string) (field "message" string) (field "retryable" bool) (field "extra" (option string))))
+          (import "import-type-d" (type $d1 (eq $d))) (import "import-type-f" (type $f1 (eq $f)))
+          (import "import-func-describe" (func $describe (result $d1)))
+          (import "import-func-start" (func $start (result (result (error $f1)))))
+          (import "import-func-get-signal" (func {numbers}))
+          (import "import-func-other" (func $other {numbers}))
+          (export $d2 "descriptor" (type $d1)) (export $f2 "failure" (type $f1))
+          (export "describe" (func $describe) (func (result $d2)))
+          (export "start" (func $start) (func (result (result (error $f2)))))
+          (export "get-signal" (func $other)))
+        (instance $swapped (instantiate $shim
+          (with "import-type-d" (type $descriptor)) (with "import-type-f" (type $failure))
+          (with "import-func-describe" (func $describe)) (with "import-func-start" (func $start))
+          (with "import-func-get-signal" (func $get-signal)) (with "import-func-other" (func $other))))
+        (export "sigbox:strategy/strategy@0.1.0" (instance $swapped))"#
+    );
+    assert_eq!(asked(&swapped.write_with(dir.path(), export, &shim), &json!({}), &questions, || 9), expected);
+}
+
 /// Otherwise a strategy could pass off a function of its own as the one that asks, and see a whole row.
 #[test]
 fn the_names_of_the_module_that_asks_are_refused() {
