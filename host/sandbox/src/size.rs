@@ -42,11 +42,17 @@ const GLOBAL_BYTES: usize = 16;
 /// Bytes of a function in an instance that others can call, or of an import.
 const FUNCTION_BYTES: usize = 32;
 
+/// How deep components may lie in each other; those of compilers and linkers lie two or three deep. The memory of the
+/// compiler grows with the square of the depth: a file of 88 KB with 8000 levels took 1.3 GB.
+const MOST_DEPTH: usize = 100;
+
 /// Why a component is not compiled.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TooLarge {
     Instances,
     Bytes,
+    /// Components lie in components.
+    Depth,
     /// Its size depends on what it is given.
     Unknown,
 }
@@ -56,6 +62,7 @@ impl fmt::Display for TooLarge {
         match self {
             Self::Instances => write!(f, "it has more than {CORE_INSTANCES} instances of core modules"),
             Self::Bytes => write!(f, "its globals and functions need more than {} MiB", INSTANCE_BYTES >> 20),
+            Self::Depth => write!(f, "components lie more than {MOST_DEPTH} deep in each other"),
             Self::Unknown => f.write_str("a component in it imports a component or a core module"),
         }
     }
@@ -68,6 +75,7 @@ pub(super) fn check(wasm: &[u8]) -> Result<(), TooLarge> {
         Ok(size) => size,
         Err(Unusable::Invalid) => return Ok(()),
         Err(Unusable::Unknown) => return Err(TooLarge::Unknown),
+        Err(Unusable::Deep) => return Err(TooLarge::Depth),
     };
     if size.instances > CORE_INSTANCES {
         Err(TooLarge::Instances)
@@ -81,6 +89,7 @@ pub(super) fn check(wasm: &[u8]) -> Result<(), TooLarge> {
 enum Unusable {
     Invalid,
     Unknown,
+    Deep,
 }
 
 impl From<wasmparser::BinaryReaderError> for Unusable {
@@ -110,6 +119,7 @@ fn size(wasm: &[u8]) -> Result<Size, Unusable> {
             Payload::ModuleSection { .. } => {
                 outer.push(mem::replace(&mut frame, Frame { is_module: true, size: module(), ..Frame::default() }));
             }
+            Payload::ComponentSection { .. } if outer.len() >= MOST_DEPTH => return Err(Unusable::Deep),
             Payload::ComponentSection { .. } => outer.push(mem::take(&mut frame)),
             Payload::End(_) => {
                 let Some(parent) = outer.pop() else { return Ok(frame.size) };

@@ -34,9 +34,13 @@ pub(super) const MOST_QUESTIONS: usize = 512;
 /// Bytes of the module's memory.
 pub(super) const MEMORY_BYTES: usize = 64 << 10;
 
+/// How a component is joined. It must change when [`join`] makes something else of a component: otherwise code that is
+/// kept from before would run.
+const FORM: u32 = 2;
+
 /// What tells code that was compiled with this module from code that was compiled with another one, or with none.
 pub(super) fn variant() -> String {
-    format!("-{}", &sigbox_market::digest::sha256(ASKER)[..16])
+    format!("-{}-{FORM}", &sigbox_market::digest::sha256(ASKER)[..16])
 }
 
 /// The strategy's component with the module in it; `None`: the component is built in a way that cannot be joined, and
