@@ -42,7 +42,9 @@ pub(super) fn trap(error: &wasmtime::Error) -> String {
     // Only the text of a backtrace has demangled names. It has one line for each frame:
     // `0: 0x28b6a - plugin.wasm!name`.
     let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    let frames = backtrace.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name);
+    // The module that asks strategies in a backtest is the host's, and is not there in a live run.
+    let frames = backtrace.lines().filter_map(|line| line.split_once('!'));
+    let frames = frames.filter(|(module, _)| !module.ends_with(" sigbox-asker")).map(|(_, name)| name);
     let mut names: Vec<&str> = frames.map(without_hash).collect();
     // A recursion is one function many times in a row; it is named once.
     names.dedup();

@@ -1,6 +1,7 @@
 ;; Asks a strategy about one minute after the other until it has an answer. `join.rs` puts this module into a strategy's
-;; component. The module has its own memory, which the strategy cannot read, so a strategy sees no minute early.
-(module
+;; component. The module has its own memory, which the strategy cannot read, so a strategy sees no minute early. Its name
+;; is left out of backtraces.
+(module $sigbox-asker
   ;; Begins a question at a time in milliseconds. False: the question before it was answered, and no more is asked.
   (import "host" "begin-question" (func $begin (param i64) (result i32)))
   (import "guest" "get-signal" (func $get_signal (param i64 f64 f64 f64 f64 f64 f64)))
@@ -12,7 +13,7 @@
     i32.const 8)
 
   ;; A question is seven numbers: time, average price, open, high, low, close, volume. `count` is that of the numbers.
-  (func (export "ask") (param $at i32) (param $count i32)
+  (func $ask (export "ask") (param $at i32) (param $count i32)
     (local $end i32) (local $when i64)
     (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 3))))
     (block $done

@@ -61,14 +61,14 @@ impl StrategyContext {
     /// In a deterministic mode clocks show the engine's time, random numbers are the same in each run, and work that
     /// the host does for a guest counts like the guest's own work. In a live mode clocks show the real time, and random
     /// numbers come from the machine.
-    pub(super) fn new<M: Mode>(assignment: &Assignment, settings: Settings, limits: Limits) -> Self {
+    ///
+    /// `own_bytes`: memory in the instance that is the host's.
+    pub(super) fn new<M: Mode>(assignment: &Assignment, settings: Settings, limits: Limits, own_bytes: usize) -> Self {
         let pair = assignment.pair();
         let identity = Identity { plugin: pair.strategy.clone(), instance: pair.symbol.clone() };
         let dice = Dice::of(&identity);
         let work_per_call = if M::DETERMINISTIC { limits.fuel_per_call } else { u64::MAX };
         let config = Arc::clone(&settings.each);
-        // The memory of the module that asks is not the strategy's.
-        let own_bytes = if M::DETERMINISTIC { join::MEMORY_BYTES } else { 0 };
         let guest = Guest::new(identity, config, Arc::default(), limits, work_per_call, own_bytes);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);

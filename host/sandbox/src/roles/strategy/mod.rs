@@ -115,7 +115,10 @@ impl<M: Mode> StrategyPlugin<M> {
     }
 
     fn store(&self, assignment: &Assignment, settings: &Settings) -> Result<Store, PluginError> {
-        let context = StrategyContext::new::<M>(assignment, settings.clone(), self.sandbox.limits().clone());
+        // The memory of the module that asks is not the strategy's.
+        let own_bytes = if self.exports.ask.is_some() { join::MEMORY_BYTES } else { 0 };
+        let limits = self.sandbox.limits().clone();
+        let context = StrategyContext::new::<M>(assignment, settings.clone(), limits, own_bytes);
         self.sandbox.store(context, STRATEGY_HOSTCALL_BYTES)
     }
 
