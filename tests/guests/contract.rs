@@ -232,12 +232,6 @@ fn an_export_that_lacks_a_function_or_has_another_type_is_named() {
             "(field \"again\" bool)",
             "start: result, if it fails, record: the field retryable is missing",
         ),
-        (
-            "(param \"volume\" f64)",
-            "(param \"amount\" f64)",
-            "get-signal: expected the parameters (when-ms, price, open, high, low, close, volume), found (when-ms, price, \
-             open, high, low, close, amount)",
-        ),
     ];
     for (from, to, expected) in cases {
         let file = TextStrategy::default().write_with(dir.path(), from, to);

@@ -209,8 +209,9 @@ fn the_names_of_the_module_that_asks_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn live_strategies_answer_as_in_a_backtest() {
+#[test]
+fn live_strategies_answer_as_in_a_backtest() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let questions = questions();
     // Those that use something up are told of other limits: a live run has time instead of fuel.
     let alike = |(_, settings): &(PathBuf, Value)| {
@@ -219,15 +220,19 @@ async fn live_strategies_answer_as_in_a_backtest() {
     };
     for (component, settings) in guests().into_iter().filter(alike) {
         let (expected, _) = asked(&component, &settings, &questions, || 60);
-        let plugin = StrategyPlugin::load(&live(Limits::default()), &component).unwrap();
-        let mut strategy = plugin.start(assignment("asked"), &settings.to_string()).await.unwrap();
-        let mut found = Vec::new();
-        for question in &questions {
-            match strategy.answer_in_time(*question).await {
-                Answer::Nothing => {}
-                answer => found.push((question.now_ms, format!("{answer:?}"))),
+        // A backtest must not be asked inside a runtime, and a live strategy only there.
+        let found = runtime.block_on(async {
+            let plugin = StrategyPlugin::load(&live(Limits::default()), &component).unwrap();
+            let mut strategy = plugin.start(assignment("asked"), &settings.to_string()).await.unwrap();
+            let mut found = Vec::new();
+            for question in &questions {
+                match strategy.answer_in_time(*question).await {
+                    Answer::Nothing => {}
+                    answer => found.push((question.now_ms, format!("{answer:?}"))),
+                }
             }
-        }
+            found
+        });
         assert_eq!(found, expected, "{settings}");
     }
 }
