@@ -9,14 +9,10 @@ use sigbox::{
     sandbox::PluginStore,
     trading::store::{Store, StoreError},
 };
-use sigbox_kit::Verdict;
 
 use self::relay::{Fault, Relay};
-use super::{
-    binding,
-    served::{
-        Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, passes_the_kit_but_for, read, said, write,
-    },
+use super::served::{
+    Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, passes_the_kit_but_for, read, said, write,
 };
 use crate::{servers::S3, support::slow_tests};
 
@@ -56,26 +52,9 @@ async fn it_passes_the_kit() {
     passes_the_kit_but_for(&[], &bound, sigbox_kit::cases().filter(|case| case.name != AMONG_WRITES)).await;
 }
 
-/// The server compares a condition and writes in two steps, so another write can come between them, whatever a store
-/// does. On a busy machine this case fails now and then for that reason.
+/// Not asked of this server: it compares a condition and writes in two steps, so another write comes between them,
+/// whatever a store does. The plugin's own tests ask it of a server that does both at once.
 const AMONG_WRITES: &str = "a claim among writes";
-
-#[tokio::test]
-async fn a_claim_among_writes_holds_unless_the_server_mixes_them_up() {
-    let Some(server) = S3::start() else { return };
-    let bound = bound(&server).set("timeout-ms", 5000);
-    let mut said = Vec::new();
-    for _ in 0..10 {
-        let case = sigbox_kit::cases().filter(|case| case.name == AMONG_WRITES);
-        let report = binding::examined_by(case, bound.plugin, bound.binding()).await;
-        assert_eq!(report.cases.len(), 1, "there is such a case");
-        if matches!(report.cases[0].verdict, Verdict::Passed(_)) {
-            return;
-        }
-        said.push(report.cases[0].to_string());
-    }
-    panic!("{said:?}");
-}
 
 #[tokio::test]
 async fn ten_thousand_ids_are_listed_in_order() {

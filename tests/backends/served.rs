@@ -41,7 +41,7 @@ impl Bound {
         self
     }
 
-    pub(super) fn binding(&self) -> Grant {
+    fn binding(&self) -> Grant {
         let texts = |texts: &BTreeMap<&'static str, String>| -> Vec<(String, String)> {
             texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect()
         };
