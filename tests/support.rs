@@ -17,7 +17,7 @@ pub(crate) use self::{
     events::{Events, first_difference, of_traders, pair_of},
     journal::{LATER_MS, journal},
     plugins::plugin,
-    workplace::{Finished, Running, Workplace},
+    workplace::{Finished, Running, Workplace, files_below},
 };
 
 /// Whether there is time for the tests that take long: `SIGBOX_SLOW_TESTS=1`.

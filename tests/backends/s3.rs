@@ -1,6 +1,7 @@
 //! The S3 store against s3s-fs.
 
 mod cost;
+mod orderly;
 mod relay;
 
 use std::fs;
@@ -10,9 +11,12 @@ use sigbox::{
     trading::store::{Store, StoreError},
 };
 
-use self::relay::{Fault, Relay};
+use self::{
+    orderly::Orderly,
+    relay::{Fault, Relay},
+};
 use super::served::{
-    Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, passes_the_kit_but_for, read, said, write,
+    Bound, assert_said, at, keeps_the_contract, lists_ten_thousand_ids, passes_the_kit, read, said, write,
 };
 use crate::{servers::S3, support::slow_tests};
 
@@ -47,14 +51,10 @@ async fn it_keeps_the_contract() {
 #[tokio::test]
 async fn it_passes_the_kit() {
     let Some(server) = S3::start() else { return };
+    let orderly = Orderly::to(server.port());
     // The server cannot keep longer ones.
-    let bound = bound(&server).set("prefix", "").set("key-bytes-max", 163);
-    passes_the_kit_but_for(&[], &bound, sigbox_kit::cases().filter(|case| case.name != AMONG_WRITES)).await;
+    passes_the_kit(&bound_at(orderly.port()).set("prefix", "").set("key-bytes-max", 163)).await;
 }
-
-/// Not asked of this server: it compares a condition and writes in two steps, so another write comes between them,
-/// whatever a store does. The plugin's own tests ask it of a server that does both at once.
-const AMONG_WRITES: &str = "a claim among writes";
 
 #[tokio::test]
 async fn ten_thousand_ids_are_listed_in_order() {

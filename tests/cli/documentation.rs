@@ -3,11 +3,12 @@
 //! ````text
 //! <!-- help: sigbox backtest -->     the next ```text block is what `sigbox backtest --help` prints
 //! <!-- run -->                       the commands of the next ```sh block are run, in a copy of what they need
+//! <!-- file: dip/Cargo.toml -->      the next block is this file, which is built and run
 //! ````
 
-use std::fs;
+use std::{fs, path::Path};
 
-use crate::support::{Workplace, repository};
+use crate::support::{Configuration, Workplace, repository};
 
 /// The lines of the code blocks that follow a comment `<!-- {marker}… -->`, each with the rest of its comment.
 fn blocks(marker: &str) -> Vec<(String, String)> {
@@ -34,6 +35,25 @@ fn readme_and_help_agree() {
         let said = workplace.succeed(&arguments).stdout;
         assert_eq!(documented.trim_end(), said.trim_end(), "{command} --help");
     }
+}
+
+#[test]
+fn the_strategy_of_the_readme_is_built_and_trades() {
+    let workplace = Workplace::empty();
+    for (file, text) in blocks("file: ") {
+        workplace.write(&file, text.replace("../sigbox/", &format!("{}/", repository().display())));
+    }
+    // With the versions of the other plugins: new ones may not be there, or not build.
+    fs::copy(repository().join("plugins/Cargo.lock"), workplace.path("dip/Cargo.lock")).unwrap();
+    workplace.configure(&Configuration::new().generated("BTCUSDT", 7, 20).strategy(
+        "dip",
+        Path::new("dip"),
+        &["BTCUSDT"],
+        "",
+    ));
+    let finished = workplace.succeed(&["backtest", "--json"]);
+    let result: serde_json::Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    assert!(result["total"]["trades"].as_u64().is_some_and(|trades| trades > 0), "{result}");
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
 use serde_json::json;
 
 use super::field::{Trading, backtest, deterministic, tight};
-use crate::support::{Workplace, plugin, repository};
+use crate::support::{Workplace, files_below, plugin, repository};
 
 /// Files of packages whose every line is what a plugin exports.
 const EXPORTS: [&str; 3] = ["deps/strategy/strategy.wit", "deps/persistence/store.wit", "deps/persistence/fenced.wit"];
@@ -20,22 +19,11 @@ fn fixtures() -> PathBuf {
 
 /// The lines of each file below `folder`, without comments, by its path.
 fn contract(folder: &Path) -> BTreeMap<String, Vec<String>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim().to_owned());
-            let name = path.strip_prefix(folder).unwrap().display().to_string();
-            found.insert(name, code.filter(|line| !line.is_empty()).collect());
-        }
-    }
-    found
+    let code = |text: String| -> Vec<String> {
+        let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim().to_owned());
+        lines.filter(|line| !line.is_empty()).collect()
+    };
+    files_below(folder).into_iter().map(|(name, text)| (name, code(text))).collect()
 }
 
 /// The first line of `frozen` that is not in `now`, in order.

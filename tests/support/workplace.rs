@@ -63,12 +63,11 @@ impl Workplace {
 
     /// Every stored document, by its path below the data directory.
     pub(crate) fn documents(&self) -> BTreeMap<String, String> {
-        let root = self.path("dump/data");
-        let mut found = BTreeMap::new();
-        for domain in ["signal", "schedule", "risk", "partial"] {
-            collect(&root.join(domain), &root, &mut found);
-        }
-        found
+        let below = |domain: &'static str| {
+            let files = files_below(&self.path("dump/data").join(domain));
+            files.into_iter().map(move |(name, document)| (format!("{domain}/{name}"), document))
+        };
+        ["signal", "schedule", "risk", "partial"].into_iter().flat_map(below).collect()
     }
 
     /// Runs the command to its end.
@@ -115,17 +114,22 @@ impl Workplace {
     }
 }
 
-fn collect(folder: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.expect("a folder can be listed").path();
-        if path.is_dir() {
-            collect(&path, root, found);
-        } else {
-            let name = path.strip_prefix(root).expect("it was found below").display().to_string();
-            found.insert(name, fs::read_to_string(&path).expect("documents are text"));
+/// Every file below `folder`, by its path there. Files are text. A folder that is missing has none.
+pub(crate) fn files_below(folder: &Path) -> BTreeMap<String, String> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        let Ok(entries) = fs::read_dir(next) else { continue };
+        for entry in entries {
+            let path = entry.expect("a folder can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("it was found below").display().to_string();
+                found.insert(name, fs::read_to_string(&path).expect("files are text"));
+            }
         }
     }
+    found
 }
 
 /// The command at work. Killed when dropped.

@@ -44,10 +44,15 @@ impl StrategyContext {
         if matches!(self.turn, Turn::Answered(_)) {
             return false;
         }
-        self.turn = Turn::Asked;
-        self.begun += 1;
+        self.await_answer();
         self.guest.begin_call(now_ms);
         true
+    }
+
+    /// From now on the guest may answer one question. Its time and its allowance are those of the call that asks it.
+    pub(super) fn await_answer(&mut self) {
+        self.turn = Turn::Asked;
+        self.begun += 1;
     }
 
     /// Ends a row of questions. Returns how many were begun, and what was said to the last of them.

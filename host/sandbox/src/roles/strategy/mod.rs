@@ -277,7 +277,7 @@ impl StrategyInstance<Deterministic> {
                 plugin.sandbox.call(store, *ask, (numbers,), row[0].now_ms, |()| ())
             }
             None => row.iter().take(1).try_for_each(|question| {
-                store.data_mut().begin_question(question.now_ms);
+                store.data_mut().await_answer();
                 plugin.sandbox.call(store, *get_signal, params(question), question.now_ms, |()| ())
             }),
         };
@@ -300,7 +300,7 @@ impl StrategyInstance<Live> {
             None => plugin.begin(assignment, settings).await?.running,
         };
         let Running { store, get_signal, .. } = &mut asked;
-        store.data_mut().begin_question(question.now_ms);
+        store.data_mut().await_answer();
         let (time, now_ms) = (plugin.time_limit(), question.now_ms);
         let called = plugin.sandbox.call(store, *get_signal, params(question), now_ms, time, |()| ()).await;
         let (_, said) = store.data_mut().end_row();
