@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Action;
+use crate::{Action, Trade};
 
 /// What a restart needs to know of one trader. It replaces everything that earlier lines said of the trader.
 #[derive(Debug, Deserialize, Serialize)]
@@ -36,6 +36,9 @@ pub struct Carried<'a> {
     pub asked: Option<i64>,
     /// The id of the position that it opened last.
     pub last_opened_id: Option<String>,
+    /// Its last trades, oldest first.
+    #[serde(default)]
+    pub trades: Vec<Trade>,
 }
 
 /// The line around it.

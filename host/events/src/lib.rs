@@ -18,6 +18,7 @@ mod line;
 mod notice;
 mod number;
 mod run_record;
+mod trade;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub use self::{
     notice::{Incident, IncidentKind, Notice, Verdict},
     number::Number,
     run_record::{Component, Kind, RunRecord, RunRecordError, Source},
+    trade::Trade,
     writer::EventWriter,
 };
 

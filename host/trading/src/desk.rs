@@ -32,16 +32,18 @@ use sigbox_engine::{
     signal::Pair,
     trader::{Answer, Bar, Next},
 };
-use sigbox_events::Notice;
+use sigbox_events::{Notice, Trade};
 use sigbox_market::SharedSeries;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    StrategyMemory, Trades,
     keeper::{Change, Failures, Keeper},
     reconcile::in_words,
     risk::{Claim, Profile},
     row::{self, Ahead, Asking, Promise, RowLength},
     sink::Sink,
+    store::StoreError,
     strategy::{LiveStrategy, Question, Strategy},
 };
 
@@ -109,6 +111,10 @@ pub(crate) struct Seat<S> {
     pub(crate) row_length: RowLength,
     /// The strategy has promised to have nothing to say for a while.
     pub(crate) promise: Option<Promise>,
+    /// The last trades, which the strategy may read.
+    pub(crate) trades: Trades,
+    /// What the strategy has asked to be remembered. Only a live run keeps it.
+    pub(crate) memory: StrategyMemory,
     /// A write failed, so the store may not hold what the trader holds.
     pub(crate) unsettled: bool,
     /// Whether it has an order of an earlier run that this run has not told.
@@ -225,7 +231,7 @@ impl<S> Desk<S> {
             let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
             let mut risk = Gate { seats: &self.seats, profiles: &self.profiles, drafts, holders, asking: index };
             let first = outcomes.len();
-            let mut told = Told { pair: seat.pair(), sink: &mut *sink };
+            let mut told = Told { pair: seat.pair(), trades: &seat.trades, sink: &mut *sink };
             let out: &mut dyn Outcomes = if self.keeper.is_some() { outcomes } else { &mut told };
             let next = seat.trader.step(bar, &mut risk, out);
             let open_ms = candle.open_time_ms;
@@ -244,7 +250,7 @@ impl<S> Desk<S> {
         let Self { seats, profiles, keeper, scratch: Scratch { drafts, outcomes, holders, .. }, .. } = self;
         let mut risk = Gate { seats, profiles, drafts, holders, asking: index };
         let first = outcomes.len();
-        let mut told = Told { pair: seats[index].pair(), sink };
+        let mut told = Told { pair: seats[index].pair(), trades: &seats[index].trades, sink };
         let out: &mut dyn Outcomes = if keeper.is_some() { outcomes } else { &mut told };
         let next = seats[index].trader.admit(now_ms, price, answer, &mut risk, out);
         self.decide(index, next, first, None);
@@ -293,9 +299,11 @@ impl<S> Desk<S> {
                 sink.notice(now_ms, Some(seat.trader.pair()), &notice);
                 continue;
             }
+            let outcomes = &outcomes[draft.outcomes];
+            outcomes.iter().filter_map(Trade::of).for_each(|trade| seat.trades.add(trade));
             // `keep` told the other outcomes before it wrote the documents.
             if seat.begins(&draft.next) {
-                seat.owed.extend(outcomes[draft.outcomes].iter().cloned());
+                seat.owed.extend(outcomes.iter().cloned());
                 seat.tell_owed(now_ms, sink);
             }
             seat.commit(draft.next, draft.judged_open_ms);
@@ -349,6 +357,14 @@ impl<S> Desk<S> {
         for seat in self.seats.iter_mut().filter(|seat| !seat.owed.is_empty()) {
             seat.tell_owed(now_ms, sink);
         }
+        if self.is_doubtful {
+            self.seats.iter().for_each(|seat| seat.memory.doubt());
+        }
+        // What a strategy remembers that has not answered yet is written when it has.
+        let answered = (0..self.seats.len()).filter(|index| self.seats[*index].strategy.is_some());
+        for (index, error) in self.keep_memories(keeper, answered, now_ms).await {
+            tracing::warn!("{}: what it remembers is still not kept: {error}", self.seats[index].pair());
+        }
         let unsettled: Vec<usize> = (0..self.seats.len()).filter(|index| self.seats[*index].unsettled).collect();
         if !unsettled.is_empty() {
             let failed = keeper.rewrite(&unsettled, &self.claims(), &self.profiles, now_ms).await;
@@ -396,6 +412,22 @@ impl<S> Desk<S> {
                 sink.notice(now_ms, Some(seat.trader.pair()), &Notice::StoreFailed { error });
             }
         }
+    }
+
+    /// Writes what strategies have remembered since it was written last. Returns the seats for which that failed.
+    async fn keep_memories(
+        &self,
+        keeper: &Keeper,
+        seats: impl Iterator<Item = usize>,
+        now_ms: i64,
+    ) -> Vec<(usize, StoreError)> {
+        let unwritten = seats.filter_map(|index| {
+            let Seat { memory, trader, .. } = &self.seats[index];
+            memory.take_unwritten(trader.pair()).map(|document| (index, document))
+        });
+        let failed = keeper.keep_memories(unwritten, now_ms).await;
+        failed.iter().for_each(|(index, _)| self.seats[*index].memory.doubt());
+        failed
     }
 
     /// What is not kept: for each trader whose store or event record is behind what it holds, a line for people.
@@ -488,6 +520,7 @@ impl<S: LiveStrategy> Desk<S> {
             let bar = seat.series.read().bar(now_ms, self.average_of).map(|(candle, price)| (*candle, price));
             let Some((candle, price)) = bar else { continue };
             let Some(mut strategy) = seat.strategy.take() else { continue };
+            seat.memory.take_back(now_ms);
             self.thinking.push(Box::pin(async move {
                 let answer = strategy.answer_in_time(Question { now_ms, price, candle }).await;
                 Answered { seat: index, asked_ms: now_ms, asked_at, price, strategy, answer }
@@ -502,6 +535,7 @@ impl<S: LiveStrategy> Desk<S> {
             answers.push(answered);
         }
         answers.sort_by_key(|answered| answered.seat);
+        self.keep_remembered(&mut answers, now_ms).await;
         for answered in answers {
             self.take(answered, sink);
         }
@@ -520,13 +554,32 @@ impl<S: LiveStrategy> Desk<S> {
     /// Admits a late answer. A trade that comes too late to enter becomes a failed answer. While nothing new may begin, the
     /// answer is dropped: a run that drains would otherwise open a position, and never end.
     pub(crate) async fn admit_late(&mut self, answered: Answered<S>, entries: Entries, sink: &mut dyn Sink) {
+        let asked_ms = answered.asked_ms;
         if entries == Entries::Stopped {
-            self.seats[answered.seat].strategy = Some(answered.strategy);
+            let seat = &mut self.seats[answered.seat];
+            seat.memory.take_back(asked_ms);
+            seat.strategy = Some(answered.strategy);
             return;
         }
-        let asked_ms = answered.asked_ms;
-        self.take(answered, sink);
+        let mut answers = [answered];
+        self.keep_remembered(&mut answers, asked_ms).await;
+        for answered in answers {
+            self.take(answered, sink);
+        }
         self.conclude(asked_ms, sink).await;
+    }
+
+    /// Makes durable what the strategies have remembered while they answered. If that fails, the answer is a failed one:
+    /// after a crash, the strategy would not know what led to its trade.
+    async fn keep_remembered(&self, answers: &mut [Answered<S>], now_ms: i64) {
+        let Some(keeper) = &self.keeper else { return };
+        let seats = answers.iter().map(|answered| answered.seat);
+        for (index, error) in self.keep_memories(keeper, seats, now_ms).await {
+            for answered in answers.iter_mut().filter(|answered| answered.seat == index) {
+                self.seats[index].memory.take_back(answered.asked_ms);
+                answered.answer = Answer::Failed(format!("what it remembers could not be kept: {error}"));
+            }
+        }
     }
 
     /// Puts a strategy back in its seat and admits its answer.
@@ -599,6 +652,7 @@ impl<S> Gate<'_, S> {
 /// the end.
 struct Told<'a> {
     pair: &'a Pair,
+    trades: &'a Trades,
     sink: &'a mut dyn Sink,
 }
 
@@ -612,6 +666,9 @@ impl Told<'_> {
 
 impl Outcomes for Told<'_> {
     fn add(&mut self, outcome: Outcome) {
+        if let Some(trade) = Trade::of(&outcome) {
+            self.trades.add(trade);
+        }
         self.tell(&outcome);
     }
 

@@ -27,7 +27,7 @@ use std::{
 };
 
 use sigbox_engine::{MINUTE_MS, Outcome, signal::Pair};
-use sigbox_events::{Event, Notice, reached_file};
+use sigbox_events::{Event, Notice, Trade, reached_file};
 use sigbox_files::{Damage, Disk, Records, RecordsError, Renewed};
 
 use crate::sink::Sink;
@@ -229,7 +229,9 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
         let line = event.to_json();
         self.append(&line)?;
         let signal = event.signal.as_ref().map(|signal| (signal.id, signal.scheduled_at));
-        self.record.of(pair).add(event.id.clone(), Some(event.action), signal, line.as_bytes());
+        let known = self.record.of(pair);
+        known.add(event.id.clone(), Some(event.action), signal, line.as_bytes());
+        known.add_trade(Trade::of(outcome));
         (self.listener)(&event);
         Ok(())
     }

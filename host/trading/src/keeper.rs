@@ -229,6 +229,18 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes what strategies remember, each the document of its seat. Returns the seats for which that failed.
+    pub(crate) async fn keep_memories(
+        &self,
+        documents: impl Iterator<Item = (usize, Vec<u8>)>,
+        now_ms: i64,
+    ) -> Vec<(usize, StoreError)> {
+        let writes = documents
+            .map(|(seat, document)| (seat, vec![Write::new(Domain::Memory, &self.pairs[seat], document)]));
+        let written = self.write_side_by_side(writes, now_ms).await;
+        written.into_iter().filter_map(|(seat, written)| Some((seat, written.err()?))).collect()
+    }
+
     /// Reads every document of these seats, and writes those again that are not what `claims` say. Returns the seats
     /// that had such a document, and those whose documents are not known to be durable.
     pub(crate) async fn reassert(

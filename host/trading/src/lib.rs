@@ -22,7 +22,9 @@ mod desk;
 mod risk;
 mod row;
 mod strategy;
+mod strategy_memory;
 mod timed;
+mod trades;
 
 mod decide;
 pub mod index;
@@ -57,5 +59,7 @@ pub use self::{
     sink::{Silence, Sink},
     start::held_by_others,
     strategy::{LiveStrategy, Native, Question, Strategy},
+    strategy_memory::{MemoryFull, STRATEGY_MEMORY_BYTES, StrategyMemory},
     timed::{Stopwatch, Timed},
+    trades::Trades,
 };

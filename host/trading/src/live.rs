@@ -172,7 +172,9 @@ impl<S: LiveStrategy, F: Feed> Live<S, F> {
                 (Some(oldest), Some(from_ms)) => Some(oldest.min(from_ms)),
                 (one, other) => one.or(other),
             };
-            seat.ask_from_ms = recalls.get(seat.pair()).and_then(|recall| recall.ask_from_ms).unwrap_or(i64::MIN);
+            let recalled = recalls.get(seat.pair()).and_then(|recall| recall.ask_from_ms);
+            // What a strategy remembers says that it was asked so far. The last of these questions may be asked again.
+            seat.ask_from_ms = recalled.max(seat.memory.asked_ms()).unwrap_or(i64::MIN);
         }
         let missing = feed.prepare(&market, &wanted.into_iter().collect::<Vec<_>>()).await?;
         // A run that does not start leaves what it holds to nobody. So one symbol without candles keeps it from starting

@@ -16,6 +16,7 @@ use crate::{
     rows::{FLAT, RowFault, SlotEntry, parse_order, parse_position, parse_slots, restore_levels},
     sink::{Silence, Sink},
     store::{Address, Domain, FENCED, OnCorrupt, StoreError, Stores},
+    strategy_memory::StoredMemory,
 };
 
 /// Reads what the stores hold. It changes two things only: it clears the document of an order that has become a
@@ -37,16 +38,26 @@ impl Restorer<'_> {
     /// # Errors
     /// Those of the first pair that cannot be restored.
     pub(crate) async fn states(&self, pairs: &[Pair], sink: &mut dyn Sink) -> Result<Vec<State>, RunError> {
+        self.side_by_side(pairs, sink, async |pair, notes| self.state(pair, notes).await).await
+    }
+
+    /// What `read` finds for each of `pairs`, several at a time.
+    async fn side_by_side<T>(
+        &self,
+        pairs: &[Pair],
+        sink: &mut dyn Sink,
+        read: impl AsyncFn(&Pair, &mut Notes) -> Result<T, RunError>,
+    ) -> Result<Vec<T>, RunError> {
         let restored = stream::iter(pairs).map(async |pair| {
             let mut notes = Notes::default();
-            (self.state(pair, &mut notes).await, notes)
+            (read(pair, &mut notes).await, notes)
         });
         let restored: Vec<_> = restored.buffered(SIDE_BY_SIDE).collect().await;
-        let told = restored.into_iter().map(|(state, Notes(notes))| {
+        let told = restored.into_iter().map(|(found, Notes(notes))| {
             for (at_ms, pair, notice) in notes {
                 sink.notice(at_ms, pair.as_ref(), &notice);
             }
-            state
+            found
         });
         told.collect::<Vec<_>>().into_iter().collect()
     }
@@ -131,6 +142,37 @@ impl Restorer<'_> {
         }
         let schedule = self.read(Domain::Schedule, pair, sink, |document| self.order(document, pair));
         Ok(schedule.await?.flatten().map_or(State::Idle, State::Scheduled))
+    }
+
+    /// What the strategies of `pairs` have remembered, in the order of `pairs`; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// Those of the first pair whose document cannot be read, belongs to another trader, or is corrupt when the run is to
+    /// halt then.
+    pub(crate) async fn memories(
+        &self,
+        pairs: &[Pair],
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Option<StoredMemory>>, RunError> {
+        self.side_by_side(pairs, sink, async |pair, notes| {
+            let Address { domain, entity_name, .. } = Address::of_pair(Domain::Memory, pair);
+            self.stores.memory.wait_for_init(&domain, &entity_name, true).await?;
+            self.memory(pair, notes).await
+        })
+        .await
+    }
+
+    /// What the strategy of `pair` has remembered. It prepares no store.
+    ///
+    /// # Errors
+    /// As [`memories`](Self::memories).
+    pub(crate) async fn memory(&self, pair: &Pair, sink: &mut dyn Sink) -> Result<Option<StoredMemory>, RunError> {
+        let parse = |document: &[u8]| {
+            let memory = StoredMemory::parse(document, pair)?;
+            self.in_time(memory.as_ref().map(StoredMemory::asked_ms))?;
+            Ok(memory)
+        };
+        Ok(self.read(Domain::Memory, pair, sink, parse).await?.flatten())
     }
 
     /// The slots that are stored for a risk profile.

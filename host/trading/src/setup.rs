@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sigbox_engine::{Interval, Settings, Trader, signal::Pair, trader::Memory};
 use sigbox_market::Market;
 
-use crate::{Frame, RunError, desk, risk::Profile, row::RowLength};
+use crate::{Frame, RunError, StrategyMemory, Trades, desk, risk::Profile, row::RowLength};
 
 /// What trades in a run: a market, the settings of the engine, and a seat for each strategy and symbol.
 ///
@@ -37,13 +37,15 @@ struct Watched {
     risk: Vec<String>,
 }
 
-/// What a strategy is told about its seat: its pair, the candles, and the window of the average price. Only
-/// [`Setup::assign`] makes one, so the strategy and the run use the same values.
+/// What a strategy is told about its seat: its pair, the candles, the window of the average price, its last trades and
+/// what it has remembered. Only [`Setup::assign`] makes one, so the strategy and the run use the same values.
 #[derive(Clone, Debug)]
 pub struct Assignment {
     pair: Pair,
     market: Market,
     average_of: usize,
+    trades: Trades,
+    memory: StrategyMemory,
 }
 
 impl Assignment {
@@ -63,6 +65,18 @@ impl Assignment {
     #[must_use]
     pub const fn average_of(&self) -> usize {
         self.average_of
+    }
+
+    /// The last trades of the pair.
+    #[must_use]
+    pub const fn trades(&self) -> &Trades {
+        &self.trades
+    }
+
+    /// What the strategy has asked the host to remember.
+    #[must_use]
+    pub const fn memory(&self) -> &StrategyMemory {
+        &self.memory
     }
 }
 
@@ -125,6 +139,8 @@ impl<S> Setup<S> {
             pair: self.pair(strategy.into(), symbol.into()),
             market: self.market.clone(),
             average_of: self.settings.avg_price_candles_count as usize,
+            trades: Trades::default(),
+            memory: StrategyMemory::default(),
         }
     }
 
@@ -204,9 +220,9 @@ impl<S> Setup<S> {
             }
         }
         let average_of = self.settings.avg_price_candles_count as usize;
-        let mut traders: Vec<(Pair, Interval, Option<S>, Vec<String>)> = Vec::new();
+        let mut traders: Vec<(Assignment, Interval, Option<S>, Vec<String>)> = Vec::new();
         for SeatSetup { assignment, interval, strategy, risk } in self.seats {
-            let pair = assignment.pair;
+            let pair = &assignment.pair;
             let is_ours = pair.exchange == self.exchange
                 && pair.frame == self.frame.name
                 && assignment.average_of == average_of
@@ -214,16 +230,21 @@ impl<S> Setup<S> {
             if !is_ours {
                 return Err(RunError::Setup(format!("{pair} was assigned in another setup; assign it in this one")));
             }
-            if traders.iter().any(|(other, ..)| *other == pair) {
+            if traders.iter().any(|(other, ..)| other.pair == *pair) {
                 return Err(RunError::Setup(format!("{pair} is there twice; give one of the strategies another name")));
             }
-            traders.push((pair, interval, Some(strategy), risk));
+            traders.push((assignment, interval, Some(strategy), risk));
         }
-        traders.extend(self.watched.into_iter().map(|Watched { pair, risk }| (pair, Interval::MINUTE, None, risk)));
+        let market = &self.market;
+        traders.extend(self.watched.into_iter().map(|Watched { pair, risk }| {
+            let (trades, memory) = (Trades::default(), StrategyMemory::default());
+            let assignment = Assignment { pair, market: market.clone(), average_of, trades, memory };
+            (assignment, Interval::MINUTE, None, risk)
+        }));
 
         let settings = Arc::new(self.settings);
         let mut seats = Vec::new();
-        for (pair, interval, strategy, risk) in traders {
+        for (Assignment { pair, trades, memory: remembered, .. }, interval, strategy, risk) in traders {
             let series = self.market.series(&pair.symbol).cloned();
             let series =
                 series.ok_or_else(|| RunError::Setup(format!("{pair}: there are no candles of the symbol")))?;
@@ -243,6 +264,8 @@ impl<S> Setup<S> {
                 ahead: None,
                 row_length: RowLength::new(),
                 promise: None,
+                trades,
+                memory: remembered,
                 unsettled: false,
                 is_restored_order: false,
                 owed: Vec::new(),

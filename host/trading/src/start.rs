@@ -62,6 +62,14 @@ pub(crate) async fn held<S, L: FnMut(&Event)>(
         }
     }
 
+    let asked = setup.pairs();
+    for (seat, memory) in setup.seats().iter().zip(restorer.memories(&asked, start.journal).await?) {
+        if let Some(memory) = memory {
+            seat.assignment.memory().restore(memory);
+        }
+        seat.assignment.trades().restore(start.journal.record().trades(seat.assignment.pair()));
+    }
+
     index::prepare(stores).await?;
     let mut in_slots = Vec::new();
     for (key, slot) in slots.iter().flatten() {

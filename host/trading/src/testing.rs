@@ -18,6 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use sigbox_engine::{
     MINUTE_MS, Order, Outcome, Position, Proposal, Settings, Side, Signal, State,
@@ -356,8 +357,21 @@ fn summary(at: &Address, document: &[u8]) -> String {
             let levels = levels.collect::<Vec<_>>().join(" ");
             if levels.is_empty() { "{}".to_owned() } else { levels }
         }
+        "memory" => {
+            let text = |value: &Value| value.as_str().map_or("nothing".to_owned(), decoded);
+            let values = value["values"].as_object().expect("values by name");
+            let values = values.iter().map(|(name, value)| format!("{name}={}", text(value)));
+            let undo = value["undo"].as_object().expect("values by name");
+            let undo = undo.iter().map(|(name, value)| format!("({name} was {})", text(value)));
+            values.chain(undo).collect::<Vec<_>>().join(" ")
+        }
         _ => format!("{} {}", if value["_isScheduled"] == true { "waiting" } else { "open" }, value["priceOpen"]),
     }
+}
+
+fn decoded(base64: &str) -> String {
+    let bytes = BASE64_STANDARD.decode(base64).expect("Base64");
+    String::from_utf8(bytes).expect("a text")
 }
 
 #[async_trait]

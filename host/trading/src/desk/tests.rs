@@ -16,7 +16,8 @@
 //! ```
 //!
 //! The first price is that before minute 0; each one after it is of a candle that closes at the next boundary. Words of
-//! an answer besides those of a proposal: `fails`; `slow=2`, others answer first; `until=3`, it takes until boundary 3.
+//! an answer besides those of a proposal: `fails`; `slow=2`, others answer first; `until=3`, it takes until boundary 3;
+//! `sets=1`, it wants x to be remembered.
 //!
 //! A story names each boundary at which anything happened (`at 2`), who was asked, and what was written, told and
 //! noticed. Each boundary ends with what has changed in memory: `a: open 100`, `a: flat, unsettled`.
@@ -69,6 +70,8 @@ struct Line {
     slow: usize,
     /// The boundary after which it answers.
     until: Option<i64>,
+    /// What it wants to be remembered.
+    sets: Option<String>,
     answer: Answer,
 }
 
@@ -113,12 +116,13 @@ fn candles(chart: &str) -> Vec<Vec<Candle>> {
 impl Line {
     fn read(text: &str) -> Self {
         let (minutes, words) = text.trim().split_once(' ').unwrap_or_else(|| panic!("{text:?} answers nothing"));
-        let mut line = Self { minutes: self::minutes(minutes), slow: 0, until: None, answer: Answer::Nothing };
+        let mut line = Self { minutes: self::minutes(minutes), slow: 0, until: None, sets: None, answer: Answer::Nothing };
         let (mut said, mut trades) = (String::new(), false);
         for word in words.split_whitespace() {
             match word.split_once('=') {
                 Some(("slow", turns)) => line.slow = number(turns),
                 Some(("until", minute)) => line.until = Some(number(minute)),
+                Some(("sets", value)) => line.sets = Some(value.to_owned()),
                 Some(("quiet", promise)) => line.answer = Answer::Quiet(quiet(promise)),
                 None if word == "fails" => line.answer = Answer::Failed("trap".to_owned()),
                 None if word == "nothing" => {}
@@ -208,6 +212,7 @@ impl Trades {
 struct Scripted {
     name: String,
     script: Vec<Line>,
+    memory: StrategyMemory,
     log: Recorder,
     /// The boundary that is over.
     clock: watch::Receiver<i64>,
@@ -215,8 +220,14 @@ struct Scripted {
 
 impl Scripted {
     fn line(&self, now_ms: i64) -> Option<Line> {
-        self.log.note(format!("ask {}", self.name));
-        self.script.iter().find(|line| line.minutes.contains(&minute_of(now_ms))).cloned()
+        let remembered = self.memory.get("x").map(|value| format!(" x={}", String::from_utf8(value).expect("a text")));
+        self.log.note(format!("ask {}{}", self.name, remembered.unwrap_or_default()));
+        let line = self.script.iter().find(|line| line.minutes.contains(&minute_of(now_ms))).cloned();
+        if let Some(value) = line.as_ref().and_then(|line| line.sets.as_ref()) {
+            self.memory.set("x".to_owned(), value.as_bytes().to_vec()).expect("it is small");
+            self.memory.commit(now_ms);
+        }
+        line
     }
 }
 
@@ -268,13 +279,14 @@ impl Play {
         }
         let mut memories = BTreeMap::new();
         for Trades { pair, interval, has, script, .. } in &scene.traders {
+            let assignment = setup.assign(&pair.strategy, &pair.symbol);
             let strategy = Scripted {
                 name: pair.strategy.clone(),
                 script: script.clone(),
+                memory: assignment.memory().clone(),
                 log: log.clone(),
                 clock: clock.clone(),
             };
-            let assignment = setup.assign(&pair.strategy, &pair.symbol);
             setup = setup.seat(SeatSetup { assignment, interval: *interval, strategy, risk: risk.clone() });
             memories.insert(pair.clone(), Memory { state: has.clone(), ..Memory::default() });
         }
@@ -1420,5 +1432,65 @@ fn what_comes_next_follows_from_what_is_held_and_when_strategies_were_asked() {
     check_next(
         "fails 1..: write\n BTC: 100 | 101.5 | 100\n a: 0 long tp=110",
         "due at once, needs from -1, holds positions",
+    );
+}
+
+#[test]
+fn what_a_strategy_remembers_is_written_before_its_answer_counts() {
+    check(
+        "BTC: 100 | 100 | 100 | 100
+         a: 0 sets=1 nothing; 1 nothing; 2 sets=2 long",
+        "at 0 | ask a
+         write memory BTC_a/values x=1 (x was nothing)
+         at 1 | ask a x=1
+         at 2 | ask a x=1
+         write memory BTC_a/values x=2 (x was 1)
+         write signal BTC_a/BTC open 100
+         tell a opened 100 at 2
+         a: open 100",
+    );
+}
+
+#[test]
+fn a_question_whose_memory_cannot_be_kept_has_changed_nothing() {
+    for fails in ["fails 1: write memory", "fails 1: landing write memory"] {
+        check(
+            &format!(
+                "{fails}
+                 BTC: 100 | 100 | 100 | 100
+                 a: 0 sets=1 nothing; 1 sets=2 long; 3 sets=3 nothing"
+            ),
+            "at 0 | ask a
+             write memory BTC_a/values x=1 (x was nothing)
+             at 1 | ask a x=1
+             write memory BTC_a/values x=2 (x was 1) fails
+             tell a strategy_failed (what it remembers could not be kept: disk: memory BTC_a/values: away) at 1
+             at 2 | write memory BTC_a/values x=1
+             ask a x=1
+             at 3 | ask a x=1
+             write memory BTC_a/values x=3 (x was 1)",
+        );
+    }
+}
+
+#[test]
+fn a_late_answer_counts_with_what_it_remembers_or_not_at_all() {
+    check(
+        "BTC: 100 | 100 | 100
+         patience: 3600
+         a every 1h: 0 until=1 sets=1 nothing",
+        "at 0 | ask a
+         at 1 | a answers
+         write memory BTC_a/values x=1 (x was nothing)",
+    );
+    check(
+        "BTC: 100 | 100 | 100 | 100
+         patience: 3600
+         stopped: 1..2
+         a: 0 until=1 sets=1 nothing",
+        "at 0 | ask a
+         at 1 | a answers
+         at 2 | ask a
+         at 3 | ask a",
     );
 }

@@ -1,14 +1,16 @@
 //! What the lines of an event record say of each trader.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     fs, io,
     path::Path,
 };
 
 use serde_json::Value;
 use sigbox_engine::{MINUTE_MS, signal::Pair};
-use sigbox_events::{Action, Carried, Head, TraderLine};
+use sigbox_events::{Action, Carried, Head, Trade, TraderLine};
+
+use crate::trades;
 
 /// What an earlier run's events say about a trader that is flat now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(super) struct Known {
     /// The current or last signal.
     signal: Option<KnownSignal>,
     recall: Recall,
+    /// Its last trades, oldest first.
+    trades: VecDeque<Trade>,
     /// Lines of the file were damaged after the last one of this trader, so its end may be among them.
     is_doubtful: bool,
 }
@@ -110,12 +114,15 @@ impl Record {
         if !head.is_of_trader() {
             return Ok(());
         }
-        let TraderLine { exchange_name, strategy_name, symbol, signal, .. } = TraderLine::parse(line)?;
+        let parsed = TraderLine::parse(line)?;
         let action = head.action();
+        let trade = if action == Some(Action::Closed) { Trade::of_line(&parsed) } else { None };
+        let TraderLine { exchange_name, strategy_name, symbol, signal, .. } = parsed;
         self.newest_ms = self.newest_ms.max(Some(head.timestamp));
         let known = self.known.entry(trader(&exchange_name, &strategy_name, &symbol)).or_default();
         let of_signal = signal.as_ref().map(|signal| (&*signal.id, signal.scheduled_at.unwrap_or(head.timestamp)));
         known.add(head.id.into_owned(), action, of_signal, line);
+        known.add_trade(trade);
         // The trader may be asked again one minute after the event, whatever the event is. The time of a close or
         // cancel is the opening time of the candle that decided it, and the boundary at which this candle closed may
         // ask. The time of every other event of a flat trader is the boundary of the decision, and the boundary after
@@ -154,6 +161,11 @@ impl Record {
 
     pub(super) fn recall(&self, pair: &Pair) -> Recall {
         self.known.get(pair).map(|known| known.recall.clone()).unwrap_or_default()
+    }
+
+    /// The last trades of `pair`, oldest first.
+    pub(crate) fn trades(&self, pair: &Pair) -> VecDeque<Trade> {
+        self.known.get(pair).map(|known| known.trades.clone()).unwrap_or_default()
     }
 
     /// The newest time of a trader's event, milliseconds.
@@ -249,12 +261,19 @@ impl Known {
         self.ids.insert(id);
     }
 
+    /// Notes the trade that ended with the event, if one did.
+    pub(super) fn add_trade(&mut self, trade: Option<Trade>) {
+        if let Some(trade) = trade {
+            trades::add(&mut self.trades, trade);
+        }
+    }
+
     fn holds(&self) -> bool {
         self.signal.as_ref().is_some_and(|signal| signal.beginning.is_some())
     }
 
     fn carried(&self, Pair { symbol, strategy, exchange, .. }: &Pair) -> Carried<'static> {
-        let Self { ids, signal, recall, is_doubtful: _ } = self;
+        let Self { ids, signal, recall, trades, is_doubtful: _ } = self;
         let mut event_ids: Vec<String> = ids.iter().cloned().collect();
         event_ids.sort_unstable();
         Carried {
@@ -269,6 +288,7 @@ impl Known {
             ask_from: recall.ask_from_ms,
             asked: recall.asked_ms,
             last_opened_id: recall.last_opened_id.clone(),
+            trades: trades.iter().cloned().collect(),
         }
     }
 }
@@ -276,13 +296,22 @@ impl Known {
 impl From<Carried<'_>> for Known {
     fn from(carried: Carried<'_>) -> Self {
         let Carried {
-            event_ids, signal_id, scheduled_at, was_ordered, beginning, ask_from, asked, last_opened_id, ..
+            event_ids,
+            signal_id,
+            scheduled_at,
+            was_ordered,
+            beginning,
+            ask_from,
+            asked,
+            last_opened_id,
+            trades,
+            ..
         } = carried;
         let signal = signal_id.zip(scheduled_at).map(|(id, scheduled_at_ms)| {
             let beginning = beginning.map(|beginning| beginning.to_string().into_bytes());
             KnownSignal { id, scheduled_at_ms, was_ordered, beginning }
         });
         let recall = Recall { ask_from_ms: ask_from, asked_ms: asked, last_opened_id };
-        Self { ids: event_ids.into_iter().collect(), signal, recall, is_doubtful: false }
+        Self { ids: event_ids.into_iter().collect(), signal, recall, trades: trades.into(), is_doubtful: false }
     }
 }

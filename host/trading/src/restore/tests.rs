@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
+    StrategyMemory,
     store::Store,
     testing::{EXCHANGE, Recorder, held, pair, run, settings, slots_text, state, steps},
 };
@@ -58,6 +59,7 @@ impl Scene {
             "schedule" => Domain::Schedule,
             "levels" => Domain::Partial,
             "slots" => Domain::Risk,
+            "memory" => Domain::Memory,
             _ => panic!("{domain:?} is no place"),
         };
         let at =
@@ -68,6 +70,12 @@ impl Scene {
         let document = match domain {
             Domain::Risk => slots_text(what),
             Domain::Partial => levels(what),
+            Domain::Memory => {
+                let memory = StrategyMemory::default();
+                memory.set("x".to_owned(), what.as_bytes().to_vec()).unwrap();
+                memory.commit(0);
+                String::from_utf8(memory.take_unwritten(&pair(whose)).unwrap()).unwrap()
+            }
             Domain::Signal | Domain::Schedule => {
                 let owner = pair(what.strip_prefix("of ").and_then(|of| of.split_once(": ")).map_or(whose, |of| of.0));
                 let what = what.rsplit_once(": ").map_or(what, |(_, what)| what);

@@ -10,11 +10,11 @@ use crate::store::Domain;
 /// and id, and must never share a document (hazard H-51).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
-    /// `signal`, `schedule`, `risk` or `partial`; backends must accept names they do not know.
+    /// `signal`, `schedule`, `risk`, `partial` or `memory`; backends must accept names they do not know.
     pub domain: String,
     /// `{symbol}_{strategy}` or the name of a risk profile, each part percent-encoded where it could collide.
     pub entity_name: String,
-    /// The symbol, `positions` or `levels`.
+    /// The symbol, `positions`, `levels` or `values`.
     pub entity_id: String,
 }
 
@@ -32,6 +32,7 @@ impl Address {
         let entity_id = match domain {
             Domain::Signal | Domain::Schedule => pair.symbol.clone(),
             Domain::Partial => "levels".to_owned(),
+            Domain::Memory => "values".to_owned(),
             Domain::Risk => "positions".to_owned(),
         };
         let entity_name = format!("{}_{}", utf8_percent_encode(&pair.symbol, SEPARATOR), pair.strategy);

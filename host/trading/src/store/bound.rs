@@ -7,7 +7,7 @@ use sigbox_events::Incident;
 
 use super::{Address, Apart, Domain, Store, StoreError};
 
-/// A store without some of the four domains: a wrapper reaches only the domains that it is bound to. Otherwise the
+/// A store without some of the domains: a wrapper reaches only the domains that it is bound to. Otherwise the
 /// wrapper of one domain could read and replace what the store under it keeps of another. Every other name of a domain
 /// is let through, because a wrapper may keep documents of its own.
 pub struct BoundStore {

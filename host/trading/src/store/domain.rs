@@ -1,8 +1,8 @@
-//! The four kinds of state, and one value for each of them.
+//! The kinds of state, and one value for each of them.
 
 use serde::{Deserialize, Serialize};
 
-/// The four kinds of state.
+/// The kinds of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
     /// Open positions.
@@ -13,11 +13,13 @@ pub enum Domain {
     Risk,
     /// Levels positions have passed.
     Partial,
+    /// What strategies have asked to be remembered.
+    Memory,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 4] = [Self::Signal, Self::Schedule, Self::Risk, Self::Partial];
+    pub const ALL: [Self; 5] = [Self::Signal, Self::Schedule, Self::Risk, Self::Partial, Self::Memory];
 
     /// The name, as in paths and in the configuration.
     #[must_use]
@@ -27,6 +29,7 @@ impl Domain {
             Self::Schedule => "schedule",
             Self::Risk => "risk",
             Self::Partial => "partial",
+            Self::Memory => "memory",
         }
     }
 }
@@ -43,6 +46,8 @@ pub struct PerDomain<T> {
     pub risk: T,
     /// Of the levels positions have passed.
     pub partial: T,
+    /// Of what strategies have asked to be remembered.
+    pub memory: T,
 }
 
 impl<T> PerDomain<T> {
@@ -53,6 +58,7 @@ impl<T> PerDomain<T> {
             schedule: make(Domain::Schedule),
             risk: make(Domain::Risk),
             partial: make(Domain::Partial),
+            memory: make(Domain::Memory),
         }
     }
 
@@ -77,6 +83,7 @@ impl<T> PerDomain<T> {
             Domain::Schedule => &self.schedule,
             Domain::Risk => &self.risk,
             Domain::Partial => &self.partial,
+            Domain::Memory => &self.memory,
         }
     }
 
