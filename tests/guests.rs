@@ -6,6 +6,7 @@ mod field;
 mod frozen;
 mod live;
 mod logs;
+mod memory;
 mod nonsense;
 mod quiet;
 mod rows;

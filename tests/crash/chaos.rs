@@ -123,6 +123,18 @@ fn strategies_that_share_a_limit_of_positions_survive_kills() {
     survives_kills(&configuration);
 }
 
+#[test]
+fn a_strategy_that_remembers_and_reads_its_trades_survives_kills() {
+    let settings = "settings = { candles = 5, exit-percent = 0.6, minutes = 45, rest-minutes = 20 }";
+    let rests = plugin("strategies/rests");
+    let configuration =
+        Configuration::new().generated("BTCUSDT", 7, 4).strategy("rests", &rests, &["BTCUSDT"], settings);
+    let opened = undisturbed(&configuration).live_events().of("opened");
+    let rested = opened.iter().filter(|event| !event["signal"]["note"].to_string().contains("rested 0 minutes"));
+    assert!(rested.count() > 10, "it rests: {opened:?}");
+    survives_kills(&configuration);
+}
+
 /// One strategy with a limit order every two hours.
 pub(super) fn limit_orders() -> Configuration {
     // A proposal every two hours, with the limit below or above the price: some are filled, some run out.

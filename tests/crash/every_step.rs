@@ -13,15 +13,22 @@ use crate::support::{audit, audit_with, first_difference, pair_of, slow_tests};
 
 /// Everything that can happen in one day: entries at the market and with limits, orders that are filled, run out and
 /// are refused when about to be filled, positions that end in every way, and three that want the same slots.
-const TRADERS: [Trades; 4] = [
-    Trades { name: "early", symbol: "BTCUSDT", every: 90, limit: Some(0.1) },
-    Trades { name: "market", symbol: "BTCUSDT", every: 70, limit: None },
-    Trades { name: "limit", symbol: "ETHUSDT", every: 45, limit: Some(0.15) },
-    Trades { name: "other", symbol: "ETHUSDT", every: 55, limit: None },
-];
+const TRADERS: [Trades; 4] = traders(false);
 
-fn undisturbed(limit: u64) -> (World, u64) {
-    let world = World::new(&TRADERS, limit);
+/// The same, and half of them remember something.
+const REMEMBERING: [Trades; 4] = traders(true);
+
+const fn traders(remembers: bool) -> [Trades; 4] {
+    [
+        Trades { name: "early", symbol: "BTCUSDT", every: 90, limit: Some(0.1), remembers },
+        Trades { name: "market", symbol: "BTCUSDT", every: 70, limit: None, remembers: false },
+        Trades { name: "limit", symbol: "ETHUSDT", every: 45, limit: Some(0.15), remembers: false },
+        Trades { name: "other", symbol: "ETHUSDT", every: 55, limit: None, remembers },
+    ]
+}
+
+fn undisturbed(traders: &'static [Trades], limit: u64) -> (World, u64) {
+    let world = World::new(traders, limit);
     let fate = Arc::new(Fate::kind());
     assert_eq!(world.live(&fate), End::Through);
     (world, fate.steps())
@@ -59,7 +66,7 @@ fn assert_documents_follow(world: &World, what: &str) {
 
 #[test]
 fn the_day_has_everything_in_it() {
-    let (world, steps) = undisturbed(1);
+    let (world, steps) = undisturbed(&REMEMBERING, 1);
     let events = world.events();
     audit_with(&events, &world.known());
     for action in ["scheduled", "opened", "closed", "cancelled", "risk_rejection", "partial_profit", "partial_loss"] {
@@ -71,6 +78,8 @@ fn the_day_has_everything_in_it() {
     for reason in ["timeout", "user"] {
         assert!(events.of("cancelled").iter().any(|event| event["reason"] == reason), "{reason}");
     }
+    let remembered = events.of("opened").iter().filter(|event| event["signal"]["note"] != "").count();
+    assert!(remembered > 3, "{remembered}");
     assert!(steps > 500, "{steps}");
 }
 
@@ -83,9 +92,9 @@ fn some_of(steps: u64, first: u64) -> impl Iterator<Item = u64> {
 #[test]
 fn a_death_at_any_step_changes_nothing_in_the_end() {
     for (limit, order) in [(1, 0), (2, 1), (1, 2)] {
-        let (expected, steps) = undisturbed(limit);
+        let (expected, steps) = undisturbed(&REMEMBERING, limit);
         for step in some_of(steps, order) {
-            let world = World::new(&TRADERS, limit);
+            let world = World::new(&REMEMBERING, limit);
             assert_eq!(world.live(&Arc::new(Fate::dies_at(step, order))), End::Died, "step {step} of {steps}");
             assert_eq!(world.live(&Arc::new(Fate::kind())), End::Through);
             assert_same(&world, &expected, &format!("limit {limit}, order {order}, step {step} of {steps}"));
@@ -95,10 +104,10 @@ fn a_death_at_any_step_changes_nothing_in_the_end() {
 
 #[test]
 fn many_deaths_in_a_row_change_nothing_in_the_end() {
-    let (expected, steps) = undisturbed(1);
+    let (expected, steps) = undisturbed(&REMEMBERING, 1);
     for seed in 0..if slow_tests() { 300 } else { 30 } {
         let mut dice = Rng::with_seed(seed);
-        let world = World::new(&TRADERS, 1);
+        let world = World::new(&REMEMBERING, 1);
         let mut deaths = 0;
         // Mostly soon after the start, where a restart puts things right.
         while world.live(&Arc::new(Fate::dies_at(dice.u64(0..steps) / dice.u64(1..60), seed))) == End::Died {
@@ -110,7 +119,7 @@ fn many_deaths_in_a_row_change_nothing_in_the_end() {
 
 #[test]
 fn a_store_that_fails_for_a_while_loses_nothing_and_opens_nothing() {
-    let (expected, steps) = undisturbed(2);
+    let (expected, steps) = undisturbed(&TRADERS, 2);
     let ends = |world: &World| -> BTreeMap<String, Value> {
         let is_end = |event: &&Value| event["action"] == "closed" || event["reason"] == "price_reject";
         world.events().iter().filter(is_end).map(|event| (event["signal"]["id"].to_string(), event.clone())).collect()

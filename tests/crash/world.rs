@@ -22,7 +22,7 @@ use sigbox::{
         candles::{Series, generate},
     },
     trading::{
-        Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Sink, Stop,
+        Assignment, Journal, Live, LiveOptions, Native, Profile, SeatSetup, Setup, Sink, Stop,
         feed::ReplayFeed,
         store::{Address, MemoryStore, OnCorrupt, Store, StoreError, Stores},
     },
@@ -52,14 +52,23 @@ pub(super) struct Trades {
     pub(super) every: i64,
     /// How far below the price (above it, for a short one) it wants to enter, percent; `None`: at once.
     pub(super) limit: Option<f64>,
+    /// Counts its proposals in its memory, and says in each how many there were and how its last trades ended.
+    pub(super) remembers: bool,
 }
 
 impl Trades {
-    fn answer(&self, now_ms: i64, price: f64) -> Answer {
+    fn answer(&self, now_ms: i64, price: f64, seat: &Assignment) -> Answer {
         let minute = now_ms / MINUTE_MS;
         if minute % self.every != 0 {
             return Answer::Nothing;
         }
+        let note = self.remembers.then(|| {
+            let count = seat.memory().get("count").map_or(0, |count| count[0]) + 1;
+            seat.memory().set("count".to_owned(), vec![count]).expect("it is small");
+            seat.memory().commit(now_ms);
+            let ends: Vec<String> = seat.trades().last(3).iter().map(|trade| format!("{trade:?}")).collect();
+            format!("{count}: {}", ends.join(", "))
+        });
         let (side, towards) = if minute / self.every % 2 == 0 { (Side::Long, 1.0) } else { (Side::Short, -1.0) };
         let open = price * (1.0 - towards * self.limit.unwrap_or_default() / 100.0);
         let away = |percent: f64| open * (1.0 + towards * percent / 100.0);
@@ -74,7 +83,7 @@ impl Trades {
             cost: None,
             multiplier: None,
             isolated: None,
-            note: None,
+            note,
         })
     }
 }
@@ -173,9 +182,12 @@ impl World {
         let mut found = Vec::new();
         for pair in self.pairs() {
             let entity_name = format!("{}_{}", pair.symbol, pair.strategy);
-            for (domain, entity_id) in
-                [("signal", pair.symbol.as_str()), ("schedule", &pair.symbol), ("partial", "levels")]
-            {
+            for (domain, entity_id) in [
+                ("signal", pair.symbol.as_str()),
+                ("schedule", &pair.symbol),
+                ("partial", "levels"),
+                ("memory", "values"),
+            ] {
                 found.push(self.document(domain, &entity_name, entity_id));
             }
         }
@@ -256,8 +268,10 @@ impl World {
         let settings = Settings { schedule_await_minutes: AWAIT_MINUTES, ..Settings::default() };
         let setup = Setup::new(EXCHANGE, market, settings).profile(Profile::new("shared".to_owned(), rules));
         self.traders.iter().copied().fold(setup, |setup, trades| {
-            let strategy = Native(move |now_ms, price| trades.answer(now_ms, price));
-            let seat = SeatSetup::new(setup.assign(trades.name, trades.symbol), Interval::MINUTE, strategy);
+            let assignment = setup.assign(trades.name, trades.symbol);
+            let own = assignment.clone();
+            let strategy = Native(move |now_ms, price| trades.answer(now_ms, price, &own));
+            let seat = SeatSetup::new(assignment, Interval::MINUTE, strategy);
             setup.seat(SeatSetup { risk: vec!["shared".to_owned()], ..seat })
         })
     }

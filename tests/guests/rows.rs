@@ -62,6 +62,7 @@ fn guests() -> Vec<(PathBuf, Value)> {
     let mut guests = vec![
         (plugin("strategies/sma-cross"), json!({ "fast": 2, "slow": 5 })),
         (plugin("strategies/metronome"), json!({ "period": 7 })),
+        (plugin("strategies/rests"), json!({ "candles": 3 })),
         (
             plugin("strategies/scripted"),
             json!({ "signals": [
@@ -80,6 +81,10 @@ fn guests() -> Vec<(PathBuf, Value)> {
         "average-forever",
         "print-forever",
         "random-forever",
+        "trades-forever",
+        "remember-forever",
+        "remember",
+        "remember-and-panic",
         "panic",
         "exit",
         "retire",

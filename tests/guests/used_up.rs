@@ -32,6 +32,10 @@ fn breakdowns() -> Vec<(Value, &'static str)> {
         (once_by("poll-forever", 60_000), OUT_OF_FUEL),
         (once_by("random-forever", 8), OUT_OF_FUEL),
         (once_by("random-forever", 64 << 10), OUT_OF_FUEL),
+        (once("trades-forever"), OUT_OF_FUEL),
+        (once_by("remember-forever", 0), OUT_OF_FUEL),
+        (once_by("remember-forever", 15 << 10), OUT_OF_FUEL),
+        (once_by("remember-forever", 100 << 10), OUT_OF_FUEL),
         (
             once_by("random-forever", 1 << 20),
             "trapped: 1048576 random bytes asked for; one call may ask for 65536, in …",

@@ -194,6 +194,8 @@ pub(crate) enum StateCommand {
     Close(StateClose),
     /// Drop what a strategy holds, without a result. Nobody may be trading meanwhile.
     Forget(StateForget),
+    /// Show what a strategy remembers on a symbol, or clear it.
+    Memory(StateMemory),
 }
 
 #[derive(Debug, Arguments)]
@@ -217,7 +219,7 @@ pub(crate) struct StateRebind {
     pub(crate) events: Option<PathBuf>,
 }
 
-/// Whose position or order it is.
+/// Which trader it is about.
 #[derive(Debug, Arguments)]
 pub(crate) struct Holder {
     /// The strategy's name, also of one that the configuration does not have any more.
@@ -229,6 +231,18 @@ pub(crate) struct Holder {
     /// The event file. Default: events.jsonl in the data directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct StateMemory {
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// Clear it. Nobody may be trading meanwhile.
+    #[arg(long)]
+    pub(crate) clear: bool,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "clear")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Arguments)]

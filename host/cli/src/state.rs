@@ -2,6 +2,7 @@
 
 mod copy;
 mod held;
+mod memory;
 mod rebind;
 mod stores;
 
@@ -53,6 +54,7 @@ pub(crate) fn run(command: &args::State) -> anyhow::Result<()> {
         }
         StateCommand::Close(command) => held::decide(&command.holder, &Decision::Close { price: command.price }),
         StateCommand::Forget(command) => held::decide(&command.holder, &Decision::Forget),
+        StateCommand::Memory(command) => memory::run(command),
     }
 }
 
@@ -153,7 +155,7 @@ fn address(at: &Address) -> String {
 fn path(config: &Config, json: bool) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for pair in pairs(config) {
-        for domain in [Domain::Signal, Domain::Schedule, Domain::Partial] {
+        for domain in [Domain::Signal, Domain::Schedule, Domain::Partial, Domain::Memory] {
             let choice = config.persistence.stores.of(domain);
             let at = Address::of_pair(domain, &pair);
             let (store, document) = match choice {

@@ -76,6 +76,9 @@ pub const RANDOM_BYTES: u64 = 64 << 10;
 /// itself.
 pub const FUEL_PER_CANDLE: usize = 32;
 
+/// Fuel for each trade that the host copies for a guest in a backtest. A trade is ten fields, two of them texts.
+pub const FUEL_PER_TRADE: usize = 256;
+
 /// Fuel for each number of `market.columns` in a backtest, in proportion to [`FUEL_PER_CANDLE`].
 pub const FUEL_PER_NUMBER: usize = 6;
 

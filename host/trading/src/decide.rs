@@ -16,9 +16,9 @@ use crate::{
     keeper::write_documents,
     reconcile::{Reconciled, in_words, reconcile},
     restore::Restorer,
-    rows::parse_beginning,
-    sink::Sink,
-    store::{OnCorrupt, Stores},
+    rows::{FLAT, parse_beginning},
+    sink::{Silence, Sink},
+    store::{Address, Domain, OnCorrupt, Stores},
 };
 
 /// What a person decided about the position or order of a trader.
@@ -36,6 +36,8 @@ pub enum Decision {
     },
     /// It does not exist any more, and its result is not known.
     Forget,
+    /// What the strategy remembers is dropped. What it holds stays.
+    ClearMemory,
     /// The event record and the store contradict each other, and this one is right.
     Repair {
         /// Which one.
@@ -130,6 +132,9 @@ pub async fn decide<L: FnMut(&Event)>(
     now_ms: i64,
 ) -> Result<String, RunError> {
     let desk = Decider { stores, settings, pair, now_ms };
+    if *decision == Decision::ClearMemory {
+        return desk.clear_memory(journal).await;
+    }
     let compared = compare(stores, settings, journal.record(), std::slice::from_ref(pair)).await?;
     let Some(Comparison { state, finding, .. }) = compared.into_iter().next() else {
         return Err(RunError::Setup(format!("{pair} cannot be looked up")));
@@ -164,7 +169,7 @@ pub async fn decide<L: FnMut(&Event)>(
             journal.end(pair)?;
             desk.finish(journal, format!("{held} was forgotten")).await
         }
-        Decision::Repair { .. } => unreachable!("done above"),
+        Decision::Repair { .. } | Decision::ClearMemory => unreachable!("done above"),
     }
 }
 
@@ -215,8 +220,34 @@ impl Decider<'_> {
         }
         // The new documents come first: after a crash in between, the next start finds both, and clears the old one.
         write_documents(self.stores, &to, state, self.now_ms).await?;
+        self.give_memory(&to).await?;
         journal.end(self.pair)?;
         self.finish(journal, format!("{} was adopted by {strategy}", in_words(state))).await
+    }
+
+    /// Gives what the strategy remembers to the one that adopts from it, unless that one remembers something itself.
+    async fn give_memory(&self, to: &Pair) -> Result<(), RunError> {
+        let restorer = self.restorer();
+        if let Some(memory) = restorer.memory(self.pair, &mut Silence).await?
+            && restorer.memory(to, &mut Silence).await?.is_none()
+        {
+            let (at, document) = (Address::of_pair(Domain::Memory, to), memory.document_of(to));
+            self.stores.memory.write_value(&at, &document, self.now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn clear_memory<L: FnMut(&Event)>(&self, journal: &mut Journal<L>) -> Result<String, RunError> {
+        let at = Address::of_pair(Domain::Memory, self.pair);
+        self.stores.memory.wait_for_init(&at.domain, &at.entity_name, false).await?;
+        if self.stores.memory.read_value(&at).await?.is_none_or(|document| document == FLAT) {
+            return Err(RunError::Setup(format!("{} remembers nothing", self.pair)));
+        }
+        let decision = "what it remembers was cleared".to_owned();
+        journal.notice(self.now_ms, Some(self.pair), &Notice::Decided { decision: decision.clone() });
+        journal.sync()?;
+        self.stores.memory.write_value(&at, FLAT, self.now_ms).await?;
+        Ok(decision)
     }
 
     async fn repair<L: FnMut(&Event)>(

@@ -235,8 +235,8 @@ impl Keeper {
         documents: impl Iterator<Item = (usize, Vec<u8>)>,
         now_ms: i64,
     ) -> Vec<(usize, StoreError)> {
-        let writes = documents
-            .map(|(seat, document)| (seat, vec![Write::new(Domain::Memory, &self.pairs[seat], document)]));
+        let writes =
+            documents.map(|(seat, document)| (seat, vec![Write::new(Domain::Memory, &self.pairs[seat], document)]));
         let written = self.write_side_by_side(writes, now_ms).await;
         written.into_iter().filter_map(|(seat, written)| Some((seat, written.err()?))).collect()
     }

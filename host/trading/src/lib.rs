@@ -53,7 +53,7 @@ pub use self::{
     decide::{Comparison, Decision, Finding, Source, compare, decide},
     error::RunError,
     journal::{Journal, JournalError, Recall, Record, SEGMENT_BYTES, event_files},
-    live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_state},
+    live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_memory, stored_state},
     risk::Profile,
     setup::{Assignment, SeatSetup, Setup},
     sink::{Silence, Sink},

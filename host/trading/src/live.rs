@@ -19,10 +19,11 @@ use crate::{
     reconcile::in_words,
     restore::Restorer,
     rows::{order_document, position_document, slot_entry},
-    sink::Sink,
+    sink::{Silence, Sink},
     start::{self, Held},
     store::{OnCorrupt, Stores},
     strategy::LiveStrategy,
+    strategy_memory::StoredMemory,
 };
 
 /// How a live run behaves.
@@ -122,6 +123,19 @@ pub async fn stored_state(stores: &Stores, settings: &Settings, pairs: &[Pair]) 
         found.push(StoredState { pair: pair.clone(), state: restorer.look(pair).await? });
     }
     Ok(found)
+}
+
+/// Reads what the strategy of `pair` remembers, by name, and changes nothing.
+///
+/// # Errors
+/// When the store cannot be read, or the document cannot be understood or belongs to another trader.
+pub async fn stored_memory(
+    stores: &Stores,
+    settings: &Settings,
+    pair: &Pair,
+) -> Result<BTreeMap<String, Vec<u8>>, RunError> {
+    let restorer = Restorer { stores, settings, on_corrupt: OnCorrupt::Halt, now_ms: 0, latest_ms: i64::MAX };
+    Ok(restorer.memory(pair, &mut Silence).await?.map(StoredMemory::values).unwrap_or_default())
 }
 
 impl<S: LiveStrategy, F: Feed> Live<S, F> {

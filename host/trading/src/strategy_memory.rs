@@ -149,15 +149,8 @@ impl StrategyMemory {
         let mut remembered = self.lock();
         let asked_at = remembered.asked_ms.filter(|_| remembered.is_unwritten)?;
         remembered.is_unwritten = false;
-        let document = Document {
-            symbol: pair.symbol.clone(),
-            strategy_name: pair.strategy.clone(),
-            exchange_name: pair.exchange.clone(),
-            asked_at,
-            values: remembered.values.clone(),
-            undo: remembered.undo.clone(),
-        };
-        Some(serde_json::to_vec(&document).expect("texts and numbers"))
+        let (values, undo) = (remembered.values.clone(), remembered.undo.clone());
+        Some(Document { asked_at, values, undo, ..Document::of(pair) }.to_json())
     }
 
     /// The store may not have the document: it was not written, or was lost.
@@ -179,6 +172,24 @@ impl StrategyMemory {
     }
 }
 
+impl Document {
+    /// An empty one.
+    fn of(pair: &Pair) -> Self {
+        Self {
+            symbol: pair.symbol.clone(),
+            strategy_name: pair.strategy.clone(),
+            exchange_name: pair.exchange.clone(),
+            asked_at: 0,
+            values: BTreeMap::new(),
+            undo: BTreeMap::new(),
+        }
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers")
+    }
+}
+
 impl StoredMemory {
     /// Reads the document of `pair`; `None`: there is nothing to remember.
     pub(crate) fn parse(document: &[u8], pair: &Pair) -> Result<Option<Self>, RowFault> {
@@ -191,6 +202,12 @@ impl StoredMemory {
             return Err(RowFault::Foreign { exchange, strategy, symbol });
         }
         Ok(Some(Self(parsed)))
+    }
+
+    /// The same for another trader.
+    pub(crate) fn document_of(self, pair: &Pair) -> Vec<u8> {
+        let Document { asked_at, values, undo, .. } = self.0;
+        Document { asked_at, values, undo, ..Document::of(pair) }.to_json()
     }
 
     /// The boundary of the last question that changed something.

@@ -363,7 +363,8 @@ fn summary(at: &Address, document: &[u8]) -> String {
             let values = values.iter().map(|(name, value)| format!("{name}={}", text(value)));
             let undo = value["undo"].as_object().expect("values by name");
             let undo = undo.iter().map(|(name, value)| format!("({name} was {})", text(value)));
-            values.chain(undo).collect::<Vec<_>>().join(" ")
+            let words = values.chain(undo).collect::<Vec<_>>().join(" ");
+            if words.is_empty() { "nothing".to_owned() } else { words }
         }
         _ => format!("{} {}", if value["_isScheduled"] == true { "waiting" } else { "open" }, value["priceOpen"]),
     }

@@ -147,7 +147,7 @@ fn address(domain: Domain) -> Address {
     let at = Address::of_pair(domain, &pair("a", BTC));
     match domain {
         Domain::Risk => Address { entity_name: "shared".to_owned(), ..at },
-        Domain::Signal | Domain::Schedule | Domain::Partial => at,
+        Domain::Signal | Domain::Schedule | Domain::Partial | Domain::Memory => at,
     }
 }
 

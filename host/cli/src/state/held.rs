@@ -102,16 +102,23 @@ fn row(Comparison { pair, state, finding }: Comparison, configured: &[Pair]) -> 
     Row { strategy_name: strategy, symbol, state: super::name(&state), configured, finding, detail }
 }
 
+impl Holder {
+    /// The trader, as `config` names its exchange.
+    pub(super) fn pair(&self, config: &Config) -> Pair {
+        Pair {
+            symbol: self.symbol.clone(),
+            strategy: self.strategy.clone(),
+            exchange: config.exchange_name.clone(),
+            frame: String::new(),
+        }
+    }
+}
+
 pub(super) fn decide(holder: &Holder, decision: &Decision) -> anyhow::Result<()> {
     let Holder { strategy, symbol, config, events } = holder;
     let config = Config::load(&config.path)?;
     let events = events.clone().unwrap_or_else(|| events_file(&config));
-    let pair = Pair {
-        symbol: symbol.clone(),
-        strategy: strategy.clone(),
-        exchange: config.exchange_name.clone(),
-        frame: String::new(),
-    };
+    let pair = holder.pair(&config);
     if let Decision::Adopt { strategy } = decision
         && !pairs(&config).contains(&Pair { strategy: strategy.clone(), ..pair.clone() })
     {

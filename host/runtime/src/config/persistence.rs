@@ -88,10 +88,17 @@ const DATA_DIR: &str = "dump/data";
 const ON_CORRUPT: OnCorrupt = OnCorrupt::Quarantine;
 
 pub(super) fn read(root: &Section<'_>, stores: &BTreeMap<String, StorePlugin>) -> Persistence {
-    root.section("persistence", "[persistence]", |section| Persistence {
-        data_dir: section.path("data-dir").unwrap_or_else(|| section.in_folder(DATA_DIR)),
-        on_corrupt: section.or("on-corrupt", ON_CORRUPT),
-        stores: PerDomain::from_fn(|domain| read_choice(section, domain.name(), stores)),
+    root.section("persistence", "[persistence]", |section| {
+        let mut chosen = PerDomain::from_fn(|domain| read_choice(section, domain.name(), stores));
+        if !section.has("memory") {
+            // What a strategy remembers goes with its positions: it led to them.
+            chosen.memory = chosen.signal.clone();
+        }
+        Persistence {
+            data_dir: section.path("data-dir").unwrap_or_else(|| section.in_folder(DATA_DIR)),
+            on_corrupt: section.or("on-corrupt", ON_CORRUPT),
+            stores: chosen,
+        }
     })
 }
 

@@ -18,7 +18,9 @@ pub(crate) const STRATEGY: Interface = Interface {
         "sigbox:host/config",
         "sigbox:host/logging",
         "sigbox:host/market",
+        "sigbox:host/memory",
         "sigbox:host/session",
+        "sigbox:host/trades",
         "sigbox:strategy/answer",
     ],
 };

@@ -116,7 +116,8 @@ fn candles(chart: &str) -> Vec<Vec<Candle>> {
 impl Line {
     fn read(text: &str) -> Self {
         let (minutes, words) = text.trim().split_once(' ').unwrap_or_else(|| panic!("{text:?} answers nothing"));
-        let mut line = Self { minutes: self::minutes(minutes), slow: 0, until: None, sets: None, answer: Answer::Nothing };
+        let mut line =
+            Self { minutes: self::minutes(minutes), slow: 0, until: None, sets: None, answer: Answer::Nothing };
         let (mut said, mut trades) = (String::new(), false);
         for word in words.split_whitespace() {
             match word.split_once('=') {
@@ -1490,7 +1491,8 @@ fn a_late_answer_counts_with_what_it_remembers_or_not_at_all() {
          a: 0 until=1 sets=1 nothing",
         "at 0 | ask a
          at 1 | a answers
-         at 2 | ask a
+         at 2 | write memory BTC_a/values nothing
+         ask a
          at 3 | ask a",
     );
 }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use sigbox_sdk::{
     export_strategy,
     strategy::{
-        Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market,
+        Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market, memory,
+        trades,
     },
 };
 
@@ -48,6 +49,9 @@ enum Mode {
     WriteForever,
     PollForever,
     RandomForever,
+    TradesForever,
+    /// Remembers one thing after the other, whether it is refused or not.
+    RememberForever,
     // Stops.
     Panic,
     PanicInStart,
@@ -58,6 +62,11 @@ enum Mode {
     AnswerTwice,
     /// Promises to be quiet for five minutes.
     Promise,
+    /// Remembers how often it was asked to misbehave, and then panics. At other times it tells what it remembers.
+    RememberAndPanic,
+    /// The same without the panic.
+    Remember,
+    RememberInStart,
     // Says too much, or something it should not.
     LongFailure,
     LongId,
@@ -107,6 +116,10 @@ impl Strategy for Hostile {
         match settings.mode {
             Mode::SpinInStart => spin(),
             Mode::PanicInStart => panic!("in start"),
+            Mode::RememberInStart => {
+                memory::remove("anything");
+                Err(Failure::give_up("start", "it may remember in start"))
+            }
             Mode::RefuseStart => {
                 Err(Failure::give_up("settings", format!("no\nERROR forged{}", "x".repeat(100 << 10))))
             }
@@ -119,6 +132,9 @@ impl Strategy for Hostile {
         let at = &self.settings.at;
         match at.is_empty() || at.contains(&tick.when_ms) {
             true => self.misbehave(tick),
+            false if matches!(self.settings.mode, Mode::Remember | Mode::RememberAndPanic) => {
+                tell("remembered", &remembered(tick)?)
+            }
             false if self.settings.silent => Ok(None),
             false => tell("calls", &self.calls),
         }
@@ -158,6 +174,24 @@ impl Hostile {
             Mode::WriteForever => world::write_forever(self.settings.bytes),
             Mode::PollForever => world::poll_forever(self.settings.bytes),
             Mode::RandomForever => world::random_forever(self.settings.bytes),
+            Mode::TradesForever => loop {
+                black_box(trades::last(u32::MAX));
+            },
+            Mode::RememberForever => loop {
+                for name in 0_u32.. {
+                    memory::get(&name.to_string());
+                    if memory::set(&name.to_string(), text().as_bytes()).is_err() {
+                        break;
+                    }
+                }
+                memory::remove("0");
+            },
+            Mode::Remember | Mode::RememberAndPanic => {
+                let times = remembered(tick)? + 1;
+                tick.remember("times", &times)?;
+                assert!(matches!(self.settings.mode, Mode::Remember), "it was asked to");
+                tell("times", &times)
+            }
             Mode::Panic => panic!("it was asked to"),
             Mode::Exit => std::process::exit(0),
             Mode::AnswerTwice => {
@@ -208,7 +242,7 @@ impl Hostile {
                 tell("slept", &self.calls)
             }
             Mode::SpinOnClock => world::spin_on_clock(),
-            Mode::SpinInStart | Mode::PanicInStart | Mode::RefuseStart => tell("calls", &self.calls),
+            Mode::SpinInStart | Mode::PanicInStart | Mode::RefuseStart | Mode::RememberInStart => tell("calls", &self.calls),
         }
     }
 
@@ -235,6 +269,10 @@ impl Hostile {
 
 /// Text that would look like lines of the host's own, in a log or on a terminal.
 const FORGED: &str = "a\r\n2024-01-01 ERROR forged\u{1b}[2J\u{9b}31m\u{2028}b\u{202e}c\0d";
+
+fn remembered(tick: &Tick<'_>) -> Result<u64, Failure> {
+    tick.remembered("times").map(Option::unwrap_or_default)
+}
 
 fn tell(what: &str, found: &dyn std::fmt::Display) -> Result<Option<Signal>, Failure> {
     Err(Failure::retry(what, found.to_string()))

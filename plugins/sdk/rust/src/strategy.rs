@@ -18,7 +18,7 @@
 
 mod window;
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 #[expect(missing_docs, reason = "generated from the WIT, where the documentation is")]
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
@@ -39,6 +39,8 @@ pub use bindings::{
         host::{
             clock, config, logging,
             market::{self, Candle, Unavailable},
+            memory,
+            trades::{self, Trade},
         },
         strategy::answer::{Position, Signal},
     },
@@ -106,6 +108,41 @@ pub struct Tick<'a> {
     pub price: f64,
     /// The symbol's own one-minute candles up to `when_ms`.
     pub candles: &'a mut Candles,
+}
+
+impl Tick<'_> {
+    /// At most the last `count` trades of this strategy on this symbol, oldest first. The host keeps the last 32, also
+    /// across a restart.
+    #[must_use]
+    pub fn trades(&self, count: u32) -> Vec<Trade> {
+        trades::last(count)
+    }
+
+    /// What was kept under `name`; `None`: nothing. It outlives this value: a fresh one after a trap or a restart finds
+    /// what the last question left.
+    ///
+    /// # Errors
+    /// When it is not a `T`: an earlier version of the strategy kept something else.
+    pub fn remembered<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let parse = |value: Vec<u8>| serde_json::from_slice(&value);
+        memory::get(name).map(parse).transpose().map_err(|error| {
+            Failure::retry("memory", format!("what is kept under {name:?} cannot be read: {error}"))
+        })
+    }
+
+    /// Keeps `value` under `name`, as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, or does not fit: all names and values together may have 16 KiB.
+    pub fn remember<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Failure> {
+        let value = serde_json::to_vec(value).map_err(|error| Failure::retry("memory", error.to_string()))?;
+        memory::set(name, &value).map_err(|refused| Failure::retry(&refused.code, refused.message))
+    }
+
+    /// Removes what is kept under `name`.
+    pub fn forget(&self, name: &str) {
+        memory::remove(name);
+    }
 }
 
 impl Descriptor {

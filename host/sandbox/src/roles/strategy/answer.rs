@@ -44,6 +44,7 @@ impl StrategyContext {
         if matches!(self.turn, Turn::Answered(_)) {
             return false;
         }
+        self.end_question();
         self.await_answer();
         self.guest.begin_call(now_ms);
         true
@@ -62,6 +63,14 @@ impl StrategyContext {
             Turn::Answered(said) => Some(said),
         };
         (std::mem::take(&mut self.begun), said)
+    }
+
+    /// The guest calls `function`, which it may do only while it is being asked.
+    pub(super) fn must_be_asked(&self, function: &str) -> wasmtime::Result<()> {
+        match self.turn {
+            Turn::Asked | Turn::Answered(_) => Ok(()),
+            Turn::Outside => wasmtime::bail!("called {function} although it was not asked"),
+        }
     }
 
     fn say(&mut self, function: &str, said: Said) -> wasmtime::Result<()> {

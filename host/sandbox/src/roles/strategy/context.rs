@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sigbox_engine::signal::Pair;
 use sigbox_market::{Market, SharedSeries};
-use sigbox_trading::Assignment;
+use sigbox_trading::{Assignment, StrategyMemory, Trades};
 use wasmtime::{
     StoreContextMut,
     component::{HasSelf, Linker},
@@ -41,6 +41,12 @@ pub(crate) struct StrategyContext {
     pub(super) own_series: Option<SharedSeries>,
     /// How many candles the average price covers.
     pub(super) average_of: usize,
+    /// Its last trades.
+    pub(super) trades: Trades,
+    /// What it remembers.
+    pub(super) memory: StrategyMemory,
+    /// The question being asked has changed what it remembers.
+    pub(super) has_staged: bool,
     /// The random numbers of a deterministic guest.
     pub(super) dice: Dice,
     wasi: WasiCtx,
@@ -70,6 +76,8 @@ impl StrategyContext {
         let work_per_call = if M::DETERMINISTIC { limits.fuel_per_call } else { u64::MAX };
         let config = Arc::clone(&settings.each);
         let guest = Guest::new(identity, config, Arc::default(), limits, work_per_call, own_bytes);
+        // A question that an earlier instance did not bring to its end has changed nothing.
+        assignment.memory().discard();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         Self {
@@ -77,6 +85,9 @@ impl StrategyContext {
             own_series: assignment.market().series(&pair.symbol).cloned(),
             market: assignment.market().clone(),
             average_of: assignment.average_of(),
+            trades: assignment.trades().clone(),
+            memory: assignment.memory().clone(),
+            has_staged: false,
             pair: pair.clone(),
             settings,
             turn: Turn::Outside,
@@ -121,6 +132,8 @@ pub(super) fn link<M: Mode>(linker: &mut Linker<StrategyContext>) -> wasmtime::R
     host::clock::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     host::session::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
     host::market::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
+    host::trades::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
+    host::memory::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
     strategy::answer::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)
 }
 

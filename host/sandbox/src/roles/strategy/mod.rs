@@ -6,6 +6,7 @@ mod counted;
 mod deterministic;
 mod join;
 mod market;
+mod memory;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -285,6 +286,7 @@ impl StrategyInstance<Deterministic> {
         if let Err(breakdown) = called {
             return (begun, Err(broke(assignment, "get-signal", breakdown)));
         }
+        store.data_mut().end_question();
         *running = Some(asked);
         (begun, Ok(said))
     }
@@ -305,6 +307,7 @@ impl StrategyInstance<Live> {
         let called = plugin.sandbox.call(store, *get_signal, params(question), now_ms, time, |()| ()).await;
         let (_, said) = store.data_mut().end_row();
         called.map_err(|breakdown| broke(assignment, "get-signal", breakdown))?;
+        store.data_mut().end_question();
         *running = Some(asked);
         Ok(said)
     }
