@@ -172,7 +172,7 @@ fn a_plugin_that_does_not_find_what_is_held_is_refused_until_the_old_store_is_gi
     assert!(missing.code() != Some(0) && missing.stdout.contains("lost"), "{missing:?}");
     let said = workplace.succeed(&["state", "rebind"]).stdout;
     assert!(said.starts_with("signal is kept in \"disk\" from now on, and \"disk\" is given up ("), "{said}");
-    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 1);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 2, "positions, and what is remembered");
     let missing = workplace.run(&["state", "check"]);
     assert!(missing.stdout.contains("lost"), "what is held is still known: {missing:?}");
     workplace.succeed(&["live"]);
@@ -252,7 +252,7 @@ fn whether_a_store_that_is_gone_holds_something_cannot_be_told_without_the_event
     assert!(message.starts_with(expected) && !message.contains("delete"), "{message}");
     assert!(message.contains("; the event record does not tell what was held. Make it reachable"), "{message}");
     workplace.succeed(&["state", "rebind"]);
-    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 1);
+    assert_eq!(told(&workplace, "dump/data/events.jsonl", "state_decided"), 2, "positions, and what is remembered");
     workplace.succeed(&["live"]);
 }
 
@@ -395,15 +395,15 @@ fn a_binding_that_cannot_work_is_refused_before_any_trade_and_names_its_domains(
         (
             format!("{domains}{}", store(missing)),
             2,
-            "[persistence] signal, risk: [stores.disk] secret key: the environment variable SIGBOX_TEST_NOT_SET is not set",
+            "[persistence] signal, risk, memory: [stores.disk] secret key: the environment variable SIGBOX_TEST_NOT_SET is not set",
         ),
         (
             format!("{domains}{}", store("settings = { nonsense = 1 }")),
             3,
-            "[persistence] signal, risk: plugin disk: start failed: ",
+            "[persistence] signal, risk, memory: plugin disk: start failed: ",
         ),
-        (format!("{domains}{}", store("over = \"file\"")), 3, "[persistence] signal, risk: plugin "),
-        (wrapper, 3, "[persistence] signal, risk: plugin "),
+        (format!("{domains}{}", store("over = \"file\"")), 3, "[persistence] signal, risk, memory: plugin "),
+        (wrapper, 3, "[persistence] signal, risk, memory: plugin "),
     ] {
         let workplace = Workplace::new(&Configuration::sma_cross(1).section(&sections));
         let message = refused(&workplace, &["live"], code);
@@ -425,7 +425,7 @@ fn stores_are_shown_with_what_they_keep_and_whether_they_answer() {
     let events = workplace.read("dump/data/events.jsonl");
     workplace.write("dump/data/events.jsonl", format!("{events}{incident}\n"));
     let stores: Value = serde_json::from_str(&workplace.succeed(&["state", "stores", "--json"]).stdout).unwrap();
-    assert_eq!(stores[0]["domains"], json!(["signal"]));
+    assert_eq!(stores[0]["domains"], json!(["signal", "memory"]));
     assert!(stores[0]["description"].as_str().unwrap().starts_with("disk (directory "), "{stores}");
     assert_eq!(stores[0]["lastIncident"]["message"], incident["message"]);
     let files = json!({

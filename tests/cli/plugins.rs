@@ -58,8 +58,8 @@ fn a_strategy_is_no_persistence_backend() {
     let component = plugin("strategies/sma-cross");
     let workplace = Workplace::new(&strategy(&component, "").section(&kept_by(&component)));
     let message = format!(
-        "error: [persistence] signal, schedule, risk, partial: plugin {}: is a strategy, but a persistence backend was \
-         expected here: it exports sigbox:strategy/strategy@0.1.0, not sigbox:persistence/store@0.1.0",
+        "error: [persistence] signal, schedule, risk, partial, memory: plugin {}: is a strategy, but a persistence \
+         backend was expected here: it exports sigbox:strategy/strategy@0.1.0, not sigbox:persistence/store@0.1.0",
         component.display()
     );
     let finished = workplace.run(&["live"]);

@@ -52,7 +52,7 @@ fn a_store_of_ones_own_is_read_and_what_it_has_is_used() {
     let world = World::on(Arc::new(own));
     world.put(Domain::Signal, &row("long open=100 tp=102 sl=99"));
     let told = world.live(&scene("100 | 100 | 103").trades(""));
-    assert_eq!(told.read(), ["signal", "schedule", "partial"], "once, at the start");
+    assert_eq!(told.read(), ["signal", "schedule", "partial", "memory"], "once, at the start");
     assert_eq!(told.story(), ["1 opened 100", "2 take_profit 102"]);
 }
 

@@ -129,7 +129,8 @@ fn a_strategy_that_remembers_and_reads_its_trades_survives_kills() {
     let rests = plugin("strategies/rests");
     let configuration =
         Configuration::new().generated("BTCUSDT", 7, 4).strategy("rests", &rests, &["BTCUSDT"], settings);
-    let opened = undisturbed(&configuration).live_events().of("opened");
+    let events = undisturbed(&configuration).live_events();
+    let opened = events.of("opened");
     let rested = opened.iter().filter(|event| !event["signal"]["note"].to_string().contains("rested 0 minutes"));
     assert!(rested.count() > 10, "it rests: {opened:?}");
     survives_kills(&configuration);

@@ -67,7 +67,7 @@ impl Workplace {
             let files = files_below(&self.path("dump/data").join(domain));
             files.into_iter().map(move |(name, document)| (format!("{domain}/{name}"), document))
         };
-        ["signal", "schedule", "risk", "partial"].into_iter().flat_map(below).collect()
+        ["signal", "schedule", "risk", "partial", "memory"].into_iter().flat_map(below).collect()
     }
 
     /// Runs the command to its end.

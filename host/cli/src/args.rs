@@ -309,7 +309,7 @@ pub(crate) struct StateCopy {
     /// The store to write. The same one again, with --replace, writes everything anew.
     #[arg(long, value_name = "STORE")]
     pub(crate) to: String,
-    /// Copy only this: signal, schedule, risk or partial. Can be repeated [default: all].
+    /// Copy only this: signal, schedule, risk, partial or memory. Can be repeated [default: all].
     #[arg(long, value_name = "DOMAIN", value_parser = domain)]
     pub(crate) domain: Vec<Domain>,
     /// Write documents whatever is there, also over others and over the same.
@@ -325,7 +325,7 @@ pub(crate) struct StateCopy {
 
 fn domain(name: &str) -> Result<Domain, String> {
     let known = Domain::ALL.into_iter().find(|domain| domain.name() == name);
-    known.ok_or_else(|| "must be signal, schedule, risk or partial".to_owned())
+    known.ok_or_else(|| "must be signal, schedule, risk, partial or memory".to_owned())
 }
 
 #[derive(Debug, Arguments)]

@@ -10,15 +10,17 @@ use crate::{
 };
 
 /// The files of the newest track, by their paths in it. A test compares them with the folder.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 16] = [
     ("worlds.wit", include_str!("../../../wit/0.1/worlds.wit")),
     ("deps/host/clock.wit", include_str!("../../../wit/0.1/deps/host/clock.wit")),
     ("deps/host/config.wit", include_str!("../../../wit/0.1/deps/host/config.wit")),
     ("deps/host/logging.wit", include_str!("../../../wit/0.1/deps/host/logging.wit")),
     ("deps/host/market.wit", include_str!("../../../wit/0.1/deps/host/market.wit")),
+    ("deps/host/memory.wit", include_str!("../../../wit/0.1/deps/host/memory.wit")),
     ("deps/host/package.wit", include_str!("../../../wit/0.1/deps/host/package.wit")),
     ("deps/host/secrets.wit", include_str!("../../../wit/0.1/deps/host/secrets.wit")),
     ("deps/host/session.wit", include_str!("../../../wit/0.1/deps/host/session.wit")),
+    ("deps/host/trades.wit", include_str!("../../../wit/0.1/deps/host/trades.wit")),
     ("deps/persistence/fenced.wit", include_str!("../../../wit/0.1/deps/persistence/fenced.wit")),
     ("deps/persistence/package.wit", include_str!("../../../wit/0.1/deps/persistence/package.wit")),
     ("deps/persistence/store.wit", include_str!("../../../wit/0.1/deps/persistence/store.wit")),

@@ -300,7 +300,9 @@ impl<S> Desk<S> {
                 continue;
             }
             let outcomes = &outcomes[draft.outcomes];
-            outcomes.iter().filter_map(Trade::of).for_each(|trade| seat.trades.add(trade));
+            for trade in outcomes.iter().filter_map(Trade::of) {
+                seat.trades.add(trade);
+            }
             // `keep` told the other outcomes before it wrote the documents.
             if seat.begins(&draft.next) {
                 seat.owed.extend(outcomes.iter().cloned());
@@ -358,7 +360,9 @@ impl<S> Desk<S> {
             seat.tell_owed(now_ms, sink);
         }
         if self.is_doubtful {
-            self.seats.iter().for_each(|seat| seat.memory.doubt());
+            for seat in &self.seats {
+                seat.memory.doubt();
+            }
         }
         // What a strategy remembers that has not answered yet is written when it has.
         let answered = (0..self.seats.len()).filter(|index| self.seats[*index].strategy.is_some());
@@ -426,7 +430,9 @@ impl<S> Desk<S> {
             memory.take_unwritten(trader.pair()).map(|document| (index, document))
         });
         let failed = keeper.keep_memories(unwritten, now_ms).await;
-        failed.iter().for_each(|(index, _)| self.seats[*index].memory.doubt());
+        for (index, _) in &failed {
+            self.seats[*index].memory.doubt();
+        }
         failed
     }
 

@@ -49,6 +49,10 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    fn new(pair: Pair, market: Market, average_of: usize) -> Self {
+        Self { pair, market, average_of, trades: Trades::default(), memory: StrategyMemory::default() }
+    }
+
     /// Strategy, symbol, exchange and the name of the period being tested.
     #[must_use]
     pub const fn pair(&self) -> &Pair {
@@ -135,13 +139,8 @@ impl<S> Setup<S> {
     /// events.
     #[must_use]
     pub fn assign(&self, strategy: impl Into<String>, symbol: impl Into<String>) -> Assignment {
-        Assignment {
-            pair: self.pair(strategy.into(), symbol.into()),
-            market: self.market.clone(),
-            average_of: self.settings.avg_price_candles_count as usize,
-            trades: Trades::default(),
-            memory: StrategyMemory::default(),
-        }
+        let pair = self.pair(strategy.into(), symbol.into());
+        Assignment::new(pair, self.market.clone(), self.settings.avg_price_candles_count as usize)
     }
 
     /// The same setup with one more seat. Seats are asked and admitted in the order in which they are added.
@@ -237,9 +236,7 @@ impl<S> Setup<S> {
         }
         let market = &self.market;
         traders.extend(self.watched.into_iter().map(|Watched { pair, risk }| {
-            let (trades, memory) = (Trades::default(), StrategyMemory::default());
-            let assignment = Assignment { pair, market: market.clone(), average_of, trades, memory };
-            (assignment, Interval::MINUTE, None, risk)
+            (Assignment::new(pair, market.clone(), average_of), Interval::MINUTE, None, risk)
         }));
 
         let settings = Arc::new(self.settings);

@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
 async fn domains_apart(scene: &Scene<'_>) -> Done {
     let store = scene.open().await?;
     let unheard_of = scene.unique("domain");
-    let domains = ["signal", "schedule", "risk", "partial", &unheard_of];
+    let domains = ["signal", "schedule", "risk", "partial", "memory", &unheard_of];
     let addresses = domains.map(|domain| scene.at(domain, "BTCUSDT", "BTCUSDT"));
     for address in &addresses {
         store.expect(address, None, "before it was written, and after others were in other domains").await?;

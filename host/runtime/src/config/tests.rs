@@ -780,6 +780,7 @@ cache-dir = "cache"
                 schedule: StoreChoice::Memory,
                 risk: StoreChoice::File,
                 partial: StoreChoice::File,
+                memory: StoreChoice::Plugin("mine".into()),
             },
         }
     );

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use sigbox_sdk::{
     export_strategy,
     strategy::{
-        Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market, memory,
-        trades,
+        Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market,
+        memory, trades,
     },
 };
 
@@ -177,15 +177,7 @@ impl Hostile {
             Mode::TradesForever => loop {
                 black_box(trades::last(u32::MAX));
             },
-            Mode::RememberForever => loop {
-                for name in 0_u32.. {
-                    memory::get(&name.to_string());
-                    if memory::set(&name.to_string(), text().as_bytes()).is_err() {
-                        break;
-                    }
-                }
-                memory::remove("0");
-            },
+            Mode::RememberForever => remember_forever(&text()),
             Mode::Remember | Mode::RememberAndPanic => {
                 let times = remembered(tick)? + 1;
                 tick.remember("times", &times)?;
@@ -242,7 +234,9 @@ impl Hostile {
                 tell("slept", &self.calls)
             }
             Mode::SpinOnClock => world::spin_on_clock(),
-            Mode::SpinInStart | Mode::PanicInStart | Mode::RefuseStart | Mode::RememberInStart => tell("calls", &self.calls),
+            Mode::SpinInStart | Mode::PanicInStart | Mode::RefuseStart | Mode::RememberInStart => {
+                tell("calls", &self.calls)
+            }
         }
     }
 
@@ -269,6 +263,18 @@ impl Hostile {
 
 /// Text that would look like lines of the host's own, in a log or on a terminal.
 const FORGED: &str = "a\r\n2024-01-01 ERROR forged\u{1b}[2J\u{9b}31m\u{2028}b\u{202e}c\0d";
+
+fn remember_forever(text: &str) -> ! {
+    loop {
+        for name in 0_u32.. {
+            memory::get(&name.to_string());
+            if memory::set(&name.to_string(), text.as_bytes()).is_err() {
+                break;
+            }
+        }
+        memory::remove("0");
+    }
+}
 
 fn remembered(tick: &Tick<'_>) -> Result<u64, Failure> {
     tick.remembered("times").map(Option::unwrap_or_default)

@@ -125,9 +125,10 @@ impl Tick<'_> {
     /// When it is not a `T`: an earlier version of the strategy kept something else.
     pub fn remembered<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
         let parse = |value: Vec<u8>| serde_json::from_slice(&value);
-        memory::get(name).map(parse).transpose().map_err(|error| {
-            Failure::retry("memory", format!("what is kept under {name:?} cannot be read: {error}"))
-        })
+        memory::get(name)
+            .map(parse)
+            .transpose()
+            .map_err(|error| Failure::retry("memory", format!("what is kept under {name:?} cannot be read: {error}")))
     }
 
     /// Keeps `value` under `name`, as JSON.
