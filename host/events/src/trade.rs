@@ -1,5 +1,7 @@
 //! The trades of a strategy, as it may read them again.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sigbox_engine::{Outcome, Side};
 
@@ -29,7 +31,7 @@ pub struct Trade {
     /// The result in the quote currency.
     pub pnl_cost: Number,
     /// Why it was closed, as events write it.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 impl Trade {
@@ -48,7 +50,7 @@ impl Trade {
             cost: as_written(position.signal.cost),
             pnl_percentage: as_written(pnl.percentage),
             pnl_cost: as_written(pnl.cost),
-            reason: reason.name().to_owned(),
+            reason: reason.name().into(),
         })
     }
 
@@ -67,7 +69,7 @@ impl Trade {
             cost: number(signal.cost),
             pnl_percentage: number(pnl.pnl_percentage),
             pnl_cost: number(pnl.pnl_cost),
-            reason: line.close_reason.clone()?.into_owned(),
+            reason: line.close_reason.as_ref()?.clone().into_owned().into(),
         })
     }
 }

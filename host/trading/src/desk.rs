@@ -425,11 +425,15 @@ impl<S> Desk<S> {
         seats: impl Iterator<Item = usize>,
         now_ms: i64,
     ) -> Vec<(usize, StoreError)> {
-        let unwritten = seats.filter_map(|index| {
+        let unwritten: Vec<usize> = seats.filter(|index| self.seats[*index].memory.is_unwritten()).collect();
+        if unwritten.is_empty() {
+            return Vec::new();
+        }
+        let documents = unwritten.into_iter().filter_map(|index| {
             let Seat { memory, trader, .. } = &self.seats[index];
             memory.take_unwritten(trader.pair()).map(|document| (index, document))
         });
-        let failed = keeper.keep_memories(unwritten, now_ms).await;
+        let failed = keeper.keep_memories(documents, now_ms).await;
         for (index, _) in &failed {
             self.seats[*index].memory.doubt();
         }

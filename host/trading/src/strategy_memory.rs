@@ -144,6 +144,11 @@ impl StrategyMemory {
         }
     }
 
+    /// Whether the store may not have the document.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.lock().is_unwritten
+    }
+
     /// The document that the store does not have; `None`: it has it. From now on it counts as written.
     pub(crate) fn take_unwritten(&self, pair: &Pair) -> Option<Vec<u8>> {
         let mut remembered = self.lock();

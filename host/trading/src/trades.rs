@@ -38,10 +38,10 @@ impl Trades {
     }
 }
 
-/// Adds a trade, unless it is there: after a crash the same candles may end it again. Drops the oldest one when there are
-/// too many.
+/// Adds a trade, unless it was the last one: after a crash the same candles may end it again. Drops the oldest one when
+/// there are too many.
 pub(crate) fn add(trades: &mut VecDeque<Trade>, trade: Trade) {
-    if trades.iter().any(|known| known.id == trade.id && known.opened_ms == trade.opened_ms) {
+    if trades.back().is_some_and(|last| last.opened_ms == trade.opened_ms && last.id == trade.id) {
         return;
     }
     if trades.len() == KEPT {
@@ -69,7 +69,7 @@ mod tests {
             cost: number,
             pnl_percentage: number,
             pnl_cost: number,
-            reason: "closed".to_owned(),
+            reason: "closed".into(),
         }
     }
 

@@ -70,7 +70,7 @@ fn lend(trade: Trade) -> trades::Trade {
         cost: cost.0,
         pnl_percentage: pnl_percentage.0,
         pnl_cost: pnl_cost.0,
-        reason,
+        reason: reason.into_owned(),
         extra: None,
     }
 }
