@@ -5,6 +5,7 @@ mod candles;
 mod configuration;
 mod documentation;
 mod plugins;
+mod promises;
 mod state;
 mod wit;
 

@@ -80,6 +80,10 @@ pub(crate) struct Backtest {
     /// Write no events: only the result is shown.
     #[arg(long, conflicts_with_all = ["events", "report"])]
     pub(crate) no_events: bool,
+    /// Check every promise of silence: ask the strategy in that time too, and name each promise that was wrong. The
+    /// events stay the same; with a wrong promise the command fails.
+    #[arg(long)]
+    pub(crate) check_promises: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

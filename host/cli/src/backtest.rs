@@ -12,14 +12,14 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sigbox::{
     config::Config,
-    job::{BacktestDone, BacktestJob},
+    job::{BacktestDone, BacktestJob, Extras},
     sandbox::Deterministic,
     trading::Stopwatch,
 };
 use sigbox_engine::stats::Sample;
 use sigbox_report::{Rows, Timing, text};
 
-use crate::{args, plugins, report, table};
+use crate::{args, plugins, promises, report, table};
 
 pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let config = Config::load(&command.config.path)?;
@@ -29,8 +29,8 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let events = (!command.no_events).then_some(command.events.as_path());
     let bar = progress_bar();
     // Timing costs time, and only reports show durations.
-    let timed = !command.report.is_empty();
-    let done = job.run(events, timed, |progress| {
+    let extras = Extras { timed: !command.report.is_empty(), promises: command.check_promises };
+    let done = job.run(events, extras, |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         ControlFlow::Continue(())
@@ -39,11 +39,11 @@ pub(crate) fn run(command: &args::Backtest) -> anyhow::Result<()> {
     let done = done?;
     let reports = report::after(&command.events, &command.report, timings(done.took, &done.answers), |_| market)?;
     if command.json {
-        print_json(&done, events, &reports)
+        print_json(&done, events, &reports)?;
     } else {
         print_table(&done, events, &reports);
-        Ok(())
     }
+    Ok(done.promises.as_ref().map_or(Ok(()), promises::judge)?)
 }
 
 fn timings(took: Duration, answers: &BTreeMap<String, Stopwatch>) -> Vec<Timing> {
@@ -64,6 +64,8 @@ fn print_json(done: &BacktestDone, events: Option<&Path>, reports: &[PathBuf]) -
         #[serde(skip_serializing_if = "Option::is_none")]
         events: Option<String>,
         reports: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        promises: Option<promises::Json<'a>>,
         #[serde(flatten)]
         rows: Rows<'a>,
     }
@@ -74,6 +76,7 @@ fn print_json(done: &BacktestDone, events: Option<&Path>, reports: &[PathBuf]) -
         run_seconds: done.took.as_secs_f64(),
         events: events.map(|events| events.display().to_string()),
         reports: reports.iter().map(|file| file.display().to_string()).collect(),
+        promises: done.promises.as_ref().map(promises::Json::of),
         rows: Rows::of(&done.tally),
     };
     let mut out = io::stdout().lock();
@@ -90,6 +93,9 @@ fn print_table(done: &BacktestDone, events: Option<&Path>, reports: &[PathBuf]) 
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
     let rate = (minutes as f64 / seconds.max(1e-9)) as u64;
     println!("Ran in {seconds:.3} s, {} candles a second.", HumanCount(rate));
+    if let Some(promises) = &done.promises {
+        promises::print(promises);
+    }
     if let Some(events) = events {
         println!("Every event: {}", events.display());
     }

@@ -5,7 +5,7 @@ use std::{fmt, process::ExitCode};
 use sigbox::ErrorKind;
 use sigbox_report::LedgerError;
 
-use crate::{candles::Problems, plugin::Failed, state::NotKept};
+use crate::{candles::Problems, plugin::Failed, promises::WrongPromises, state::NotKept};
 
 const UNFORESEEN: u8 = 1;
 const CONFIGURATION: u8 = 2;
@@ -56,7 +56,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<LedgerError>() || error.is::<NotKept>() {
         return Some(STATE);
     }
-    if error.is::<Failed>() {
+    if error.is::<Failed>() || error.is::<WrongPromises>() {
         return Some(FAILED);
     }
     if error.is::<Problems>() {

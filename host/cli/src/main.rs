@@ -13,6 +13,7 @@ mod interrupts;
 mod live;
 mod plugin;
 mod plugins;
+mod promises;
 mod report;
 mod state;
 mod sweep;

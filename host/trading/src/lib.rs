@@ -19,6 +19,7 @@ mod backtest;
 mod live;
 
 mod desk;
+mod promises;
 mod risk;
 mod row;
 mod strategy;
@@ -54,6 +55,7 @@ pub use self::{
     error::RunError,
     journal::{Journal, JournalError, Recall, Record, SEGMENT_BYTES, event_files},
     live::{Live, LiveOptions, Orphans, Stop, StoredState, stored_memory, stored_state},
+    promises::{Checked, CheckedPromises, Promises, WrongPromise},
     risk::Profile,
     setup::{Assignment, SeatSetup, Setup},
     sink::{Silence, Sink},

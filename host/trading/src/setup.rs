@@ -193,11 +193,12 @@ impl<S> Setup<S> {
         &self.frame
     }
 
-    /// The same setup with each strategy replaced by what `change` makes of its pair and the strategy.
-    pub(crate) fn map<T>(self, mut change: impl FnMut(&Pair, S) -> T) -> Setup<T> {
+    /// The same setup with each strategy replaced by what `change` makes of its seat: the assignment, the interval and the
+    /// strategy.
+    pub(crate) fn map<T>(self, mut change: impl FnMut(&Assignment, Interval, S) -> T) -> Setup<T> {
         let Self { exchange, frame, settings, market, profiles, seats, watched } = self;
         let seats = seats.into_iter().map(|SeatSetup { assignment, interval, strategy, risk }| {
-            let strategy = change(&assignment.pair, strategy);
+            let strategy = change(&assignment, interval, strategy);
             SeatSetup { assignment, interval, strategy, risk }
         });
         let seats = seats.collect();

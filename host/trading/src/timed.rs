@@ -81,8 +81,8 @@ impl<S> Setup<S> {
     #[must_use]
     pub fn timed(self) -> (Setup<Timed<S>>, BTreeMap<String, Stopwatch>) {
         let mut stopwatches: BTreeMap<String, Stopwatch> = BTreeMap::new();
-        let timed = self.map(|pair, strategy| {
-            let stopwatch = stopwatches.entry(pair.strategy.clone()).or_default().clone();
+        let timed = self.map(|assignment, _, strategy| {
+            let stopwatch = stopwatches.entry(assignment.pair().strategy.clone()).or_default().clone();
             Timed { strategy, stopwatch }
         });
         (timed, stopwatches)

@@ -13,7 +13,7 @@ use sigbox_engine::{MINUTE_MS, stats::Tally};
 use sigbox_events::{Component, EventWriter, Kind, Source};
 use sigbox_market::Market;
 use sigbox_sandbox::{Deterministic, Sandbox, StrategyInstance};
-use sigbox_trading::{Aside, Backtest, Progress, Setup, Stopwatch, Strategy};
+use sigbox_trading::{Aside, Backtest, CheckedPromises, Progress, Promises, Setup, Stopwatch, Strategy};
 
 use super::{JobError, record};
 use crate::{
@@ -30,6 +30,15 @@ pub struct BacktestJob<'c> {
     sources: Vec<Source>,
 }
 
+/// What else a backtest finds out. Each costs time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// How long answers take: a clock is read twice for each answer.
+    pub timed: bool,
+    /// Which promises of silence are wrong: strategies are asked in spite of them. The events stay the same.
+    pub promises: bool,
+}
+
 /// The result of a backtest, besides its events.
 pub struct BacktestDone {
     /// The totals, by part.
@@ -40,6 +49,8 @@ pub struct BacktestDone {
     pub took: Duration,
     /// How long answers took, by strategy; empty if the run was not timed.
     pub answers: BTreeMap<String, Stopwatch>,
+    /// What is known of the promises of the strategies; `None` if they were not checked.
+    pub promises: Option<CheckedPromises>,
 }
 
 impl BacktestDone {
@@ -76,14 +87,14 @@ impl<'c> BacktestJob<'c> {
     }
 
     /// Runs to the end, or until `progress` breaks. `events`: the file for every event; a record of the run is written
-    /// beside it. `timed`: whether answers are timed, which reads a clock twice for each answer.
+    /// beside it. A wrong promise is not an error here: the caller looks at [`BacktestDone::promises`].
     ///
     /// # Errors
     /// When the period does not fit the candles, the events cannot be written, or the run stops before its end.
     pub fn run(
         self,
         events: Option<&Path>,
-        timed: bool,
+        extras: Extras,
         progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<BacktestDone, JobError> {
         let Self { config, market: _, setup, components, sources } = self;
@@ -91,24 +102,45 @@ impl<'c> BacktestJob<'c> {
             let run = record::describe(config, Kind::Backtest, Some(period_ms), components, sources, events);
             run.keep(events)
         };
-        if timed {
+        if extras.timed {
             let (setup, answers) = setup.timed();
-            Ok(BacktestDone { answers, ..execute(setup, events, begin, progress)? })
+            Ok(BacktestDone { answers, ..check_and_execute(setup, extras.promises, events, begin, progress)? })
         } else {
-            execute(setup, events, begin, progress)
+            check_and_execute(setup, extras.promises, events, begin, progress)
         }
     }
 }
 
-/// Runs `setup`. `begin` is called with the period and the event file, once the file has been made.
+/// Runs `setup`, and checks the promises of its strategies if `promises` says so.
+fn check_and_execute<S: Strategy>(
+    setup: Setup<S>,
+    promises: bool,
+    events: Option<&Path>,
+    begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<BacktestDone, JobError> {
+    if promises {
+        let (setup, promises) = setup.checked();
+        execute(setup, Some(&promises), events, begin, progress)
+    } else {
+        execute(setup, None, events, begin, progress)
+    }
+}
+
+/// Runs `setup`, whose strategies check `promises`. `begin` is called with the period and the event file, once the file
+/// has been made.
 fn execute<S: Strategy>(
     setup: Setup<S>,
+    promises: Option<&Promises>,
     events: Option<&Path>,
     begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<BacktestDone, JobError> {
     let backtest = Backtest::new(setup)?;
     let period_ms = backtest.period_ms();
+    if let Some(promises) = promises {
+        promises.end_at(period_ms.1);
+    }
     let unwritable = |source| JobError::Events { file: events.map(Path::to_path_buf).unwrap_or_default(), source };
     let open = |file: &Path| {
         if let Some(folder) = file.parent() {
@@ -128,5 +160,5 @@ fn execute<S: Strategy>(
     }
     let took = started.elapsed();
     outcome.map_err(|source| JobError::Stopped { events: events.map(Path::to_path_buf), source })?;
-    Ok(BacktestDone { tally, period_ms, took, answers: BTreeMap::new() })
+    Ok(BacktestDone { tally, period_ms, took, answers: BTreeMap::new(), promises: promises.map(Promises::found) })
 }

@@ -20,7 +20,7 @@ use sigbox_trading::{JournalError, RunError};
 use crate::{assemble::AssembleError, config::ConfigError};
 
 pub use self::{
-    backtest::{BacktestDone, BacktestJob},
+    backtest::{BacktestDone, BacktestJob, Extras},
     live::{LiveDone, LiveStart, events_file, live},
     record::{recorded_market, sweep_record},
     state::{check_state, decide_state, rebind_state},

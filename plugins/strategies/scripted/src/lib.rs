@@ -5,17 +5,18 @@
 //! { "signals": [
 //!     { "at": 1704067200000, "until": 1704067500000,
 //!       "dto": { "position": "long", "priceTakeProfit": 43000, "priceStopLoss": 41000 } },
-//!     { "at": 1704070800000, "throw": "no connection" } ] }
+//!     { "at": 1704070800000, "throw": "no connection" },
+//!     { "at": 1704070860000, "quiet": { "until": 1704074400000, "below": 41000, "above": 43000 } } ] }
 //! ```
 //!
 //! Times are milliseconds since the Unix epoch; `until` is `at` where it is absent. The first entry with
-//! `at <= when <= until` answers; without one there is no trade. Prices and other amounts may also be the texts `"NaN"`,
+//! `at <= when <= until` answers; without one there is no trade. An entry with `quiet` promises silence, right or wrong. Prices and other amounts may also be the texts `"NaN"`,
 //! `"Infinity"` and `"-Infinity"`, which JSON cannot write. How often it is asked is the operator's `interval`.
 
 use serde::{Deserialize, Deserializer, de};
 use sigbox_sdk::{
     export_strategy,
-    strategy::{Descriptor, Failure, Position, Session, Signal, Strategy, Tick},
+    strategy::{Descriptor, Failure, Position, Quiet, Session, Signal, Strategy, Tick},
 };
 
 /// The script.
@@ -35,6 +36,16 @@ struct Entry {
     until: Option<u64>,
     dto: Option<Dto>,
     throw: Option<String>,
+    quiet: Option<Silence>,
+}
+
+/// A promise of silence. A bound that is absent is no bound.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Silence {
+    until: u64,
+    below: Option<f64>,
+    above: Option<f64>,
 }
 
 /// A signal under the names of rows and events.
@@ -114,8 +125,16 @@ impl Dto {
     }
 }
 
+impl Silence {
+    fn promise(&self) -> Quiet {
+        let (below, above) = (self.below.unwrap_or(f64::NEG_INFINITY), self.above.unwrap_or(f64::INFINITY));
+        Quiet { until_ms: self.until, below, above }
+    }
+}
+
 struct Scripted {
     script: Vec<Entry>,
+    promise: Option<Quiet>,
 }
 
 impl Strategy for Scripted {
@@ -131,11 +150,13 @@ impl Strategy for Scripted {
             if entry.until.is_some_and(|until| until < entry.at) {
                 return refuse(format!("signals[{index}]: until is before at"));
             }
-            if entry.dto.is_some() && entry.throw.is_some() {
-                return refuse(format!("signals[{index}]: has both dto and throw; an entry answers one way"));
+            let Entry { dto, throw, quiet, .. } = entry;
+            let answers = [("dto", dto.is_some()), ("throw", throw.is_some()), ("quiet", quiet.is_some())];
+            if let [(one, _), (other, _), ..] = answers.into_iter().filter(|(_, is)| *is).collect::<Vec<_>>()[..] {
+                return refuse(format!("signals[{index}]: has both {one} and {other}; an entry answers one way"));
             }
         }
-        Ok(Self { script: settings.signals })
+        Ok(Self { script: settings.signals, promise: None })
     }
 
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
@@ -143,11 +164,16 @@ impl Strategy for Scripted {
             let until = entry.until.unwrap_or(entry.at);
             (entry.at..=until).contains(&tick.when_ms)
         });
+        self.promise = entry.and_then(|entry| entry.quiet.as_ref()).map(Silence::promise);
         match entry {
             Some(Entry { throw: Some(message), .. }) => Err(Failure::retry("throw", message.as_str())),
             Some(Entry { dto, .. }) => Ok(dto.as_ref().map(Dto::signal)),
             None => Ok(None),
         }
+    }
+
+    fn quiet(&self) -> Option<Quiet> {
+        self.promise
     }
 }
 
