@@ -33,41 +33,54 @@ impl Strategy for Counted {
     }
 }
 
+/// The samples that promise silence, each with settings with which it trades often.
+const SAMPLES: [(&str, &str); 2] =
+    [("dips", "dip-percent = 0.3, candles = 30, minutes = 20"), ("sma-cross-quiet", "minutes = 20")];
+
+/// The settings of a sample as a line of the configuration.
+fn with(quiet: bool, settings: &str) -> String {
+    format!("settings = {{ quiet = {quiet}, {settings} }}")
+}
+
 #[test]
 fn a_strategy_that_promises_silence_is_asked_seldom_and_trades_the_same() {
-    let component = plugin("strategies/dips");
-    let plugin = StrategyPlugin::load(&deterministic(Limits::default()), &component).unwrap();
-    let run = |quiet: bool| {
-        let settings = json!({ "quiet": quiet, "dip-percent": 0.3, "candles": 30, "minutes": 20 });
-        let strategy = plugin.start(assignment("dips"), &settings.to_string()).unwrap();
-        let questions = Arc::new(AtomicUsize::new(0));
-        let record = backtest_of("dips", Counted { strategy, questions: Arc::clone(&questions) });
-        (record, questions.load(Ordering::Relaxed))
-    };
-    let ((always, asked_always), (seldom, asked_seldom)) = (run(false), run(true));
-    assert!(always.of("dips").iter().filter(|outcome| outcome.starts_with("Opened")).count() > 3, "{always:?}");
-    assert_eq!(seldom, always);
-    assert!(asked_seldom * 2 < asked_always, "asked {asked_seldom} times instead of {asked_always}");
+    for (sample, settings) in SAMPLES {
+        let component = plugin(&format!("strategies/{sample}"));
+        let plugin = StrategyPlugin::load(&deterministic(Limits::default()), &component).unwrap();
+        let run = |quiet: bool| {
+            let settings: toml::Table = with(quiet, settings).parse().unwrap();
+            let strategy = plugin.start(assignment(sample), &json!(settings["settings"]).to_string()).unwrap();
+            let questions = Arc::new(AtomicUsize::new(0));
+            let record = backtest_of(sample, Counted { strategy, questions: Arc::clone(&questions) });
+            (record, questions.load(Ordering::Relaxed))
+        };
+        let ((always, asked_always), (seldom, asked_seldom)) = (run(false), run(true));
+        assert!(always.of(sample).iter().filter(|outcome| outcome.starts_with("Opened")).count() > 3, "{always:?}");
+        assert_eq!(seldom, always);
+        assert!(asked_seldom * 2 < asked_always, "{sample}: asked {asked_seldom} times instead of {asked_always}");
+    }
 }
 
 #[test]
 fn a_live_run_keeps_to_promises_as_a_backtest_does() {
-    let configuration = |quiet: bool| {
-        Configuration::new().generated("BTCUSDT", 7, 2).strategy(
-            "dips",
-            &plugin("strategies/dips"),
-            &["BTCUSDT"],
-            &format!("settings = {{ quiet = {quiet}, dip-percent = 0.3, candles = 30, minutes = 20 }}"),
-        )
-    };
-    let events = |quiet: bool| {
-        let workplace = Workplace::new(&configuration(quiet));
-        workplace.succeed(&["live"]);
-        workplace.succeed(&["backtest"]);
-        let backtest = fs::read_to_string(workplace.path("dump/backtest/events.jsonl")).unwrap();
-        (workplace.live_events().of_pairs(), backtest)
-    };
-    let (always, seldom) = (events(false), events(true));
-    assert!(always.0.of("closed").len() > 5, "{:?}", always.0);
-    assert!(seldom == always);
+    for (sample, settings) in SAMPLES {
+        let configuration = |quiet: bool| {
+            Configuration::new().generated("BTCUSDT", 7, 2).strategy(
+                sample,
+                &plugin(&format!("strategies/{sample}")),
+                &["BTCUSDT"],
+                &with(quiet, settings),
+            )
+        };
+        let events = |quiet: bool| {
+            let workplace = Workplace::new(&configuration(quiet));
+            workplace.succeed(&["live"]);
+            workplace.succeed(&["backtest"]);
+            let backtest = fs::read_to_string(workplace.path("dump/backtest/events.jsonl")).unwrap();
+            (workplace.live_events().of_pairs(), backtest)
+        };
+        let (always, seldom) = (events(false), events(true));
+        assert!(always.0.of("closed").len() > 5, "{sample}: {:?}", always.0);
+        assert!(seldom == always, "{sample}");
+    }
 }
