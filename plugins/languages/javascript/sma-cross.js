@@ -3,13 +3,13 @@ import { fail, trade } from "sigbox:strategy/answer@0.1.0";
 import { columns } from "sigbox:host/market@0.1.0";
 import * as session from "sigbox:host/session@0.1.0";
 
-const MINUTE_MS = 60_000;
+export const MINUTE_MS = 60_000;
 
-const settings = { fast: 20, slow: 60, "take-profit-percent": 1.0, "stop-loss-percent": 0.6, minutes: 240 };
+export const settings = { fast: 20, slow: 60, "take-profit-percent": 1.0, "stop-loss-percent": 0.6, minutes: 240 };
 let symbol;
 
 /** The last closes, oldest first, and the minute of the newest. */
-let closes = [];
+export let closes = [];
 let newestMs = 0;
 
 export const strategy = {
@@ -32,33 +32,42 @@ export const strategy = {
 
   getSignal(whenMs, price, open, high, low, close, volume) {
     if (!fillWindow(settings.slow + 1, whenMs, close)) return;
-    const { fast, slow } = settings;
-    const at = slow - fast, last = closes[slow];
-    const shared = sum(at + 1, slow);
-    const sharedSlow = sum(1, at) + closes[at] + shared;
-    const before = (closes[at] + shared) / fast > (closes[0] + sharedSlow) / slow;
-    const now = (shared + last) / fast > (sharedSlow + last) / slow;
-    if (before === now) return;
-    const up = now ? 1 : -1;
-    trade({
-      id: null,
-      symbol: null,
-      position: now ? "long" : "short",
-      priceOpen: null,
-      priceTakeProfit: price * (1 + (up * settings["take-profit-percent"]) / 100),
-      priceStopLoss: price * (1 - (up * settings["stop-loss-percent"]) / 100),
-      minuteEstimatedTime: settings.minutes,
-      cost: null,
-      multiplier: null,
-      isolated: null,
-      note: null,
-      extra: null,
-    });
+    const [before, now] = above();
+    if (before !== now) enter(price, now);
   },
 };
 
+/** Whether the fast average is above the slow one, before the last close and with it. */
+export function above() {
+  const { fast, slow } = settings;
+  const at = slow - fast, last = closes[slow];
+  const shared = sum(at + 1, slow);
+  const sharedSlow = sum(1, at) + closes[at] + shared;
+  const before = (closes[at] + shared) / fast > (closes[0] + sharedSlow) / slow;
+  return [before, (shared + last) / fast > (sharedSlow + last) / slow];
+}
+
+/** Proposes a position: long if the fast average is above the slow one now. */
+export function enter(price, isAbove) {
+  const up = isAbove ? 1 : -1;
+  trade({
+    id: null,
+    symbol: null,
+    position: isAbove ? "long" : "short",
+    priceOpen: null,
+    priceTakeProfit: price * (1 + (up * settings["take-profit-percent"]) / 100),
+    priceStopLoss: price * (1 - (up * settings["stop-loss-percent"]) / 100),
+    minuteEstimatedTime: settings.minutes,
+    cost: null,
+    multiplier: null,
+    isolated: null,
+    note: null,
+    extra: null,
+  });
+}
+
 /** Whether there are `count` closes. The one that is new came with the question. */
-function fillWindow(count, whenMs, close) {
+export function fillWindow(count, whenMs, close) {
   if (closes.length === count && whenMs === newestMs + MINUTE_MS) {
     closes.shift();
     closes.push(close);

@@ -41,23 +41,26 @@ class Strategy(exports.Strategy):
             return
         before, now = above(closes, self.fast, self.slow)
         if before != now:
-            up = 1 if now else -1
-            answer.trade(
-                Signal(
-                    id=None,
-                    symbol=None,
-                    position=Position.LONG if now else Position.SHORT,
-                    price_open=None,
-                    price_take_profit=price * (1 + up * self.take_profit_percent / 100),
-                    price_stop_loss=price * (1 - up * self.stop_loss_percent / 100),
-                    minute_estimated_time=float(self.minutes),
-                    cost=None,
-                    multiplier=None,
-                    isolated=None,
-                    note=None,
-                    extra=None,
-                )
+            self.trade(price, now)
+
+    def trade(self, price, is_above):
+        up = 1 if is_above else -1
+        answer.trade(
+            Signal(
+                id=None,
+                symbol=None,
+                position=Position.LONG if is_above else Position.SHORT,
+                price_open=None,
+                price_take_profit=price * (1 + up * self.take_profit_percent / 100),
+                price_stop_loss=price * (1 - up * self.stop_loss_percent / 100),
+                minute_estimated_time=float(self.minutes),
+                cost=None,
+                multiplier=None,
+                isolated=None,
+                note=None,
+                extra=None,
             )
+        )
 
 
 def window(count, when_ms, close):

@@ -94,7 +94,8 @@ pub trait Strategy: Sized + 'static {
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure>;
 
     /// After a question without a trade: how long the strategy has nothing to say. `None`: it is to be asked at every
-    /// due time. A strategy that promises is asked far less often, and one whose promise was wrong misses a trade.
+    /// due time. A strategy that promises is asked far less often, and one whose promise was wrong misses a trade:
+    /// `sigbox backtest --check-promises` names such promises.
     fn quiet(&self) -> Option<Quiet> {
         None
     }
