@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn no_crossing_is_slept_through_in_any_market() {
-        let (mut minutes, mut asked, mut crossed) = (0, 0, 0);
+        let (mut minutes, mut asked, mut trades) = (0, 0, 0);
         for (fast, slow) in [(1, 2), (1, 60), (3, 7), (20, 60), (59, 60), (37, 150), (50, 1000)] {
             for seed in 0..144 {
                 let closes = walk(seed, 3000);
@@ -131,7 +131,7 @@ mod tests {
                     let window = &closes[minute + 1..=minute + slow];
                     let close = window[slow - 1];
                     minutes += 1;
-                    crossed += usize::from(*crosses);
+                    trades += usize::from(*crosses);
                     let is_calm = promise.is_some_and(|(made, Calm { minutes, below, above })| {
                         (minute - made) as u64 <= minutes && (below..=above).contains(&close)
                     });
@@ -144,7 +144,7 @@ mod tests {
                 }
             }
         }
-        assert!(crossed > 10_000, "{crossed} crossings");
+        assert!(trades > 10_000, "{trades} crossings");
         assert!(asked * 2 < minutes, "asked {asked} of {minutes} minutes");
     }
 
