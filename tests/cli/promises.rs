@@ -24,7 +24,7 @@ volatility-percent = 0.5
 fn the_samples_keep_what_they_promise_and_trade_the_same_as_without() {
     // The sample, its settings, and how many times fewer questions it is asked at least.
     for (sample, settings, fewer) in [
-        ("dips", "minutes = 60", 3),
+        ("dips", "minutes = 60", 2),
         ("sma-cross-quiet", "minutes = 60", 5),
         ("sma-cross-quiet", "fast = 37, slow = 150, minutes = 30", 5),
         ("sma-cross-quiet", "fast = 3, slow = 7, minutes = 30", 1),
