@@ -47,7 +47,6 @@ fn the_samples_keep_what_they_promise_and_trade_the_same_as_without() {
         assert!(checked == always, "{sample}, {settings}: the check changes what is traded");
 
         let number = |of: &str| promises[of].as_u64().unwrap();
-        println!("{sample}, {settings}: {promises}");
         assert_eq!((&unchecked, &promises["wrong"], &promises["named"]), (&Value::Null, &json!(0), &json!([])));
         assert!(number("checked") > 1000, "{sample}, {settings}: {promises}");
         let without = number("questions") + number("questionsSaved");
