@@ -120,7 +120,7 @@ fn guests() -> Vec<(PathBuf, Value)> {
 fn the_length_of_rows_changes_nothing() {
     let questions = questions();
     let mut dice = Rng::with_seed(15);
-    let rounds = if slow_tests() { 40 } else { 4 };
+    let rounds = if slow_tests() { 15 } else { 4 };
     for (component, settings) in guests() {
         let alone = asked(&component, &settings, &questions, || 1);
         assert_eq!(asked(&component, &settings, &questions, || usize::MAX >> 1), alone, "{settings}, in one row");
