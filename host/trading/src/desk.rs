@@ -463,34 +463,44 @@ impl<S: Strategy> Desk<S> {
     /// minute. Flat traders are asked ahead of it. Only for a desk without a keeper.
     pub(crate) fn boundary_at_once(&mut self, now_ms: i64, asking: Asking, sink: &mut dyn Sink) {
         while self.judge(now_ms, Entries::Open, sink) {}
+        let each = sink.hears_ticks();
         for index in 0..self.seats.len() {
-            self.ask_ahead(index, now_ms, asking, sink.hears_ticks());
-            if let Some(Ahead { price, answer, .. }) = self.seats[index].ahead.take_if(|ahead| ahead.at_ms == now_ms) {
+            let (seat, row) = (&mut self.seats[index], &mut self.scratch.row);
+            seat.ask_ahead(now_ms, asking, self.average_of, each, row);
+            if let Some(Ahead { price, answer, .. }) = seat.ahead.take_if(|ahead| ahead.at_ms == now_ms) {
                 self.admit(index, now_ms, price, answer, sink);
-                self.ask_ahead(index, now_ms + MINUTE_MS, asking, sink.hears_ticks());
+                let (seat, row) = (&mut self.seats[index], &mut self.scratch.row);
+                seat.ask_ahead(now_ms + MINUTE_MS, asking, self.average_of, each, row);
             }
         }
     }
+}
 
+impl<S: Strategy> Seat<S> {
     /// Asks the strategy of a flat trader about the time from `from_ms` on, if that is not known yet. `each`: every
-    /// question is asked by itself, because somebody hears of each.
-    fn ask_ahead(&mut self, index: usize, from_ms: i64, asking: Asking, each: bool) {
-        let seat = &mut self.seats[index];
-        if seat.ahead.is_some() || !matches!(seat.trader.state(), State::Idle) {
+    /// question is asked by itself, because somebody hears of each. `row` is a buffer.
+    pub(crate) fn ask_ahead(
+        &mut self,
+        from_ms: i64,
+        asking: Asking,
+        average_of: usize,
+        each: bool,
+        row: &mut Vec<Question>,
+    ) {
+        if self.ahead.is_some() || !matches!(self.trader.state(), State::Idle) {
             return;
         }
-        let mut from_ms = from_ms.max(seat.trader.due_ms()).max(seat.ask_from_ms);
-        if let Some(mut promise) = seat.promise.take() {
-            let ends_ms = promise.ends(&seat.series, self.average_of, asking.last);
+        let mut from_ms = from_ms.max(self.trader.due_ms()).max(self.ask_from_ms);
+        if let Some(mut promise) = self.promise.take() {
+            let ends_ms = promise.ends(&self.series, average_of, asking.last);
             from_ms = from_ms.max(ends_ms.unwrap_or(i64::MAX));
         }
-        let (row, length) = (&mut self.scratch.row, if each { 1 } else { seat.row_length.get() });
-        let trader = &seat.trader;
-        row::fill(row, length, from_ms, asking, (&seat.series, self.average_of), |asked_ms| trader.due_after(asked_ms));
-        seat.ahead = Some(match (row.last(), &mut seat.strategy) {
+        let (length, trader) = (if each { 1 } else { self.row_length.get() }, &self.trader);
+        row::fill(row, length, from_ms, asking, (&self.series, average_of), |asked_ms| trader.due_after(asked_ms));
+        self.ahead = Some(match (row.last(), &mut self.strategy) {
             (Some(last), Some(strategy)) => {
                 let answered = strategy.answer(row);
-                seat.row_length.asked(answered.is_some());
+                self.row_length.asked(answered.is_some());
                 let (Question { now_ms, price, .. }, answer) =
                     answered.map_or((*last, Answer::Nothing), |(index, answer)| (row[index], answer));
                 Ahead { at_ms: now_ms, price, answer }
@@ -719,7 +729,7 @@ impl<S> Seat<S> {
     /// Makes a decision current. `judged_open_ms`: the opening time of the candle that was judged; `None` when the
     /// decision came from an answer.
     #[inline]
-    fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
+    pub(crate) fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
         let born = self.begins(&next);
         self.trader.commit(next);
         if let Some(open_ms) = judged_open_ms {
