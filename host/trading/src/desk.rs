@@ -23,7 +23,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::{ops::Range, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    ops::{ControlFlow, Range},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
@@ -39,6 +43,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     StrategyMemory, Trades,
     keeper::{Change, Failures, Keeper},
+    lanes::{self, Course},
     reconcile::in_words,
     risk::{Claim, Profile},
     row::{self, Ahead, Asking, Promise, RowLength},
@@ -225,17 +230,13 @@ impl<S> Desk<S> {
                 State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.is_behind() => continue,
                 State::Scheduled(_) | State::Open(_) => {}
             }
-            let candles = seat.series.read();
-            let Some((candle, average)) = candles.bar(seat.next_open_ms + MINUTE_MS, self.average_of) else { continue };
-            let bar = Bar { candle, average, frame_end_ms: self.frame_end_ms };
             let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
             let mut risk = Gate { seats: &self.seats, profiles: &self.profiles, drafts, holders, asking: index };
             let first = outcomes.len();
             let mut told = Told { pair: seat.pair(), trades: &seat.trades, sink: &mut *sink };
             let out: &mut dyn Outcomes = if self.keeper.is_some() { outcomes } else { &mut told };
-            let next = seat.trader.step(bar, &mut risk, out);
-            let open_ms = candle.open_time_ms;
-            drop(candles);
+            let judged = seat.judge(self.average_of, self.frame_end_ms, &mut risk, out);
+            let Some((next, open_ms)) = judged else { continue };
             self.decide(index, next, first, Some(open_ms));
             behind |= open_ms + MINUTE_MS < now_ms;
         }
@@ -472,6 +473,30 @@ impl<S: Strategy> Desk<S> {
                 let (seat, row) = (&mut self.seats[index], &mut self.scratch.row);
                 seat.ask_ahead(now_ms + MINUTE_MS, asking, self.average_of, each, row);
             }
+        }
+    }
+
+    /// Does everything that happens at boundaries from the first one at which strategies may be asked to the last one
+    /// before `stop_ms`, on several threads. Only for a desk without a keeper that has not begun, and a sink that does
+    /// not hear ticks. `progress` is called now and then with the boundary that is reached; it may stop the run.
+    pub(crate) fn run_ahead(
+        &mut self,
+        threads: NonZeroUsize,
+        asking: Asking,
+        stop_ms: i64,
+        sink: &mut dyn Sink,
+        progress: impl FnMut(i64) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let Self { seats, profiles, average_of, frame_end_ms, .. } = self;
+        let course = Course { profiles, average_of: *average_of, frame_end_ms: *frame_end_ms, asking, stop_ms };
+        let pairs: Vec<Pair> = seats.iter().map(|seat| seat.pair().clone()).collect();
+        let tell = |seat: usize, outcome: &Outcome| Told { pair: &pairs[seat], sink: &mut *sink }.tell(outcome);
+        match lanes::run(std::mem::take(seats), &course, threads, tell, progress) {
+            Some(ran) => {
+                *seats = ran;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
         }
     }
 }
@@ -724,6 +749,21 @@ impl<S> Seat<S> {
             | (State::Scheduled(_) | State::Open(_), State::Scheduled(_))
             | (State::Open(_), State::Open(_)) => false,
         }
+    }
+
+    /// What the next candle does to the order or the position, and when that candle opens; `None`: it is not there.
+    #[inline]
+    pub(crate) fn judge(
+        &self,
+        average_of: usize,
+        frame_end_ms: Option<i64>,
+        risk: &mut dyn RiskGate,
+        out: &mut dyn Outcomes,
+    ) -> Option<(Next, i64)> {
+        let candles = self.series.read();
+        let (candle, average) = candles.bar(self.next_open_ms + MINUTE_MS, average_of)?;
+        let next = self.trader.step(Bar { candle, average, frame_end_ms }, risk, out);
+        Some((next, candle.open_time_ms))
     }
 
     /// Makes a decision current. `judged_open_ms`: the opening time of the candle that was judged; `None` when the

@@ -1,18 +1,25 @@
 //! A backtest on several cores: each trader runs ahead on its own, in a lane.
 //!
 //! Traders meet only in the risk rules. A trader that wants to enter, or whose order is about to be filled, must know
-//! what the others hold at that moment. So a lane runs until it needs to know that, and then waits until every lane that
-//! shares a risk profile has reached the moment. The lane with the least moment never waits, so the lanes never all wait.
+//! what the others hold at that moment. So a lane runs until it needs to know that. Then it waits until every lane
+//! under the same risk profiles has reached the moment.
 //!
-//! Every moment of a run has its place in one order: by time, then candles are judged before answers are admitted, then by
-//! seats. It is the order in which one thread does everything. Outcomes are told in it, so the sink hears the same
-//! whatever the number of threads.
+//! Every step of a run has a moment, and all moments have one order: by boundary; at a boundary, candles are judged
+//! before answers are admitted; then by seats. It is the order in which one thread does everything. Outcomes are told in
+//! it, so the sink hears the same, whatever the number of threads.
+//!
+//! Nothing locks, because the lane with the least moment never waits for another lane: all others have reached its
+//! moment. It may wait until what came before has been told, and telling waits for nobody.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    num::NonZeroUsize,
     ops::ControlFlow,
+    panic,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -20,29 +27,36 @@ use std::{
 use sigbox_engine::{
     MINUTE_MS, Outcome, Outcomes, State,
     risk::{Rejection, RiskGate, RiskRequest, check_rules},
-    signal::Pair,
-    trader::{Answer, Bar},
+    trader::Answer,
 };
 
 use crate::{
     desk::Seat,
     risk::Profile,
     row::{Ahead, Asking, Promise},
-    sink::Sink,
     strategy::{Question, Strategy},
 };
 
-/// How many steps a lane makes before others learn how far it is. Few enough that nobody waits long for it, and enough
-/// that learning costs little.
-const STEPS: usize = 256;
+/// How many candles a lane judges before the others learn how far it is. That takes some microseconds. Fewer would cost
+/// more than they are worth, and with more the others would wait longer.
+const JUDGED_AT_ONCE: usize = 64;
+
+/// How many minutes all lanes together may be ahead of what has been told: outcomes that are not told yet take memory.
+/// A minute seldom has more than one outcome, of some 500 bytes at most.
+const MINUTES_AHEAD: i64 = 32 * 1024;
+
+/// How many minutes one lane may be ahead. The first number keeps slices of work long where there are many lanes. The
+/// second makes progress even where there are few.
+const LANE_MINUTES_AHEAD: [i64; 2] = [64, 1024];
 
 /// The place of a step in the order of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment {
+pub(crate) struct Moment {
     /// The boundary.
     now_ms: i64,
     part: Part,
-    seat: usize,
+    /// Whose step it is.
+    pub(crate) seat: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,340 +68,466 @@ enum Part {
 }
 
 impl Moment {
-    /// After everything.
+    /// After every step.
     const END: Self = Self { now_ms: i64::MAX, part: Part::Admit, seat: usize::MAX };
 }
 
 /// What all lanes have in common, and does not change.
-pub(crate) struct Course {
-    pub(crate) profiles: Vec<Profile>,
+pub(crate) struct Course<'a> {
+    pub(crate) profiles: &'a [Profile],
     /// Candles in the average price.
     pub(crate) average_of: usize,
     /// The last boundary of the period being tested.
     pub(crate) frame_end_ms: Option<i64>,
     pub(crate) asking: Asking,
-    /// Candles that close later are not judged.
-    pub(crate) judged_until_ms: i64,
-}
-
-/// What others know of a lane.
-struct Known {
-    /// Everything before this moment is done.
-    until: Moment,
-    /// When it began to hold something, and when it held nothing again, in turns.
-    turns: Vec<Moment>,
-}
-
-impl Known {
-    /// Whether it holds something at `moment`, which is not after `until`.
-    fn holds(&self, moment: Moment) -> bool {
-        self.turns.partition_point(|turn| *turn < moment) % 2 == 1
-    }
-}
-
-/// The lanes as they see each other.
-struct Others {
-    known: Vec<Mutex<Known>>,
-    /// The seats under each profile.
-    subject: Vec<Vec<usize>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is written under these locks cannot panic half way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Others {
-    /// How many lanes but that of `moment` hold something then under `profile`; `None`: some have not come so far.
-    fn holding(&self, profile: usize, moment: Moment) -> Option<usize> {
-        let others = self.subject[profile].iter().filter(|seat| **seat != moment.seat);
-        others.map(|seat| lock(&self.known[*seat])).try_fold(0, |count, known| {
-            (known.until >= moment).then(|| count + usize::from(known.holds(moment)))
-        })
-    }
-
-    /// Whether every lane under one of `profiles` has come to `moment`.
-    fn have_come_to(&self, moment: Moment, profiles: &[usize]) -> bool {
-        profiles.iter().all(|profile| self.holding(*profile, moment).is_some())
-    }
-
-    fn until(&self, seat: usize) -> Moment {
-        lock(&self.known[seat]).until
-    }
+    /// The first boundary that is not part of the course.
+    pub(crate) stop_ms: i64,
 }
 
 /// One trader on its way.
 struct Lane<S> {
-    seat: Seat<S>,
     number: usize,
+    seat: Seat<S>,
+    /// Its next step. Everything before it is done.
+    next: Moment,
+    /// The next step needs to know what other lanes hold.
+    waits: bool,
     /// From when on it may be asked, while it is flat.
     free_from_ms: i64,
-    /// The moment of its next step.
-    until: Moment,
-    /// It cannot make that step before the others have come to it.
-    waits: bool,
-    /// Turns that the others do not know of yet.
-    turns: Vec<Moment>,
-    /// What is not yet handed over.
-    told: Vec<(Moment, Outcome)>,
+    /// What the others do not know yet.
+    news: News,
+    /// A buffer for questions.
     row: Vec<Question>,
 }
 
-/// The risk rules of a lane at a moment.
-struct Gate<'a> {
-    course: &'a Course,
-    others: &'a Others,
-    profiles: &'a [usize],
-    moment: Moment,
-    /// Some other lane has not come so far, so the answer means nothing.
-    too_early: bool,
+/// What has happened in a lane since the others last learned of it. It begins to hold something at most once in that
+/// time, and then ends at most once: whoever is flat is asked, and the others learn of that.
+#[derive(Default)]
+struct News {
+    begun: bool,
+    ended: Option<Moment>,
+    outcomes: Vec<(Moment, Outcome)>,
 }
 
-impl RiskGate for Gate<'_> {
-    fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
-        for index in self.profiles {
-            let Profile { rules, others, .. } = &self.course.profiles[*index];
-            let Some(holding) = self.others.holding(*index, self.moment) else {
-                self.too_early = true;
-                return Err(Rejection { id: None, note: String::new(), active_positions: 0 });
+/// What came of a step.
+enum Step {
+    Made,
+    /// Other lanes have not come so far. Nothing has changed.
+    TooEarly,
+    /// There is no candle to judge.
+    Impossible,
+}
+
+impl<S: Strategy> Lane<S> {
+    fn new(number: usize, seat: Seat<S>, course: &Course<'_>) -> Self {
+        let free_from_ms = course.asking.first;
+        // It holds nothing, so at its first step it has nothing to judge.
+        let next = Moment { now_ms: free_from_ms, part: Part::Judge, seat: number };
+        Self { number, seat, next, waits: false, free_from_ms, news: News::default(), row: Vec::new() }
+    }
+
+    /// Makes steps, until the others should learn of it or it has to wait for them.
+    fn advance(&mut self, course: &Course<'_>, board: &Mutex<Board<S>>) {
+        for _ in 0..JUDGED_AT_ONCE {
+            let step = self.step(course, board);
+            self.waits = matches!(step, Step::TooEarly);
+            self.next = match step {
+                Step::Made => self.next_step(course).unwrap_or(Moment::END),
+                Step::TooEarly => self.next,
+                Step::Impossible => Moment::END,
             };
-            check_rules(rules, request, holding + others.len())?;
+            // Whoever was asked has come a long way, and may just have become flat.
+            if self.waits || self.next.part == Part::Admit {
+                return;
+            }
         }
-        Ok(())
+    }
+
+    /// Its next step; `None`: it is through. Asks the strategy, if the trader is flat.
+    fn next_step(&mut self, course: &Course<'_>) -> Option<Moment> {
+        let Course { average_of, asking, stop_ms, .. } = *course;
+        let (now_ms, part) = match self.seat.trader.state() {
+            State::Idle => {
+                self.seat.ask_ahead(self.free_from_ms, asking, average_of, false, &mut self.row);
+                (self.seat.ahead.as_ref()?.at_ms, Part::Admit)
+            }
+            State::Scheduled(_) | State::Open(_) => (self.seat.next_open_ms + MINUTE_MS, Part::Judge),
+        };
+        (now_ms < stop_ms).then_some(Moment { now_ms, part, seat: self.number })
+    }
+
+    fn step(&mut self, course: &Course<'_>, board: &Mutex<Board<S>>) -> Step {
+        let Self { seat, next: moment, news, .. } = self;
+        let held = !matches!(seat.trader.state(), State::Idle);
+        let before = news.outcomes.len();
+        let mut out = Kept { moment: *moment, outcomes: &mut news.outcomes };
+        let profiles = &seat.profiles;
+        let mut risk = Gate { course, board, profiles, holds: held, moment: *moment, too_early: false };
+        let (next, judged_open_ms) = match moment.part {
+            Part::Judge if !held => return Step::Made,
+            Part::Judge => match seat.judge(course.average_of, course.frame_end_ms, &mut risk, &mut out) {
+                Some((next, open_ms)) => (next, Some(open_ms)),
+                None => return Step::Impossible,
+            },
+            Part::Admit => {
+                let Some(Ahead { price, answer, .. }) = &seat.ahead else { return Step::Impossible };
+                (seat.trader.admit(moment.now_ms, *price, answer.clone(), &mut risk, &mut out), None)
+            }
+        };
+        if risk.too_early {
+            news.outcomes.truncate(before);
+            return Step::TooEarly;
+        }
+        // A trader that has become flat is asked at the same boundary; one that was asked, at the next.
+        self.free_from_ms = moment.now_ms;
+        if moment.part == Part::Admit {
+            self.free_from_ms += MINUTE_MS;
+            if let Some(Ahead { answer: Answer::Quiet(quiet), .. }) = seat.ahead.take() {
+                seat.promise = Some(Promise::new(quiet, moment.now_ms));
+            }
+        }
+        seat.commit(next, judged_open_ms);
+        match (held, !matches!(seat.trader.state(), State::Idle)) {
+            (false, true) => news.begun = true,
+            (true, false) => news.ended = Some(*moment),
+            (false, false) | (true, true) => {}
+        }
+        Step::Made
     }
 }
 
-/// Keeps outcomes without the ticks.
-struct Eventful<'a>(&'a mut Vec<Outcome>);
+/// Keeps what a step does, without the ticks.
+struct Kept<'a> {
+    moment: Moment,
+    outcomes: &'a mut Vec<(Moment, Outcome)>,
+}
 
-impl Outcomes for Eventful<'_> {
+impl Outcomes for Kept<'_> {
     fn add(&mut self, outcome: Outcome) {
-        self.0.push(outcome);
+        self.outcomes.push((self.moment, outcome));
     }
 
     fn tick(&mut self, _: &Outcome) {}
 }
 
-impl<S: Strategy> Lane<S> {
-    /// Makes some steps, until it is through or has to wait.
-    fn advance(&mut self, course: &Course, others: &Others) {
-        let mut outcomes = Vec::new();
-        for _ in 0..STEPS {
-            self.until = self.next(course);
-            if self.until == Moment::END {
-                break;
-            }
-            self.waits = !self.step(course, others, &mut outcomes);
-            if self.waits {
-                break;
-            }
-            self.told.extend(outcomes.drain(..).map(|outcome| (self.until, outcome)));
-        }
-        if self.waits {
-            return;
-        }
-        // What was done last is done; the next step may be far away.
-        self.until = self.next(course);
-    }
+/// The risk rules of a lane at a moment.
+struct Gate<'a, S> {
+    course: &'a Course<'a>,
+    board: &'a Mutex<Board<S>>,
+    profiles: &'a [usize],
+    /// The lane itself holds an order that is about to be filled. It is not counted against itself.
+    holds: bool,
+    moment: Moment,
+    /// Another lane has not come so far, so the answer has no meaning.
+    too_early: bool,
+}
 
-    /// The moment of the next step.
-    fn next(&mut self, course: &Course) -> Moment {
-        let Course { average_of, asking, judged_until_ms, .. } = *course;
-        let step = match self.seat.trader.state() {
-            State::Idle => {
-                self.seat.ask_ahead(self.free_from_ms, asking, average_of, false, &mut self.row);
-                self.seat.ahead.as_ref().map(|ahead| (ahead.at_ms, Part::Admit))
-            }
-            State::Scheduled(_) | State::Open(_) => Some((self.seat.next_open_ms + MINUTE_MS, Part::Judge)),
-        };
-        let possible = step.filter(|(now_ms, part)| match part {
-            Part::Judge => *now_ms <= judged_until_ms && self.seat.series.read().bar(*now_ms, average_of).is_some(),
-            Part::Admit => *now_ms < i64::MAX,
-        });
-        possible.map_or(Moment::END, |(now_ms, part)| Moment { now_ms, part, seat: self.number })
-    }
-
-    /// Makes the step at `until`. False: the others have not come so far, and nothing has changed.
-    fn step(&mut self, course: &Course, others: &Others, outcomes: &mut Vec<Outcome>) -> bool {
-        let Self { seat, until: moment, .. } = self;
-        let Moment { now_ms, part, .. } = *moment;
-        let held = !matches!(seat.trader.state(), State::Idle);
-        let profiles = &seat.profiles;
-        let mut gate = Gate { course, others, profiles, moment: *moment, too_early: false };
-        let mut told = Eventful(outcomes);
-        let (next, judged_open_ms, answer) = match part {
-            Part::Judge => {
-                let series = seat.series.read();
-                let Some((candle, average)) = series.bar(now_ms, course.average_of) else { return true };
-                let bar = Bar { candle, average, frame_end_ms: course.frame_end_ms };
-                let (next, open_ms) = (seat.trader.step(bar, &mut gate, &mut told), candle.open_time_ms);
-                (next, Some(open_ms), None)
-            }
-            Part::Admit => {
-                let Some(ahead) = seat.ahead.take() else { return true };
-                let next = seat.trader.admit(now_ms, ahead.price, ahead.answer.clone(), &mut gate, &mut told);
-                (next, None, Some(ahead))
-            }
-        };
-        if gate.too_early {
-            outcomes.clear();
-            seat.ahead = answer;
-            return false;
+impl<S> RiskGate for Gate<'_, S> {
+    fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
+        for index in self.profiles {
+            let Profile { rules, others, .. } = &self.course.profiles[*index];
+            let Some(holding) = lock(self.board).holding(*index, self.moment) else {
+                self.too_early = true;
+                return Err(Rejection { id: None, note: String::new(), active_positions: 0 });
+            };
+            check_rules(rules, request, holding - usize::from(self.holds) + others.len())?;
         }
-        if let Some(Ahead { answer: Answer::Quiet(quiet), .. }) = answer {
-            seat.promise = Some(Promise::new(quiet, now_ms));
-        }
-        seat.commit(next, judged_open_ms);
-        // A trader that has become flat is asked at the same boundary; one that was asked, at the next.
-        self.free_from_ms = if part == Part::Judge { now_ms } else { now_ms + MINUTE_MS };
-        if held == matches!(self.seat.trader.state(), State::Idle) {
-            self.turns.push(self.until);
-        }
-        true
+        Ok(())
     }
 }
 
-/// The lanes that nobody is working on, and what came of all of them.
+/// What the lanes know of each other, and those of them that nobody is working on.
 struct Board<S> {
-    lanes: Vec<Option<Lane<S>>>,
-    told: Vec<(Moment, Outcome)>,
+    lanes: Vec<Option<Box<Lane<S>>>>,
+    /// The next step of each lane, as far as the others know. Everything before it is done.
+    known: Vec<Moment>,
+    shared: Vec<Shared>,
+    /// Outcomes that the teller does not have yet. Each list is of one lane, and in order.
+    outcomes: Vec<Vec<(Moment, Outcome)>>,
+    /// The teller has everything before this boundary.
+    told_ms: i64,
+    /// How far a lane may be ahead of that.
+    ahead_ms: i64,
+    /// How many threads wait until there is something to do.
+    waiting: usize,
+    /// The teller is one of them.
+    teller_waits: bool,
     /// Nothing more is to be done.
     is_stopped: bool,
 }
 
-/// What there is to do.
+/// What the lanes under one profile hold.
+#[derive(Default)]
+struct Shared {
+    seats: Vec<usize>,
+    /// How many hold something. Those whose end is in `ends` count as well.
+    held: usize,
+    /// Ends that an entry may still come before.
+    ends: BinaryHeap<Reverse<Moment>>,
+}
+
+/// What a thread is to do.
 enum Task<S> {
-    Advance(Lane<S>),
-    /// Somebody else must come further first.
-    Wait,
-    /// All lanes are through.
+    Advance(Box<Lane<S>>),
+    /// To tell what came before this moment, and to add these outcomes to what is not told yet.
+    Tell(Moment, Vec<Vec<(Moment, Outcome)>>),
+    /// Nothing more.
     Done,
 }
 
 impl<S> Board<S> {
-    /// The lane with the least moment of those that can go on.
-    fn take(&mut self, others: &Others) -> Task<S> {
-        if self.is_stopped || self.is_done() {
-            return Task::Done;
+    fn new(lanes: Vec<Lane<S>>, course: &Course<'_>) -> Self {
+        let under = |profile| lanes.iter().filter(move |lane| lane.seat.profiles.contains(&profile));
+        let shared = |profile| Shared { seats: under(profile).map(|lane| lane.number).collect(), ..Shared::default() };
+        let shared = (0..course.profiles.len()).map(shared).collect();
+        let known = lanes.iter().map(|lane| lane.next).collect();
+        let each = MINUTES_AHEAD / i64::try_from(lanes.len()).unwrap_or(i64::MAX).max(1);
+        let [least, most] = LANE_MINUTES_AHEAD;
+        Self {
+            lanes: lanes.into_iter().map(|lane| Some(Box::new(lane))).collect(),
+            known,
+            shared,
+            outcomes: Vec::new(),
+            told_ms: course.asking.first,
+            ahead_ms: each.clamp(least, most) * MINUTE_MS,
+            waiting: 0,
+            teller_waits: false,
+            is_stopped: false,
         }
-        let can_go_on = |lane: &&Lane<S>| {
-            lane.until != Moment::END && (!lane.waits || others.have_come_to(lane.until, &lane.seat.profiles))
+    }
+
+    /// The least moment of all lanes. Everything before it is done.
+    fn horizon(&self) -> Moment {
+        self.known.iter().min().copied().unwrap_or(Moment::END)
+    }
+
+    /// Whether all lanes under `profile` have come to `moment`.
+    fn have_come_to(&self, moment: Moment, profile: usize) -> bool {
+        self.shared[profile].seats.iter().all(|seat| self.known[*seat] >= moment)
+    }
+
+    /// How many lanes under `profile` hold something at `moment`; `None`: some have not come so far. `moment` is that of
+    /// one of them. So nobody can ask about an earlier moment afterwards, and what has ended before is forgotten.
+    fn holding(&mut self, profile: usize, moment: Moment) -> Option<usize> {
+        if !self.have_come_to(moment, profile) {
+            return None;
+        }
+        let Shared { held, ends, .. } = &mut self.shared[profile];
+        while ends.peek().is_some_and(|Reverse(end)| *end < moment) {
+            ends.pop();
+            *held -= 1;
+        }
+        Some(*held)
+    }
+
+    /// Takes back a lane, and lets the others learn of it.
+    fn put(&mut self, mut lane: Box<Lane<S>>) {
+        let News { begun, ended, outcomes } = std::mem::take(&mut lane.news);
+        for (_, shared) in self.shared.iter_mut().enumerate().filter(|(index, _)| lane.seat.profiles.contains(index)) {
+            shared.held += usize::from(begun);
+            shared.ends.extend(ended.map(Reverse));
+        }
+        if !outcomes.is_empty() {
+            self.outcomes.push(outcomes);
+        }
+        let number = lane.number;
+        self.known[number] = lane.next;
+        self.lanes[number] = Some(lane);
+    }
+
+    /// Whether `lane` can make its next step, which is at most `ahead_ms` ahead of what has been told.
+    fn can_go_on(&self, lane: &Lane<S>, ahead_ms: i64) -> bool {
+        let has_all = || lane.seat.profiles.iter().all(|profile| self.have_come_to(lane.next, *profile));
+        lane.next != Moment::END && lane.next.now_ms <= self.told_ms + ahead_ms && (!lane.waits || has_all())
+    }
+
+    /// Which lane is to go on: `last`, on which the thread has worked, if it can, and else the one with the least moment.
+    fn choose(&self, last: Option<usize>) -> Option<usize> {
+        let last = last.and_then(|number| self.lanes[number].as_ref());
+        if let Some(lane) = last.filter(|lane| self.can_go_on(lane, self.ahead_ms)) {
+            return Some(lane.number);
+        }
+        // Another one must be able to go on for a while.
+        let can_go_on = |lane: &&Box<Lane<S>>| self.can_go_on(lane, self.ahead_ms / 2);
+        self.lanes.iter().flatten().filter(can_go_on).min_by_key(|lane| lane.next).map(|lane| lane.number)
+    }
+
+    /// Whether there is much to tell. It is less than what a lane may be ahead to be chosen, so a lane that waits for the
+    /// teller does not wait for long.
+    fn has_much_to_tell(&self) -> bool {
+        self.horizon().now_ms > self.told_ms + self.ahead_ms / 4
+    }
+
+    /// What a thread is to do that has worked on `last`; `None`: nothing now.
+    fn task(&mut self, last: Option<usize>, tells: bool) -> Option<Task<S>> {
+        if self.is_stopped {
+            return Some(Task::Done);
+        }
+        if tells && self.told_ms < i64::MAX && self.has_much_to_tell() {
+            let horizon = self.horizon();
+            self.told_ms = horizon.now_ms;
+            return Some(Task::Tell(horizon, std::mem::take(&mut self.outcomes)));
+        }
+        if self.horizon() == Moment::END {
+            return Some(Task::Done);
+        }
+        let number = self.choose(last)?;
+        self.lanes[number].take().map(Task::Advance)
+    }
+
+    /// Whether one of the waiting threads has something to do.
+    fn is_to_wake(&self) -> bool {
+        let is_over = || self.is_stopped || self.horizon() == Moment::END;
+        let is_told = || self.teller_waits && self.has_much_to_tell();
+        self.waiting > 0 && (is_over() || is_told() || self.choose(None).is_some())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Only a defect panics while it holds the lock, and then the run ends.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lanes of a run, and the threads that work on them.
+struct Lanes<'a, S> {
+    course: &'a Course<'a>,
+    board: Mutex<Board<S>>,
+    /// There may be something to do for one that waits.
+    changed: Condvar,
+}
+
+impl<S: Strategy> Lanes<'_, S> {
+    /// Works until nothing is left to do. With `tell`, this thread also tells what has happened.
+    fn work(&self, mut tell: Option<&mut dyn FnMut(Moment, Vec<Vec<(Moment, Outcome)>>) -> ControlFlow<()>>) {
+        let _alarm = Alarm(self);
+        let mut last = None;
+        loop {
+            match self.task(last, tell.is_some()) {
+                Task::Advance(mut lane) => {
+                    lane.advance(self.course, &self.board);
+                    last = Some(lane.number);
+                    lock(&self.board).put(lane);
+                }
+                Task::Tell(until, outcomes) => {
+                    if tell.as_mut().is_some_and(|tell| tell(until, outcomes).is_break()) {
+                        self.stop();
+                    }
+                }
+                Task::Done => return,
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn task(&self, last: Option<usize>, tells: bool) -> Task<S> {
+        let mut board = lock(&self.board);
+        let task = loop {
+            if let Some(task) = board.task(last, tells) {
+                break task;
+            }
+            board.waiting += 1;
+            board.teller_waits |= tells;
+            board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board.waiting -= 1;
+            board.teller_waits &= !tells;
         };
-        let next = self.lanes.iter().flatten().filter(can_go_on).min_by_key(|lane| lane.until).map(|lane| lane.number);
-        next.and_then(|number| self.lanes[number].take()).map_or(Task::Wait, Task::Advance)
+        if board.is_to_wake() {
+            self.changed.notify_all();
+        }
+        task
     }
 
-    fn is_done(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.as_ref().is_some_and(|lane| lane.until == Moment::END))
-    }
-
-    /// What was told before `moment`, in order. What comes later stays.
-    fn told_before(&mut self, moment: Moment) -> Vec<(Moment, Outcome)> {
-        // What one lane tells is in order, and the moments of two lanes are never the same.
-        self.told.sort_by_key(|(moment, _)| *moment);
-        let rest = self.told.split_off(self.told.partition_point(|(told, _)| *told < moment));
-        std::mem::replace(&mut self.told, rest)
+    fn stop(&self) {
+        lock(&self.board).is_stopped = true;
+        self.changed.notify_all();
     }
 }
 
-/// Runs all seats to their end on `threads` threads, or until `progress` breaks; it is told the boundary that all have
-/// reached. Returns the seats as they are then; `None`: it was stopped.
-pub(crate) fn run<S: Strategy>(
-    seats: Vec<Seat<S>>,
-    course: &Course,
-    threads: usize,
-    sink: &mut dyn Sink,
-    mut progress: impl FnMut(i64) -> ControlFlow<()>,
-) -> Option<Vec<Seat<S>>> {
-    let first = |seat| Moment { now_ms: i64::MIN, part: Part::Judge, seat };
-    let pairs: Vec<Pair> = seats.iter().map(|seat| seat.pair().clone()).collect();
-    let known = (0..seats.len()).map(|seat| Mutex::new(Known { until: first(seat), turns: Vec::new() })).collect();
-    let under = |profile: usize| (0..seats.len()).filter(move |seat| seats[*seat].profiles.contains(&profile));
-    let subject = (0..course.profiles.len()).map(|profile| under(profile).collect()).collect();
-    let others = Others { known, subject };
-    let lanes = seats.into_iter().enumerate().map(|(number, seat)| {
-        let (row, turns, told) = (Vec::new(), Vec::new(), Vec::new());
-        let (free_from_ms, until) = (i64::MIN, first(number));
-        Some(Lane { seat, number, free_from_ms, until, waits: false, turns, told, row })
-    });
-    let board = Mutex::new(Board { lanes: lanes.collect(), told: Vec::new(), is_stopped: false });
-    let changed = Condvar::new();
+/// Stops the others when a thread panics. Otherwise they would wait for its lane forever.
+struct Alarm<'a, 'b, S: Strategy>(&'a Lanes<'b, S>);
 
-    let work = || {
-        let _alarm = Alarm(|| {
-            lock(&board).is_stopped = true;
-            changed.notify_all();
-        });
-        loop {
-            let mut free = lock(&board);
-            let mut lane = loop {
-                match free.take(&others) {
-                    Task::Advance(lane) => break lane,
-                    Task::Wait => free = changed.wait(free).unwrap_or_else(PoisonError::into_inner),
-                    Task::Done => return,
-                }
-            };
-            drop(free);
-            lane.advance(course, &others);
-            let mut free = lock(&board);
-            free.told.append(&mut lane.told);
-            let mut known = lock(&others.known[lane.number]);
-            known.turns.append(&mut lane.turns);
-            known.until = lane.until;
-            drop(known);
-            let number = lane.number;
-            free.lanes[number] = Some(lane);
-            drop(free);
-            changed.notify_all();
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-        let mut reached = first(0);
-        loop {
-            let mut free = lock(&board);
-            let is_over = loop {
-                let horizon = (0..pairs.len()).map(|seat| others.until(seat)).min().unwrap_or(Moment::END);
-                let is_over = free.is_stopped || free.is_done();
-                if is_over || horizon > reached {
-                    reached = horizon;
-                    break is_over;
-                }
-                free = changed.wait(free).unwrap_or_else(PoisonError::into_inner);
-            };
-            let told = free.told_before(reached);
-            drop(free);
-            for (moment, outcome) in told {
-                if let Err(error) = sink.tell(&pairs[moment.seat], &outcome) {
-                    tracing::error!("an event could not be recorded: {error}");
-                }
-            }
-            if is_over {
-                break;
-            }
-            if progress(reached.now_ms).is_break() {
-                lock(&board).is_stopped = true;
-                changed.notify_all();
-                break;
-            }
-        }
-    });
-    let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if board.is_stopped {
-        return None;
-    }
-    Some(board.lanes.into_iter().flatten().map(|lane| lane.seat).collect())
-}
-
-/// Rings when a thread panics: the others would wait for it.
-struct Alarm<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Alarm<F> {
+impl<S: Strategy> Drop for Alarm<'_, '_, S> {
     fn drop(&mut self) {
         if thread::panicking() {
-            (self.0)();
+            self.0.stop();
         }
     }
+}
+
+/// Puts the outcomes of all lanes in order.
+struct Merge {
+    lanes: Vec<VecDeque<(Moment, Outcome)>>,
+    /// The first moment of each lane that has outcomes.
+    first: BinaryHeap<Reverse<Moment>>,
+}
+
+impl Merge {
+    fn new(lanes: usize) -> Self {
+        Self { lanes: (0..lanes).map(|_| VecDeque::new()).collect(), first: BinaryHeap::new() }
+    }
+
+    /// Adds outcomes of one lane, which come after those that it has.
+    fn add(&mut self, outcomes: Vec<(Moment, Outcome)>) {
+        let Some((moment, _)) = outcomes.first() else { return };
+        let lane = &mut self.lanes[moment.seat];
+        if lane.is_empty() {
+            self.first.push(Reverse(*moment));
+        }
+        lane.extend(outcomes);
+    }
+
+    /// Takes out the first outcome, if it came before `until`, and whose it is.
+    fn next_before(&mut self, until: Moment) -> Option<(usize, Outcome)> {
+        let Reverse(first) = *self.first.peek()?;
+        if first >= until {
+            return None;
+        }
+        let lane = &mut self.lanes[first.seat];
+        let (_, outcome) = lane.pop_front()?;
+        // An outcome of the same step comes next.
+        match lane.front() {
+            Some((next, _)) if *next == first => {}
+            next => {
+                self.first.pop();
+                self.first.extend(next.map(|(next, _)| Reverse(*next)));
+            }
+        }
+        Some((first.seat, outcome))
+    }
+}
+
+/// Runs all seats over the course on `threads` threads, of which this is one. They hold nothing at its beginning.
+/// `tell` is called with what happens, in order, and `progress` with the boundary up to which all is told. If that breaks,
+/// the run stops.
+///
+/// Returns the seats as they are at the end of the course; `None`: it was stopped.
+pub(crate) fn run<S: Strategy>(
+    seats: Vec<Seat<S>>,
+    course: &Course<'_>,
+    threads: NonZeroUsize,
+    mut tell: impl FnMut(usize, &Outcome),
+    mut progress: impl FnMut(i64) -> ControlFlow<()>,
+) -> Option<Vec<Seat<S>>> {
+    let mut merge = Merge::new(seats.len());
+    let helpers = threads.get().min(seats.len()) - 1;
+    let lanes = seats.into_iter().enumerate().map(|(number, seat)| Lane::new(number, seat, course)).collect();
+    let lanes = Lanes { course, board: Mutex::new(Board::new(lanes, course)), changed: Condvar::new() };
+    let mut tell = |until: Moment, outcomes: Vec<Vec<(Moment, Outcome)>>| {
+        outcomes.into_iter().for_each(|outcomes| merge.add(outcomes));
+        while let Some((seat, outcome)) = merge.next_before(until) {
+            tell(seat, &outcome);
+        }
+        progress(until.now_ms)
+    };
+    thread::scope(|scope| {
+        let start = |_| thread::Builder::new().name("sigbox-lanes".to_owned()).spawn_scoped(scope, || lanes.work(None));
+        // If no more threads can be started, those that there are do the work.
+        let helpers: Vec<_> = (0..helpers).map_while(|helper| start(helper).ok()).collect();
+        lanes.work(Some(&mut tell));
+        for helper in helpers {
+            helper.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
+    });
+    let board = lanes.board.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (!board.is_stopped).then(|| board.lanes.into_iter().flatten().map(|lane| lane.seat).collect())
 }

@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
+    num::NonZeroUsize,
     ops::ControlFlow,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,7 @@ pub struct BacktestJob<'c> {
     setup: Setup<StrategyInstance<Deterministic>>,
     components: Vec<Component>,
     sources: Vec<Source>,
+    threads: NonZeroUsize,
 }
 
 /// The result of a backtest, besides its events.
@@ -66,7 +69,15 @@ impl<'c> BacktestJob<'c> {
         let market = Market::new(candles);
         let setup = assemble::backtest_setup(config, sandbox, market.clone(), resolve)?;
         let components = record::components(config, &setup);
-        Ok(Self { config, market, setup, components, sources })
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(Self { config, market, setup, components, sources, threads })
+    }
+
+    /// The same backtest on so many threads; without this, on every core that the process may use. The result is the
+    /// same.
+    #[must_use]
+    pub fn threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
     }
 
     /// The candles of the run.
@@ -86,28 +97,28 @@ impl<'c> BacktestJob<'c> {
         timed: bool,
         progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<BacktestDone, JobError> {
-        let Self { config, market: _, setup, components, sources } = self;
+        let Self { config, market: _, setup, components, sources, threads } = self;
         let begin = |period_ms, events: &Path| {
             let run = record::describe(config, Kind::Backtest, Some(period_ms), components, sources, events);
             run.keep(events)
         };
         if timed {
             let (setup, answers) = setup.timed();
-            Ok(BacktestDone { answers, ..execute(setup, events, begin, progress)? })
+            let backtest = Backtest::new(setup)?.threads(threads);
+            Ok(BacktestDone { answers, ..execute(backtest, events, begin, progress)? })
         } else {
-            execute(setup, events, begin, progress)
+            execute(Backtest::new(setup)?.threads(threads), events, begin, progress)
         }
     }
 }
 
-/// Runs `setup`. `begin` is called with the period and the event file, once the file has been made.
+/// Runs `backtest`. `begin` is called with the period and the event file, once the file has been made.
 fn execute<S: Strategy>(
-    setup: Setup<S>,
+    backtest: Backtest<S>,
     events: Option<&Path>,
     begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<BacktestDone, JobError> {
-    let backtest = Backtest::new(setup)?;
     let period_ms = backtest.period_ms();
     let unwritable = |source| JobError::Events { file: events.map(Path::to_path_buf).unwrap_or_default(), source };
     let open = |file: &Path| {
