@@ -154,7 +154,7 @@ impl<S: Strategy> Backtest<S> {
         let last_ms = self.end_ms.min(stop_ms - 1);
         let asking = Asking { first: self.start_ms, step: self.step_ms, last: last_ms };
         if self.threads > NonZeroUsize::MIN && self.desk.seats.len() > 1 && !sink.hears_ticks() {
-            let on = |now_ms: i64| progress(Progress { done: minute_of(now_ms.min(self.end_ms)), total });
+            let on = |now_ms: i64| progress(Progress { done: minute_of(now_ms.min(self.end_ms).min(stop_ms)), total });
             if self.desk.run_ahead(self.threads, asking, stop_ms, sink, on).is_break() {
                 return Ok(());
             }

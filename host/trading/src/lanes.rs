@@ -17,10 +17,14 @@ mod tests;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
+    hint,
     num::NonZeroUsize,
     ops::ControlFlow,
     panic,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     thread,
 };
 
@@ -37,9 +41,9 @@ use crate::{
     strategy::{Question, Strategy},
 };
 
-/// How many candles a lane judges before the others learn how far it is. That takes some microseconds. Fewer would cost
-/// more than they are worth, and with more the others would wait longer.
-const JUDGED_AT_ONCE: usize = 64;
+/// How often a thread without work looks whether there is some, before it sleeps. That takes some 20 µs. What it waits
+/// for mostly takes less, and to sleep and be woken takes more.
+const LOOKS: usize = 500;
 
 /// How many minutes all lanes together may be ahead of what has been told: outcomes that are not told yet take memory.
 /// A minute seldom has more than one outcome, of some 500 bytes at most.
@@ -100,13 +104,19 @@ struct Lane<S> {
     row: Vec<Question>,
 }
 
-/// What has happened in a lane since the others last learned of it. It begins to hold something at most once in that
-/// time, and then ends at most once: whoever is flat is asked, and the others learn of that.
+/// What has happened in a lane since the others last learned of it.
 #[derive(Default)]
 struct News {
+    turns: Turns,
+    outcomes: Vec<(Moment, Outcome)>,
+}
+
+/// Whether a lane under a profile has begun to hold something, and when it has ended. Each happens at most once before the
+/// others learn of it: they learn of it before the lane asks the risk rules again.
+#[derive(Default)]
+struct Turns {
     begun: bool,
     ended: Option<Moment>,
-    outcomes: Vec<(Moment, Outcome)>,
 }
 
 /// What came of a step.
@@ -126,18 +136,20 @@ impl<S: Strategy> Lane<S> {
         Self { number, seat, next, waits: false, free_from_ms, news: News::default(), row: Vec::new() }
     }
 
-    /// Makes steps, until the others should learn of it or it has to wait for them.
-    fn advance(&mut self, course: &Course<'_>, board: &Mutex<Board<S>>) {
-        for _ in 0..JUDGED_AT_ONCE {
-            let step = self.step(course, board);
+    /// Makes steps up to the boundary `limit_ms`, until it has to wait for others or others wait for it.
+    fn advance(&mut self, lanes: &Lanes<'_, S>, limit_ms: i64) {
+        let known_ms = self.next.now_ms;
+        loop {
+            let step = self.step(lanes);
             self.waits = matches!(step, Step::TooEarly);
             self.next = match step {
-                Step::Made => self.next_step(course).unwrap_or(Moment::END),
+                Step::Made => self.next_step(lanes.course).unwrap_or(Moment::END),
                 Step::TooEarly => self.next,
                 Step::Impossible => Moment::END,
             };
-            // Whoever was asked has come a long way, and may just have become flat.
-            if self.waits || self.next.part == Part::Admit {
+            let wanted_ms = lanes.wanted_ms.load(Ordering::Relaxed);
+            let is_wanted = known_ms < wanted_ms && wanted_ms <= self.next.now_ms;
+            if self.waits || is_wanted || self.next.now_ms > limit_ms {
                 return;
             }
         }
@@ -156,13 +168,14 @@ impl<S: Strategy> Lane<S> {
         (now_ms < stop_ms).then_some(Moment { now_ms, part, seat: self.number })
     }
 
-    fn step(&mut self, course: &Course<'_>, board: &Mutex<Board<S>>) -> Step {
-        let Self { seat, next: moment, news, .. } = self;
+    fn step(&mut self, lanes: &Lanes<'_, S>) -> Step {
+        let Lanes { course, board, .. } = lanes;
+        let Self { seat, next: moment, news: News { turns, outcomes }, .. } = self;
         let held = !matches!(seat.trader.state(), State::Idle);
-        let before = news.outcomes.len();
-        let mut out = Kept { moment: *moment, outcomes: &mut news.outcomes };
+        let before = outcomes.len();
+        let mut out = Kept { moment: *moment, outcomes };
         let profiles = &seat.profiles;
-        let mut risk = Gate { course, board, profiles, holds: held, moment: *moment, too_early: false };
+        let mut risk = Gate { course, board, profiles, turns, holds: held, moment: *moment, too_early: false };
         let (next, judged_open_ms) = match moment.part {
             Part::Judge if !held => return Step::Made,
             Part::Judge => match seat.judge(course.average_of, course.frame_end_ms, &mut risk, &mut out) {
@@ -175,7 +188,7 @@ impl<S: Strategy> Lane<S> {
             }
         };
         if risk.too_early {
-            news.outcomes.truncate(before);
+            outcomes.truncate(before);
             return Step::TooEarly;
         }
         // A trader that has become flat is asked at the same boundary; one that was asked, at the next.
@@ -188,8 +201,8 @@ impl<S: Strategy> Lane<S> {
         }
         seat.commit(next, judged_open_ms);
         match (held, !matches!(seat.trader.state(), State::Idle)) {
-            (false, true) => news.begun = true,
-            (true, false) => news.ended = Some(*moment),
+            (false, true) => turns.begun = true,
+            (true, false) => turns.ended = Some(*moment),
             (false, false) | (true, true) => {}
         }
         Step::Made
@@ -215,6 +228,8 @@ struct Gate<'a, S> {
     course: &'a Course<'a>,
     board: &'a Mutex<Board<S>>,
     profiles: &'a [usize],
+    /// What the others do not know of the lane yet.
+    turns: &'a mut Turns,
     /// The lane itself holds an order that is about to be filled. It is not counted against itself.
     holds: bool,
     moment: Moment,
@@ -224,9 +239,14 @@ struct Gate<'a, S> {
 
 impl<S> RiskGate for Gate<'_, S> {
     fn check(&mut self, request: &RiskRequest<'_>) -> Result<(), Rejection> {
+        if self.profiles.is_empty() {
+            return Ok(());
+        }
+        let mut board = lock(self.board);
+        board.learn(self.moment, self.profiles, std::mem::take(self.turns));
         for index in self.profiles {
             let Profile { rules, others, .. } = &self.course.profiles[*index];
-            let Some(holding) = lock(self.board).holding(*index, self.moment) else {
+            let Some(holding) = board.holding(*index, self.moment) else {
                 self.too_early = true;
                 return Err(Rejection { id: None, note: String::new(), active_positions: 0 });
             };
@@ -248,10 +268,12 @@ struct Board<S> {
     told_ms: i64,
     /// How far a lane may be ahead of that.
     ahead_ms: i64,
-    /// How many threads wait until there is something to do.
-    waiting: usize,
-    /// The teller is one of them.
-    teller_waits: bool,
+    /// How many threads have nothing to do.
+    idle: usize,
+    /// How many of them are to be woken when there is something to do.
+    asleep: usize,
+    /// The teller is one of those.
+    teller_sleeps: bool,
     /// Nothing more is to be done.
     is_stopped: bool,
 }
@@ -268,7 +290,8 @@ struct Shared {
 
 /// What a thread is to do.
 enum Task<S> {
-    Advance(Box<Lane<S>>),
+    /// To work on a lane, up to this boundary.
+    Advance(Box<Lane<S>>, i64),
     /// To tell what came before this moment, and to add these outcomes to what is not told yet.
     Tell(Moment, Vec<Vec<(Moment, Outcome)>>),
     /// Nothing more.
@@ -290,8 +313,9 @@ impl<S> Board<S> {
             outcomes: Vec::new(),
             told_ms: course.asking.first,
             ahead_ms: each.clamp(least, most) * MINUTE_MS,
-            waiting: 0,
-            teller_waits: false,
+            idle: 0,
+            asleep: 0,
+            teller_sleeps: false,
             is_stopped: false,
         }
     }
@@ -320,17 +344,23 @@ impl<S> Board<S> {
         Some(*held)
     }
 
-    /// Takes back a lane, and lets the others learn of it.
-    fn put(&mut self, mut lane: Box<Lane<S>>) {
-        let News { begun, ended, outcomes } = std::mem::take(&mut lane.news);
-        for (_, shared) in self.shared.iter_mut().enumerate().filter(|(index, _)| lane.seat.profiles.contains(index)) {
+    /// The lane of `moment`, which is under `profiles`, has come so far, with these turns.
+    fn learn(&mut self, moment: Moment, profiles: &[usize], Turns { begun, ended }: Turns) {
+        self.known[moment.seat] = moment;
+        for (_, shared) in self.shared.iter_mut().enumerate().filter(|(index, _)| profiles.contains(index)) {
             shared.held += usize::from(begun);
             shared.ends.extend(ended.map(Reverse));
         }
+    }
+
+    /// Takes back a lane, and lets the others learn of it.
+    fn put(&mut self, mut lane: Box<Lane<S>>) {
+        let News { turns, outcomes } = std::mem::take(&mut lane.news);
         if !outcomes.is_empty() {
             self.outcomes.push(outcomes);
         }
         let number = lane.number;
+        self.learn(Moment { seat: number, ..lane.next }, &lane.seat.profiles, turns);
         self.known[number] = lane.next;
         self.lanes[number] = Some(lane);
     }
@@ -352,10 +382,19 @@ impl<S> Board<S> {
         self.lanes.iter().flatten().filter(can_go_on).min_by_key(|lane| lane.next).map(|lane| lane.number)
     }
 
-    /// Whether there is much to tell. It is less than what a lane may be ahead to be chosen, so a lane that waits for the
-    /// teller does not wait for long.
-    fn has_much_to_tell(&self) -> bool {
-        self.horizon().now_ms > self.told_ms + self.ahead_ms / 4
+    /// From which horizon on there is much to tell. It is nearer than what a lane may be ahead to be chosen, so a lane that
+    /// waits for the teller does not wait for long.
+    const fn tell_from_ms(&self) -> i64 {
+        self.told_ms.saturating_add(self.ahead_ms / 4)
+    }
+
+    /// The boundary that a thread without work waits for: as soon as all lanes have come to it, there is some.
+    fn wanted_ms(&self) -> i64 {
+        if self.idle == 0 {
+            return i64::MAX;
+        }
+        let waiting = self.lanes.iter().flatten().filter(|lane| lane.waits).map(|lane| lane.next.now_ms).min();
+        waiting.map_or(self.tell_from_ms(), |waiting_ms| waiting_ms.min(self.tell_from_ms()))
     }
 
     /// What a thread is to do that has worked on `last`; `None`: nothing now.
@@ -363,23 +402,23 @@ impl<S> Board<S> {
         if self.is_stopped {
             return Some(Task::Done);
         }
-        if tells && self.told_ms < i64::MAX && self.has_much_to_tell() {
-            let horizon = self.horizon();
+        let horizon = self.horizon();
+        if tells && self.told_ms < i64::MAX && horizon.now_ms >= self.tell_from_ms() {
             self.told_ms = horizon.now_ms;
             return Some(Task::Tell(horizon, std::mem::take(&mut self.outcomes)));
         }
-        if self.horizon() == Moment::END {
+        if horizon == Moment::END {
             return Some(Task::Done);
         }
         let number = self.choose(last)?;
-        self.lanes[number].take().map(Task::Advance)
+        self.lanes[number].take().map(|lane| Task::Advance(lane, self.told_ms + self.ahead_ms))
     }
 
-    /// Whether one of the waiting threads has something to do.
+    /// Whether one of the sleeping threads has something to do.
     fn is_to_wake(&self) -> bool {
         let is_over = || self.is_stopped || self.horizon() == Moment::END;
-        let is_told = || self.teller_waits && self.has_much_to_tell();
-        self.waiting > 0 && (is_over() || is_told() || self.choose(None).is_some())
+        let is_to_tell = || self.teller_sleeps && self.horizon().now_ms >= self.tell_from_ms();
+        self.asleep > 0 && (is_over() || is_to_tell() || self.choose(None).is_some())
     }
 }
 
@@ -392,21 +431,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Lanes<'a, S> {
     course: &'a Course<'a>,
     board: Mutex<Board<S>>,
-    /// There may be something to do for one that waits.
+    /// There may be something to do for one that sleeps.
     changed: Condvar,
+    /// How often lanes have been put back, or something was told. Whoever has no work looks at this, and not at the board, which others use.
+    changes: AtomicU64,
+    /// A lane that comes to this boundary is put back, because somebody waits for that.
+    wanted_ms: AtomicI64,
 }
 
 impl<S: Strategy> Lanes<'_, S> {
     /// Works until nothing is left to do. With `tell`, this thread also tells what has happened.
-    fn work(&self, mut tell: Option<&mut dyn FnMut(Moment, Vec<Vec<(Moment, Outcome)>>) -> ControlFlow<()>>) {
+    fn work(&self, mut tell: Option<Tell<'_>>) {
         let _alarm = Alarm(self);
-        let mut last = None;
+        let mut done = None;
         loop {
-            match self.task(last, tell.is_some()) {
-                Task::Advance(mut lane) => {
-                    lane.advance(self.course, &self.board);
-                    last = Some(lane.number);
-                    lock(&self.board).put(lane);
+            match self.task(done.take(), tell.is_some()) {
+                Task::Advance(mut lane, limit_ms) => {
+                    lane.advance(self, limit_ms);
+                    done = Some(lane);
                 }
                 Task::Tell(until, outcomes) => {
                     if tell.as_mut().is_some_and(|tell| tell(until, outcomes).is_break()) {
@@ -418,23 +460,53 @@ impl<S: Strategy> Lanes<'_, S> {
         }
     }
 
-    /// Waits until there is something to do.
-    fn task(&self, last: Option<usize>, tells: bool) -> Task<S> {
+    /// Puts back the lane that this thread has worked on, and waits until there is something to do.
+    fn task(&self, done: Option<Box<Lane<S>>>, tells: bool) -> Task<S> {
+        let last = done.as_ref().map(|lane| lane.number);
         let mut board = lock(&self.board);
+        if let Some(lane) = done {
+            board.put(lane);
+            self.changes.fetch_add(1, Ordering::Release);
+        }
         let task = loop {
             if let Some(task) = board.task(last, tells) {
                 break task;
             }
-            board.waiting += 1;
-            board.teller_waits |= tells;
-            board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
-            board.waiting -= 1;
-            board.teller_waits &= !tells;
+            board.idle += 1;
+            board = self.wait(board, tells);
+            board.idle -= 1;
         };
+        if matches!(task, Task::Tell(..)) {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        self.wanted_ms.store(board.wanted_ms(), Ordering::Relaxed);
         if board.is_to_wake() {
             self.changed.notify_all();
         }
         task
+    }
+
+    /// Waits until something has changed.
+    fn wait<'b>(&'b self, board: MutexGuard<'b, Board<S>>, tells: bool) -> MutexGuard<'b, Board<S>> {
+        self.wanted_ms.store(board.wanted_ms(), Ordering::Relaxed);
+        let before = self.changes.load(Ordering::Acquire);
+        drop(board);
+        let has_changed = || self.changes.load(Ordering::Acquire) != before;
+        for _ in 0..LOOKS {
+            if has_changed() {
+                return lock(&self.board);
+            }
+            hint::spin_loop();
+        }
+        let mut board = lock(&self.board);
+        if !has_changed() && !board.is_stopped {
+            board.asleep += 1;
+            board.teller_sleeps |= tells;
+            board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board.asleep -= 1;
+            board.teller_sleeps &= !tells;
+        }
+        board
     }
 
     fn stop(&self) {
@@ -442,6 +514,9 @@ impl<S: Strategy> Lanes<'_, S> {
         self.changed.notify_all();
     }
 }
+
+/// Tells what came before a moment, and adds outcomes to those that are not told yet.
+type Tell<'a> = &'a mut dyn FnMut(Moment, Vec<Vec<(Moment, Outcome)>>) -> ControlFlow<()>;
 
 /// Stops the others when a thread panics. Otherwise they would wait for its lane forever.
 struct Alarm<'a, 'b, S: Strategy>(&'a Lanes<'b, S>);
@@ -511,7 +586,13 @@ pub(crate) fn run<S: Strategy>(
     let mut merge = Merge::new(seats.len());
     let helpers = threads.get().min(seats.len()) - 1;
     let lanes = seats.into_iter().enumerate().map(|(number, seat)| Lane::new(number, seat, course)).collect();
-    let lanes = Lanes { course, board: Mutex::new(Board::new(lanes, course)), changed: Condvar::new() };
+    let lanes = Lanes {
+        course,
+        board: Mutex::new(Board::new(lanes, course)),
+        changed: Condvar::new(),
+        changes: AtomicU64::new(0),
+        wanted_ms: AtomicI64::new(i64::MAX),
+    };
     let mut tell = |until: Moment, outcomes: Vec<Vec<(Moment, Outcome)>>| {
         outcomes.into_iter().for_each(|outcomes| merge.add(outcomes));
         while let Some((seat, outcome)) = merge.next_before(until) {

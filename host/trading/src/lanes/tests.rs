@@ -78,7 +78,7 @@ fn comes_to<S>(board: &mut Board<S>, next: &str, begun: bool, ended: Option<&str
     let next = moment(next);
     let mut lane = board.lanes[next.seat].take().unwrap();
     lane.next = next;
-    lane.news = News { begun, ended: ended.map(moment), outcomes: Vec::new() };
+    lane.news = News { turns: Turns { begun, ended: ended.map(moment) }, outcomes: Vec::new() };
     board.put(lane);
 }
 
@@ -100,7 +100,6 @@ fn a_lane_learns_what_the_others_hold_when_all_have_come_to_its_moment() {
     assert_eq!(holding(&mut board, 0, "5 admit 1"), Some(1));
     assert_eq!(holding(&mut board, 1, "5 admit 1"), Some(0), "seat 0 is not under that profile");
     comes_to(&mut board, "7 judge 1", true, None);
-    assert_eq!(holding(&mut board, 1, "5 admit 2"), None);
     assert_eq!(holding(&mut board, 0, "5 admit 2"), Some(2));
     comes_to(&mut board, "7 admit 2", false, None);
     // Seat 1 judges an order that it holds itself. Seat 0 was judged before.
@@ -211,14 +210,14 @@ fn market(charts: &[(u64, usize, Option<usize>)]) -> Market {
 }
 
 fn portfolio() -> impl proptest::strategy::Strategy<Value = Portfolio> {
-    let charts = (0_u64..1000, prop_oneof![200_usize..600, 1000_usize..2500], option::weighted(0.08, 100_usize..2000));
+    let charts = (0_u64..1000, prop_oneof![200_usize..600, 1000_usize..2500], option::weighted(0.1, 100_usize..1000));
     let profile = (1_usize..4, (0_i64..500, 0_i64..60).prop_map(|(from, minutes)| from..from + minutes));
     let trades = (
         0_usize..4,
-        subsequence(vec![0, 1, 2], 0..=3),
+        prop_oneof![3 => Just(vec![0]), 1 => subsequence(vec![0, 1, 2], 0..=3)],
         prop_oneof![4 => Just("1m"), 1 => Just("5m")],
         any::<u64>(),
-        prop_oneof![Just(0), Just(2), Just(20), Just(80)],
+        prop_oneof![1 => Just(0), 2 => Just(2), 4 => Just(20), 3 => Just(80)],
     );
     let trades =
         trades.prop_map(|(symbol, profiles, every, seed, eager)| Trades { symbol, profiles, every, seed, eager });
@@ -228,7 +227,7 @@ fn portfolio() -> impl proptest::strategy::Strategy<Value = Portfolio> {
         vec(profile, 3),
         vec(trades, 2..=12),
         prop_oneof![4 => Just("1m"), 1 => Just("5m"), 1 => Just("1h")],
-        option::of(-3_i64..100),
+        option::of(prop_oneof![-3_i64..3, 3_i64..100]),
     )
         .prop_map(|(charts, average_of, profiles, seats, every, frame_ends)| Portfolio {
             charts,
@@ -380,7 +379,7 @@ fn difference(found: &Told, expected: &Told) -> Option<String> {
 
 #[test]
 fn a_portfolio_does_the_same_on_any_number_of_threads() {
-    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let (cases, bitten, stopped) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let fills_refused = Cell::new(0);
     let mut runner = TestRunner::new(config);
@@ -435,7 +434,6 @@ fn crowd(minutes: usize) -> Portfolio {
 fn a_run_that_is_stopped_has_told_the_beginning() {
     let portfolio = crowd(6000);
     let whole = portfolio.run(1, usize::MAX);
-    assert_eq!(portfolio.run(4, usize::MAX).progress.first(), portfolio.run(4, 1).progress.first());
     for reports in [1, 2, 5, 9] {
         let begun = portfolio.run(4, reports);
         assert_eq!((begun.progress.len(), begun.end.as_str()), (reports, "the end"));
