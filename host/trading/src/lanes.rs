@@ -243,7 +243,7 @@ impl<S> RiskGate for Gate<'_, S> {
             return Ok(());
         }
         let mut board = lock(self.board);
-        board.learn(self.moment, self.profiles, std::mem::take(self.turns));
+        board.count(self.profiles, std::mem::take(self.turns));
         for index in self.profiles {
             let Profile { rules, others, .. } = &self.course.profiles[*index];
             let Some(holding) = board.holding(*index, self.moment) else {
@@ -325,9 +325,9 @@ impl<S> Board<S> {
         self.known.iter().min().copied().unwrap_or(Moment::END)
     }
 
-    /// Whether all lanes under `profile` have come to `moment`.
+    /// Whether all other lanes under `profile` have come to `moment`.
     fn have_come_to(&self, moment: Moment, profile: usize) -> bool {
-        self.shared[profile].seats.iter().all(|seat| self.known[*seat] >= moment)
+        self.shared[profile].seats.iter().all(|seat| *seat == moment.seat || self.known[*seat] >= moment)
     }
 
     /// How many lanes under `profile` hold something at `moment`; `None`: some have not come so far. `moment` is that of
@@ -344,9 +344,9 @@ impl<S> Board<S> {
         Some(*held)
     }
 
-    /// The lane of `moment`, which is under `profiles`, has come so far, with these turns.
-    fn learn(&mut self, moment: Moment, profiles: &[usize], Turns { begun, ended }: Turns) {
-        self.known[moment.seat] = moment;
+    /// Counts what a lane under `profiles` has begun and ended. Nobody asks about a moment that is later than the lane is
+    /// known to be.
+    fn count(&mut self, profiles: &[usize], Turns { begun, ended }: Turns) {
         for (_, shared) in self.shared.iter_mut().enumerate().filter(|(index, _)| profiles.contains(index)) {
             shared.held += usize::from(begun);
             shared.ends.extend(ended.map(Reverse));
@@ -360,7 +360,7 @@ impl<S> Board<S> {
             self.outcomes.push(outcomes);
         }
         let number = lane.number;
-        self.learn(Moment { seat: number, ..lane.next }, &lane.seat.profiles, turns);
+        self.count(&lane.seat.profiles, turns);
         self.known[number] = lane.next;
         self.lanes[number] = Some(lane);
     }
