@@ -23,7 +23,7 @@ use std::{
     panic,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     thread,
 };
@@ -136,8 +136,9 @@ impl<S: Strategy> Lane<S> {
         Self { number, seat, next, waits: false, free_from_ms, news: News::default(), row: Vec::new() }
     }
 
-    /// Makes steps up to the boundary `limit_ms`, until it has to wait for others or others wait for it.
-    fn advance(&mut self, lanes: &Lanes<'_, S>, limit_ms: i64) {
+    /// Makes steps up to the boundary `limit_ms`, until it has to wait for others or others wait for it. `tells`: this
+    /// thread tells what has happened, and others may wait for that.
+    fn advance(&mut self, lanes: &Lanes<'_, S>, limit_ms: i64, tells: bool) {
         let known_ms = self.next.now_ms;
         loop {
             let step = self.step(lanes);
@@ -149,7 +150,8 @@ impl<S: Strategy> Lane<S> {
             };
             let wanted_ms = lanes.wanted_ms.load(Ordering::Relaxed);
             let is_wanted = known_ms < wanted_ms && wanted_ms <= self.next.now_ms;
-            if self.waits || is_wanted || self.next.now_ms > limit_ms {
+            let is_to_tell = || tells && lanes.is_to_tell.load(Ordering::Relaxed);
+            if self.waits || is_wanted || self.next.now_ms > limit_ms || is_to_tell() {
                 return;
             }
         }
@@ -393,8 +395,14 @@ impl<S> Board<S> {
         if self.idle == 0 {
             return i64::MAX;
         }
-        let waiting = self.lanes.iter().flatten().filter(|lane| lane.waits).map(|lane| lane.next.now_ms).min();
+        // A lane that has come to a later boundary has passed all moments of this one.
+        let waiting = self.lanes.iter().flatten().filter(|lane| lane.waits).map(|lane| lane.next.now_ms + 1).min();
         waiting.map_or(self.tell_from_ms(), |waiting_ms| waiting_ms.min(self.tell_from_ms()))
+    }
+
+    /// Whether a thread without work may wait for what is told.
+    fn is_to_tell(&self) -> bool {
+        self.idle > 0 && self.horizon().now_ms >= self.tell_from_ms()
     }
 
     /// What a thread is to do that has worked on `last`; `None`: nothing now.
@@ -417,8 +425,7 @@ impl<S> Board<S> {
     /// Whether one of the sleeping threads has something to do.
     fn is_to_wake(&self) -> bool {
         let is_over = || self.is_stopped || self.horizon() == Moment::END;
-        let is_to_tell = || self.teller_sleeps && self.horizon().now_ms >= self.tell_from_ms();
-        self.asleep > 0 && (is_over() || is_to_tell() || self.choose(None).is_some())
+        self.asleep > 0 && (is_over() || self.teller_sleeps && self.is_to_tell() || self.choose(None).is_some())
     }
 }
 
@@ -433,10 +440,13 @@ struct Lanes<'a, S> {
     board: Mutex<Board<S>>,
     /// There may be something to do for one that sleeps.
     changed: Condvar,
-    /// How often lanes have been put back, or something was told. Whoever has no work looks at this, and not at the board, which others use.
+    /// How often lanes have been put back, or something was told. Whoever has no work looks at this, and not at the board,
+    /// which others use.
     changes: AtomicU64,
     /// A lane that comes to this boundary is put back, because somebody waits for that.
     wanted_ms: AtomicI64,
+    /// Somebody waits for the teller.
+    is_to_tell: AtomicBool,
 }
 
 impl<S: Strategy> Lanes<'_, S> {
@@ -447,7 +457,7 @@ impl<S: Strategy> Lanes<'_, S> {
         loop {
             match self.task(done.take(), tell.is_some()) {
                 Task::Advance(mut lane, limit_ms) => {
-                    lane.advance(self, limit_ms);
+                    lane.advance(self, limit_ms, tell.is_some());
                     done = Some(lane);
                 }
                 Task::Tell(until, outcomes) => {
@@ -479,16 +489,22 @@ impl<S: Strategy> Lanes<'_, S> {
         if matches!(task, Task::Tell(..)) {
             self.changes.fetch_add(1, Ordering::Release);
         }
-        self.wanted_ms.store(board.wanted_ms(), Ordering::Relaxed);
+        self.show(&board);
         if board.is_to_wake() {
             self.changed.notify_all();
         }
         task
     }
 
+    /// Lets those who work on lanes know what others wait for.
+    fn show(&self, board: &Board<S>) {
+        self.wanted_ms.store(board.wanted_ms(), Ordering::Relaxed);
+        self.is_to_tell.store(board.is_to_tell(), Ordering::Relaxed);
+    }
+
     /// Waits until something has changed.
     fn wait<'b>(&'b self, board: MutexGuard<'b, Board<S>>, tells: bool) -> MutexGuard<'b, Board<S>> {
-        self.wanted_ms.store(board.wanted_ms(), Ordering::Relaxed);
+        self.show(&board);
         let before = self.changes.load(Ordering::Acquire);
         drop(board);
         let has_changed = || self.changes.load(Ordering::Acquire) != before;
@@ -592,6 +608,7 @@ pub(crate) fn run<S: Strategy>(
         changed: Condvar::new(),
         changes: AtomicU64::new(0),
         wanted_ms: AtomicI64::new(i64::MAX),
+        is_to_tell: AtomicBool::new(false),
     };
     let mut tell = |until: Moment, outcomes: Vec<Vec<(Moment, Outcome)>>| {
         outcomes.into_iter().for_each(|outcomes| merge.add(outcomes));
