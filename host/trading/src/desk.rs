@@ -490,7 +490,7 @@ impl<S: Strategy> Desk<S> {
         let Self { seats, profiles, average_of, frame_end_ms, .. } = self;
         let course = Course { profiles, average_of: *average_of, frame_end_ms: *frame_end_ms, asking, stop_ms };
         let pairs: Vec<Pair> = seats.iter().map(|seat| seat.pair().clone()).collect();
-        let tell = |seat: usize, outcome: &Outcome| Told { pair: &pairs[seat], sink: &mut *sink }.tell(outcome);
+        let tell = |seat: usize, outcome: &Outcome| tell(sink, &pairs[seat], outcome);
         match lanes::run(std::mem::take(seats), &course, threads, tell, progress) {
             Some(ran) => {
                 *seats = ran;
@@ -693,20 +693,19 @@ impl<S> Gate<'_, S> {
     }
 }
 
-/// Tells the outcomes of a backtest to the sink, and only logs a failure: a sink of a backtest reports its failure at
-/// the end.
+/// Tells an outcome of a backtest to the sink, and only logs a failure: a sink of a backtest reports its failure at the
+/// end.
+fn tell(sink: &mut dyn Sink, pair: &Pair, outcome: &Outcome) {
+    if let Err(error) = sink.tell(pair, outcome) {
+        tracing::error!("an event could not be recorded: {error}");
+    }
+}
+
+/// Tells the outcomes of a backtest to the sink, and notes its trades.
 struct Told<'a> {
     pair: &'a Pair,
     trades: &'a Trades,
     sink: &'a mut dyn Sink,
-}
-
-impl Told<'_> {
-    fn tell(&mut self, outcome: &Outcome) {
-        if let Err(error) = self.sink.tell(self.pair, outcome) {
-            tracing::error!("an event could not be recorded: {error}");
-        }
-    }
 }
 
 impl Outcomes for Told<'_> {
@@ -714,12 +713,12 @@ impl Outcomes for Told<'_> {
         if let Some(trade) = Trade::of(&outcome) {
             self.trades.add(trade);
         }
-        self.tell(&outcome);
+        tell(self.sink, self.pair, &outcome);
     }
 
     fn tick(&mut self, tick: &Outcome) {
         if self.sink.hears_ticks() {
-            self.tell(tick);
+            tell(self.sink, self.pair, tick);
         }
     }
 }

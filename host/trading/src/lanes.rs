@@ -33,6 +33,7 @@ use sigbox_engine::{
     risk::{Rejection, RiskGate, RiskRequest, check_rules},
     trader::Answer,
 };
+use sigbox_events::Trade;
 
 use crate::{
     desk::Seat,
@@ -192,6 +193,9 @@ impl<S: Strategy> Lane<S> {
         if risk.too_early {
             outcomes.truncate(before);
             return Step::TooEarly;
+        }
+        for trade in outcomes[before..].iter().filter_map(|(_, outcome)| Trade::of(outcome)) {
+            seat.trades.add(trade);
         }
         // A trader that has become flat is asked at the same boundary; one that was asked, at the next.
         self.free_from_ms = moment.now_ms;

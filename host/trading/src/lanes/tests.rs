@@ -27,7 +27,7 @@ use sigbox_market::{
 
 use super::*;
 use crate::{
-    Backtest, Frame, Native, Progress, SeatSetup, Setup,
+    Backtest, Frame, Native, Progress, SeatSetup, Setup, Trades,
     sink::Sink,
     testing::{at, minute_of, settings},
 };
@@ -178,14 +178,14 @@ struct Portfolio {
     average_of: u32,
     /// What may be held at once under each profile; and after so many minutes, nothing may begin for so many.
     profiles: Vec<(usize, [usize; 2])>,
-    seats: Vec<Trades>,
+    seats: Vec<Pairing>,
     every: &'static str,
     /// Minutes before the end of the candles at which the frame ends.
     frame_ends: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
-struct Trades {
+struct Pairing {
     symbol: usize,
     profiles: Vec<usize>,
     every: &'static str,
@@ -220,7 +220,7 @@ fn portfolio() -> impl proptest::strategy::Strategy<Value = Portfolio> {
         prop_oneof![1 => Just(0), 2 => Just(2), 4 => Just(20), 3 => Just(80)],
     );
     let trades =
-        trades.prop_map(|(symbol, profiles, every, seed, eager)| Trades { symbol, profiles, every, seed, eager });
+        trades.prop_map(|(symbol, profiles, every, seed, eager)| Pairing { symbol, profiles, every, seed, eager });
     (
         vec(charts, 4),
         1_u32..5,
@@ -255,8 +255,11 @@ impl Dice {
         f64::from(u32::try_from(self.below(u64::from(bound))).unwrap()) / 100.0
     }
 
-    /// An answer that follows from all that was asked before.
-    fn answer(&mut self, eager: u64, now_ms: i64, price: f64) -> Answer {
+    /// An answer that follows from all that was asked before, and from the last trades.
+    fn answer(&mut self, eager: u64, trades: &Trades, now_ms: i64, price: f64) -> Answer {
+        for trade in trades.last(3) {
+            self.0 ^= trade.closed_ms.unsigned_abs();
+        }
         if self.below(100) == 0 {
             // Others get their turn at any time.
             thread::yield_now();
@@ -333,8 +336,9 @@ impl Portfolio {
         });
         self.seats.iter().enumerate().fold(setup, |setup, (number, trades)| {
             let (mut dice, eager) = (Dice(trades.seed), trades.eager);
-            let strategy = Native(move |now_ms, price| dice.answer(eager, now_ms, price));
             let assignment = setup.assign(format!("s{number}"), symbol(trades.symbol));
+            let last = assignment.trades().clone();
+            let strategy = Native(move |now_ms, price| dice.answer(eager, &last, now_ms, price));
             let seat = SeatSetup::new(assignment, trades.every.parse().unwrap(), strategy);
             setup
                 .seat(SeatSetup { risk: trades.profiles.iter().map(|profile| format!("p{profile}")).collect(), ..seat })
@@ -417,7 +421,7 @@ fn a_portfolio_does_the_same_on_any_number_of_threads() {
 
 /// Twelve traders on four symbols, of whom three may hold something.
 fn crowd(minutes: usize) -> Portfolio {
-    let trades = |number: usize| Trades {
+    let trades = |number: usize| Pairing {
         symbol: number % 4,
         profiles: vec![0],
         every: "1m",
