@@ -5,17 +5,21 @@
 
 use std::{
     env, fs,
+    num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 use sigbox::{
+    config::Config,
     events::EventWriter,
+    job::BacktestJob,
     market::{
         Market,
         candles::{Gaps, Series, generate, read_csv, write_csv},
     },
+    sandbox::{Deterministic, Limits, Sandbox},
     trading::{Backtest, Native, SeatSetup, Setup},
 };
 use sigbox_engine::{Candle, Interval, MINUTE_MS, Proposal, Settings, Side, trader::Answer};
@@ -262,4 +266,40 @@ fn a_frame_only_asks_between_its_times() {
     assert!(opened.iter().all(|at_ms| (start_ms..start_ms + 1440 * MINUTE_MS).contains(at_ms)), "{opened:?}");
     assert!(events.iter().all(|event| event["frameName"] == "third day"));
     assert_eq!(events.of("closed").len(), opened.len());
+}
+
+/// Ten symbols, of which three may be held at once, with two strategies on each. The command uses every core.
+#[test]
+fn a_portfolio_gives_the_same_bytes_on_any_number_of_threads() {
+    let symbols: Vec<String> = (0..10).map(|number| format!("S{number}USDT")).collect();
+    let names: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let portfolio = (0..)
+        .zip(&names)
+        .fold(Configuration::new(), |portfolio, (seed, symbol)| portfolio.generated(symbol, 40 + seed, 10));
+    let shared = "[[risk]]\nname = \"shared\"\nrules = [{ max-active = 3, note = \"at most three positions\" }]";
+    let portfolio = portfolio
+        .strategy("calm", &component(), &names, "risk = [\"shared\"]\nsettings = { fast = 20, slow = 60 }")
+        .strategy("nervous", &component(), &names[..5], "risk = [\"shared\"]\nsettings = { fast = 3, slow = 8 }")
+        .section(shared);
+    let workplace = Workplace::new(&portfolio);
+    workplace.succeed(&["backtest"]);
+    let events = workplace.read(BACKTEST_EVENTS);
+    let (refused, opened) = {
+        let events = Events::parse(&events);
+        (events.of("risk_rejection").len(), events.of("opened").len())
+    };
+    assert!(refused > 100 && opened > 100, "{opened} positions, and {refused} refused");
+
+    let config = Config::load(&workplace.path("sigbox.toml")).unwrap();
+    let sandbox = Sandbox::<Deterministic>::new(Limits::default(), config.cache_dir.clone()).unwrap();
+    let mut totals = Vec::new();
+    for threads in [1, 2, 3, 8] {
+        let file = workplace.path(&format!("{threads}.jsonl"));
+        let job = BacktestJob::new(&config, &sandbox, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
+        let job = job.threads(NonZeroUsize::new(threads).unwrap());
+        let done = job.run(Some(&file), threads == 3, |_| ControlFlow::Continue(())).unwrap();
+        assert!(fs::read_to_string(&file).unwrap() == events, "{threads} threads write other events");
+        totals.push(format!("{:?}", done.tally));
+    }
+    assert!(totals.iter().all(|of_some| *of_some == totals[0]));
 }

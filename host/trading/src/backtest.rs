@@ -1,6 +1,6 @@
 //! A backtest: a run over recorded candles.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::ControlFlow};
 
 use sigbox_engine::{Interval, MINUTE_MS};
 use sigbox_market::candles::{AnomalousCandle, iso_8601};
@@ -44,6 +44,7 @@ const REPORT_EVERY_MS: i64 = 512 * MINUTE_MS;
 /// A run over recorded candles. It runs as fast as possible, and its state is kept nowhere.
 pub struct Backtest<S> {
     desk: Desk<S>,
+    threads: NonZeroUsize,
     start_ms: i64,
     /// The last boundary at which strategies may be asked.
     end_ms: i64,
@@ -116,7 +117,14 @@ impl<S: Strategy> Backtest<S> {
         });
         let anomaly = anomalies.min_by_key(|(_, candle)| candle.reached_ms);
         let desk = Desk::new(seats, profiles, None, average_of as usize, Some(end_ms));
-        Ok(Self { desk, start_ms, end_ms, step_ms, anomaly, covered_until })
+        Ok(Self { desk, threads: NonZeroUsize::MIN, start_ms, end_ms, step_ms, anomaly, covered_until })
+    }
+
+    /// The same run on so many threads, if it has as many traders; without this, on one. The result is the same. A sink
+    /// that hears ticks hears them on one thread.
+    #[must_use]
+    pub fn threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
     }
 
     /// The first and the last boundary at which strategies may be asked, milliseconds.
@@ -145,6 +153,14 @@ impl<S: Strategy> Backtest<S> {
         let stop_ms = anomaly_ms.min(self.covered_until.1 + MINUTE_MS);
         let last_ms = self.end_ms.min(stop_ms - 1);
         let asking = Asking { first: self.start_ms, step: self.step_ms, last: last_ms };
+        if self.threads > NonZeroUsize::MIN && self.desk.seats.len() > 1 && !sink.hears_ticks() {
+            let on = |now_ms: i64| progress(Progress { done: minute_of(now_ms.min(self.end_ms).min(stop_ms)), total });
+            if self.desk.run_ahead(self.threads, asking, stop_ms, sink, on).is_break() {
+                return Ok(());
+            }
+            // What is left are the candles at which the market ends the run.
+            now_ms = now_ms.max(stop_ms);
+        }
         while now_ms <= self.end_ms || self.desk.holds_anything() {
             if now_ms >= report_ms {
                 report_ms = now_ms + REPORT_EVERY_MS;

@@ -23,7 +23,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::{ops::Range, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    ops::{ControlFlow, Range},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sigbox_engine::{
@@ -39,6 +43,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     StrategyMemory, Trades,
     keeper::{Change, Failures, Keeper},
+    lanes::{self, Course},
     reconcile::in_words,
     risk::{Claim, Profile},
     row::{self, Ahead, Asking, Promise, RowLength},
@@ -225,17 +230,13 @@ impl<S> Desk<S> {
                 State::Scheduled(_) | State::Open(_) if seat.next_open_ms >= now_ms || seat.is_behind() => continue,
                 State::Scheduled(_) | State::Open(_) => {}
             }
-            let candles = seat.series.read();
-            let Some((candle, average)) = candles.bar(seat.next_open_ms + MINUTE_MS, self.average_of) else { continue };
-            let bar = Bar { candle, average, frame_end_ms: self.frame_end_ms };
             let Scratch { drafts, outcomes, holders, .. } = &mut self.scratch;
             let mut risk = Gate { seats: &self.seats, profiles: &self.profiles, drafts, holders, asking: index };
             let first = outcomes.len();
             let mut told = Told { pair: seat.pair(), trades: &seat.trades, sink: &mut *sink };
             let out: &mut dyn Outcomes = if self.keeper.is_some() { outcomes } else { &mut told };
-            let next = seat.trader.step(bar, &mut risk, out);
-            let open_ms = candle.open_time_ms;
-            drop(candles);
+            let judged = seat.judge(self.average_of, self.frame_end_ms, &mut risk, out);
+            let Some((next, open_ms)) = judged else { continue };
             self.decide(index, next, first, Some(open_ms));
             behind |= open_ms + MINUTE_MS < now_ms;
         }
@@ -463,34 +464,68 @@ impl<S: Strategy> Desk<S> {
     /// minute. Flat traders are asked ahead of it. Only for a desk without a keeper.
     pub(crate) fn boundary_at_once(&mut self, now_ms: i64, asking: Asking, sink: &mut dyn Sink) {
         while self.judge(now_ms, Entries::Open, sink) {}
+        let each = sink.hears_ticks();
         for index in 0..self.seats.len() {
-            self.ask_ahead(index, now_ms, asking, sink.hears_ticks());
-            if let Some(Ahead { price, answer, .. }) = self.seats[index].ahead.take_if(|ahead| ahead.at_ms == now_ms) {
+            let (seat, row) = (&mut self.seats[index], &mut self.scratch.row);
+            seat.ask_ahead(now_ms, asking, self.average_of, each, row);
+            if let Some(Ahead { price, answer, .. }) = seat.ahead.take_if(|ahead| ahead.at_ms == now_ms) {
                 self.admit(index, now_ms, price, answer, sink);
-                self.ask_ahead(index, now_ms + MINUTE_MS, asking, sink.hears_ticks());
+                let (seat, row) = (&mut self.seats[index], &mut self.scratch.row);
+                seat.ask_ahead(now_ms + MINUTE_MS, asking, self.average_of, each, row);
             }
         }
     }
 
+    /// Does everything that happens at boundaries from the first one at which strategies may be asked to the last one
+    /// before `stop_ms`, on several threads. Only for a desk without a keeper that has not begun, and a sink that does
+    /// not hear ticks. `progress` is called now and then with the boundary that is reached; it may stop the run.
+    pub(crate) fn run_ahead(
+        &mut self,
+        threads: NonZeroUsize,
+        asking: Asking,
+        stop_ms: i64,
+        sink: &mut dyn Sink,
+        progress: impl FnMut(i64) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let Self { seats, profiles, average_of, frame_end_ms, .. } = self;
+        let course = Course { profiles, average_of: *average_of, frame_end_ms: *frame_end_ms, asking, stop_ms };
+        let pairs: Vec<Pair> = seats.iter().map(|seat| seat.pair().clone()).collect();
+        let tell = |seat: usize, outcome: &Outcome| tell(sink, &pairs[seat], outcome);
+        match lanes::run(std::mem::take(seats), &course, threads, tell, progress) {
+            Some(ran) => {
+                *seats = ran;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl<S: Strategy> Seat<S> {
     /// Asks the strategy of a flat trader about the time from `from_ms` on, if that is not known yet. `each`: every
-    /// question is asked by itself, because somebody hears of each.
-    fn ask_ahead(&mut self, index: usize, from_ms: i64, asking: Asking, each: bool) {
-        let seat = &mut self.seats[index];
-        if seat.ahead.is_some() || !matches!(seat.trader.state(), State::Idle) {
+    /// question is asked by itself, because somebody hears of each. `row` is a buffer.
+    pub(crate) fn ask_ahead(
+        &mut self,
+        from_ms: i64,
+        asking: Asking,
+        average_of: usize,
+        each: bool,
+        row: &mut Vec<Question>,
+    ) {
+        if self.ahead.is_some() || !matches!(self.trader.state(), State::Idle) {
             return;
         }
-        let mut from_ms = from_ms.max(seat.trader.due_ms()).max(seat.ask_from_ms);
-        if let Some(mut promise) = seat.promise.take() {
-            let ends_ms = promise.ends(&seat.series, self.average_of, asking.last);
-            from_ms = from_ms.max(ends_ms.unwrap_or(i64::MAX));
+        let mut from_ms = from_ms.max(self.trader.due_ms()).max(self.ask_from_ms);
+        let (length, trader) = (if each { 1 } else { self.row_length.get() }, &self.trader);
+        if let Some(mut promise) = self.promise.take() {
+            let ends_ms = promise.ends(&self.series, average_of, asking.last).unwrap_or(i64::MAX);
+            from_ms = row::after_silence(from_ms, ends_ms, asking, |asked_ms| trader.due_after(asked_ms));
         }
-        let (row, length) = (&mut self.scratch.row, if each { 1 } else { seat.row_length.get() });
-        let trader = &seat.trader;
-        row::fill(row, length, from_ms, asking, (&seat.series, self.average_of), |asked_ms| trader.due_after(asked_ms));
-        seat.ahead = Some(match (row.last(), &mut seat.strategy) {
+        row::fill(row, length, from_ms, asking, (&self.series, average_of), |asked_ms| trader.due_after(asked_ms));
+        self.ahead = Some(match (row.last(), &mut self.strategy) {
             (Some(last), Some(strategy)) => {
                 let answered = strategy.answer(row);
-                seat.row_length.asked(answered.is_some());
+                self.row_length.asked(answered.is_some());
                 let (Question { now_ms, price, .. }, answer) =
                     answered.map_or((*last, Answer::Nothing), |(index, answer)| (row[index], answer));
                 Ahead { at_ms: now_ms, price, answer }
@@ -524,7 +559,11 @@ impl<S: LiveStrategy> Desk<S> {
     async fn ask_together(&mut self, now_ms: i64, sink: &mut dyn Sink) {
         let asked_at = Instant::now();
         for (index, seat) in self.seats.iter_mut().enumerate() {
-            if !seat.is_due(now_ms) || seat.is_quiet(now_ms, self.average_of) {
+            if !seat.is_due(now_ms) {
+                continue;
+            }
+            if seat.is_quiet(now_ms, self.average_of) {
+                seat.ask_from_ms = seat.trader.due_after(now_ms);
                 continue;
             }
             let bar = seat.series.read().bar(now_ms, self.average_of).map(|(candle, price)| (*candle, price));
@@ -658,20 +697,19 @@ impl<S> Gate<'_, S> {
     }
 }
 
-/// Tells the outcomes of a backtest to the sink, and only logs a failure: a sink of a backtest reports its failure at
-/// the end.
+/// Tells an outcome of a backtest to the sink, and only logs a failure: a sink of a backtest reports its failure at the
+/// end.
+fn tell(sink: &mut dyn Sink, pair: &Pair, outcome: &Outcome) {
+    if let Err(error) = sink.tell(pair, outcome) {
+        tracing::error!("an event could not be recorded: {error}");
+    }
+}
+
+/// Tells the outcomes of a backtest to the sink, and notes its trades.
 struct Told<'a> {
     pair: &'a Pair,
     trades: &'a Trades,
     sink: &'a mut dyn Sink,
-}
-
-impl Told<'_> {
-    fn tell(&mut self, outcome: &Outcome) {
-        if let Err(error) = self.sink.tell(self.pair, outcome) {
-            tracing::error!("an event could not be recorded: {error}");
-        }
-    }
 }
 
 impl Outcomes for Told<'_> {
@@ -679,12 +717,12 @@ impl Outcomes for Told<'_> {
         if let Some(trade) = Trade::of(&outcome) {
             self.trades.add(trade);
         }
-        self.tell(&outcome);
+        tell(self.sink, self.pair, &outcome);
     }
 
     fn tick(&mut self, tick: &Outcome) {
         if self.sink.hears_ticks() {
-            self.tell(tick);
+            tell(self.sink, self.pair, tick);
         }
     }
 }
@@ -716,10 +754,25 @@ impl<S> Seat<S> {
         }
     }
 
+    /// What the next candle does to the order or the position, and when that candle opens; `None`: it is not there.
+    #[inline]
+    pub(crate) fn judge(
+        &self,
+        average_of: usize,
+        frame_end_ms: Option<i64>,
+        risk: &mut dyn RiskGate,
+        out: &mut dyn Outcomes,
+    ) -> Option<(Next, i64)> {
+        let candles = self.series.read();
+        let (candle, average) = candles.bar(self.next_open_ms + MINUTE_MS, average_of)?;
+        let next = self.trader.step(Bar { candle, average, frame_end_ms }, risk, out);
+        Some((next, candle.open_time_ms))
+    }
+
     /// Makes a decision current. `judged_open_ms`: the opening time of the candle that was judged; `None` when the
     /// decision came from an answer.
     #[inline]
-    fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
+    pub(crate) fn commit(&mut self, next: Next, judged_open_ms: Option<i64>) {
         let born = self.begins(&next);
         self.trader.commit(next);
         if let Some(open_ms) = judged_open_ms {

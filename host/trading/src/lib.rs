@@ -30,6 +30,7 @@ mod trades;
 mod decide;
 pub mod index;
 mod keeper;
+mod lanes;
 mod reconcile;
 mod restore;
 mod rows;

@@ -103,6 +103,15 @@ impl Promise {
     }
 }
 
+/// From when on a strategy is asked that is silent until `ends_ms`. A question that it would have been asked before counts
+/// as asked. So a strategy that is asked every five minutes is asked at the same boundaries with and without a promise.
+pub(crate) fn after_silence(mut from_ms: i64, ends_ms: i64, asking: Asking, due_after: impl Fn(i64) -> i64) -> i64 {
+    while let Some(asked_ms) = asking.at_or_after(from_ms).filter(|asked_ms| *asked_ms < ends_ms) {
+        from_ms = due_after(asked_ms);
+    }
+    from_ms
+}
+
 /// Fills `row` with the next questions, at most `length` of them: the first is not before `from_ms`, and each of the
 /// others not before `due_after` the one before. Where there is no average price nothing is asked.
 pub(crate) fn fill(

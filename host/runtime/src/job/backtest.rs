@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
+    num::NonZeroUsize,
     ops::ControlFlow,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,7 +15,7 @@ use sigbox_engine::{MINUTE_MS, stats::Tally};
 use sigbox_events::{Component, EventWriter, Kind, Source};
 use sigbox_market::Market;
 use sigbox_sandbox::{Deterministic, Sandbox, StrategyInstance};
-use sigbox_trading::{Aside, Backtest, CheckedPromises, Progress, Promises, Setup, Stopwatch, Strategy};
+use sigbox_trading::{Aside, Backtest, CheckedPromises, Progress, Setup, Stopwatch, Strategy};
 
 use super::{JobError, record};
 use crate::{
@@ -28,6 +30,7 @@ pub struct BacktestJob<'c> {
     setup: Setup<StrategyInstance<Deterministic>>,
     components: Vec<Component>,
     sources: Vec<Source>,
+    threads: NonZeroUsize,
 }
 
 /// What else a backtest finds out. Each costs time.
@@ -77,7 +80,15 @@ impl<'c> BacktestJob<'c> {
         let market = Market::new(candles);
         let setup = assemble::backtest_setup(config, sandbox, market.clone(), resolve)?;
         let components = record::components(config, &setup);
-        Ok(Self { config, market, setup, components, sources })
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(Self { config, market, setup, components, sources, threads })
+    }
+
+    /// The same backtest on so many threads; without this, on every core that the process may use. The result is the
+    /// same.
+    #[must_use]
+    pub fn threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
     }
 
     /// The candles of the run.
@@ -97,50 +108,49 @@ impl<'c> BacktestJob<'c> {
         extras: Extras,
         progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<BacktestDone, JobError> {
-        let Self { config, market: _, setup, components, sources } = self;
+        let Self { config, market: _, setup, components, sources, threads } = self;
         let begin = |period_ms, events: &Path| {
             let run = record::describe(config, Kind::Backtest, Some(period_ms), components, sources, events);
             run.keep(events)
         };
         if extras.timed {
             let (setup, answers) = setup.timed();
-            Ok(BacktestDone { answers, ..check_and_execute(setup, extras.promises, events, begin, progress)? })
+            let done = check_and_execute(setup, extras.promises, threads, events, begin, progress)?;
+            Ok(BacktestDone { answers, ..done })
         } else {
-            check_and_execute(setup, extras.promises, events, begin, progress)
+            check_and_execute(setup, extras.promises, threads, events, begin, progress)
         }
     }
 }
 
-/// Runs `setup`, and checks the promises of its strategies if `promises` says so.
+/// Runs `setup` on `threads` threads, and checks the promises of its strategies if `promises` says so.
 fn check_and_execute<S: Strategy>(
     setup: Setup<S>,
     promises: bool,
+    threads: NonZeroUsize,
     events: Option<&Path>,
     begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<BacktestDone, JobError> {
     if promises {
         let (setup, promises) = setup.checked();
-        execute(setup, Some(&promises), events, begin, progress)
+        let backtest = Backtest::new(setup)?.threads(threads);
+        promises.end_at(backtest.period_ms().1);
+        let done = execute(backtest, events, begin, progress)?;
+        Ok(BacktestDone { promises: Some(promises.found()), ..done })
     } else {
-        execute(setup, None, events, begin, progress)
+        execute(Backtest::new(setup)?.threads(threads), events, begin, progress)
     }
 }
 
-/// Runs `setup`, whose strategies check `promises`. `begin` is called with the period and the event file, once the file
-/// has been made.
+/// Runs `backtest`. `begin` is called with the period and the event file, once the file has been made.
 fn execute<S: Strategy>(
-    setup: Setup<S>,
-    promises: Option<&Promises>,
+    backtest: Backtest<S>,
     events: Option<&Path>,
     begin: impl FnOnce((i64, i64), &Path) -> io::Result<()>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<BacktestDone, JobError> {
-    let backtest = Backtest::new(setup)?;
     let period_ms = backtest.period_ms();
-    if let Some(promises) = promises {
-        promises.end_at(period_ms.1);
-    }
     let unwritable = |source| JobError::Events { file: events.map(Path::to_path_buf).unwrap_or_default(), source };
     let open = |file: &Path| {
         if let Some(folder) = file.parent() {
@@ -160,5 +170,5 @@ fn execute<S: Strategy>(
     }
     let took = started.elapsed();
     outcome.map_err(|source| JobError::Stopped { events: events.map(Path::to_path_buf), source })?;
-    Ok(BacktestDone { tally, period_ms, took, answers: BTreeMap::new(), promises: promises.map(Promises::found) })
+    Ok(BacktestDone { tally, period_ms, took, answers: BTreeMap::new(), promises: None })
 }

@@ -1350,6 +1350,11 @@ fn a_strategy_that_promises_to_be_quiet_is_asked_when_the_promise_ends() {
          at 3 | ask a | tell a strategy_failed (trap) at 3
          at 6 | ask a | tell a strategy_failed (trap) at 6",
     );
+    check(
+        "BTC: 100 | 100 | 100 | 100 | 100 | 100 | 100\na every 3m: 0 quiet=4; 1.. fails",
+        "at 0 | ask a
+         at 6 | ask a | tell a strategy_failed (trap) at 6",
+    );
     // Candles that came while nobody was looking count.
     check(
         "BTC: 100 | - | 80 & 100 | 100\na: 0 quiet=9:90:110; 1.. fails",
