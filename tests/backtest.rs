@@ -14,7 +14,7 @@ use serde_json::Value;
 use sigbox::{
     config::Config,
     events::EventWriter,
-    job::BacktestJob,
+    job::{BacktestJob, Extras},
     market::{
         Market,
         candles::{Gaps, Series, generate, read_csv, write_csv},
@@ -290,14 +290,16 @@ fn a_portfolio_gives_the_same_bytes_on_any_number_of_threads() {
     };
     assert!(refused > 100 && opened > 100, "{opened} positions, and {refused} refused");
 
-    let config = Config::load(&workplace.path("sigbox.toml")).unwrap();
+    let config = Config::load(workplace.path("sigbox.toml")).unwrap();
     let sandbox = Sandbox::<Deterministic>::new(Limits::default(), config.cache_dir.clone()).unwrap();
     let mut totals = Vec::new();
     for threads in [1, 2, 3, 8] {
         let file = workplace.path(&format!("{threads}.jsonl"));
         let job = BacktestJob::new(&config, &sandbox, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
         let job = job.threads(NonZeroUsize::new(threads).unwrap());
-        let done = job.run(Some(&file), threads == 3, |_| ControlFlow::Continue(())).unwrap();
+        let done = job
+            .run(Some(&file), Extras { timed: threads == 3, promises: threads == 2 }, |_| ControlFlow::Continue(()))
+            .unwrap();
         assert!(fs::read_to_string(&file).unwrap() == events, "{threads} threads write other events");
         totals.push(format!("{:?}", done.tally));
     }

@@ -384,8 +384,14 @@ impl<S> Board<S> {
             return Some(lane.number);
         }
         // Another one must be able to go on for a while.
-        let can_go_on = |lane: &&Box<Lane<S>>| self.can_go_on(lane, self.ahead_ms / 2);
-        self.lanes.iter().flatten().filter(can_go_on).min_by_key(|lane| lane.next).map(|lane| lane.number)
+        let can_go_on = |lane: &&Lane<S>| self.can_go_on(lane, self.ahead_ms / 2);
+        self.lanes
+            .iter()
+            .flatten()
+            .map(Box::as_ref)
+            .filter(can_go_on)
+            .min_by_key(|lane| lane.next)
+            .map(|lane| lane.number)
     }
 
     /// From which horizon on there is much to tell. It is nearer than what a lane may be ahead to be chosen, so a lane that
@@ -615,7 +621,9 @@ pub(crate) fn run<S: Strategy>(
         is_to_tell: AtomicBool::new(false),
     };
     let mut tell = |until: Moment, outcomes: Vec<Vec<(Moment, Outcome)>>| {
-        outcomes.into_iter().for_each(|outcomes| merge.add(outcomes));
+        for outcomes in outcomes {
+            merge.add(outcomes);
+        }
         while let Some((seat, outcome)) = merge.next_before(until) {
             tell(seat, &outcome);
         }

@@ -55,15 +55,18 @@ fn nothing(_: i64, _: f64) -> Answer {
     Answer::Nothing
 }
 
+/// A function that answers.
+type Answers = fn(i64, f64) -> Answer;
+
 /// A board of lanes, each under one or both of two profiles.
-fn board(profiles: &[&[usize]]) -> Board<Native<fn(i64, f64) -> Answer>> {
+fn board(profiles: &[&[usize]]) -> Board<Native<Answers>> {
     let names = ["first", "second"];
     let market = market(&[(3, 10, None)]);
     let setup = names.iter().fold(Setup::new("ex", market, settings()), |setup, name| {
         setup.profile(Profile::new((*name).to_owned(), Vec::new()))
     });
     let setup = (0..).zip(profiles).fold(setup, |setup, (number, profiles)| {
-        let strategy = Native(nothing as fn(i64, f64) -> Answer);
+        let strategy = Native(nothing as Answers);
         let seat = SeatSetup::new(setup.assign(format!("s{number}"), symbol(0)), Interval::MINUTE, strategy);
         setup.seat(SeatSetup { risk: profiles.iter().map(|profile| names[*profile].to_owned()).collect(), ..seat })
     });
@@ -131,7 +134,7 @@ fn the_least_lane_can_always_go_on() {
         comes_to(&mut board, &format!("{} admit {seat}", 2 * far), false, None);
     }
     assert_eq!(board.choose(None), None);
-    assert!(matches!(board.task(None, false), None), "only the teller tells");
+    assert!(board.task(None, false).is_none(), "only the teller tells");
     assert!(
         matches!(board.task(None, true), Some(Task::Tell(until, _)) if until == moment(&format!("{} admit 3", far + 1)))
     );
@@ -328,10 +331,10 @@ impl Portfolio {
         let setup = Setup::new("ex", market, settings).over(frame);
         let setup = self.profiles.iter().enumerate().fold(setup, |setup, (number, (limit, [open, closed]))| {
             let rule = |rule, note: &str| NamedRule { rule, id: None, note: note.to_owned() };
-            let closes = (*open..1500).step_by(open + closed).map(|minute| i64::try_from(minute).unwrap());
-            let closed = i64::try_from(*closed).unwrap();
-            let closes = closes.map(|minute| rule(Rule::RejectWindow(at(minute), at(minute + closed)), "closed"));
-            let rules = [rule(Rule::MaxActive(*limit), "full")].into_iter().chain(closes);
+            let starts = (*open..1500).step_by(open + closed).map(|minute| i64::try_from(minute).unwrap());
+            let length = i64::try_from(*closed).unwrap();
+            let windows = starts.map(|minute| rule(Rule::RejectWindow(at(minute), at(minute + length)), "closed"));
+            let rules = [rule(Rule::MaxActive(*limit), "full")].into_iter().chain(windows);
             setup.profile(Profile::new(format!("p{number}"), rules.collect()))
         });
         self.seats.iter().enumerate().fold(setup, |setup, (number, trades)| {
