@@ -20,7 +20,7 @@ use sigbox_engine::signal::Pair;
 
 use crate::rows::RowFault;
 
-/// How many bytes one trader may have remembered. Each name counts [`BYTES_PER_NAME`] more.
+/// How many bytes one trader may have remembered. Each name counts 64 more.
 pub const STRATEGY_MEMORY_BYTES: usize = 16 << 10;
 
 /// What a name costs besides its own bytes.
