@@ -3,6 +3,11 @@
 //! Each decision is recorded before the documents that hold something are cleared, like the end of a position. After a
 //! crash in between, the next start finishes it.
 
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
 use sigbox_engine::{
     Outcome, Settings, State,
     outcome::{CancelReason, CloseReason},
@@ -156,12 +161,12 @@ pub async fn decide<L: FnMut(&Event)>(
         Decision::Adopt { strategy } => desk.adopt(journal, strategy, &state).await,
         Decision::Close { price } => {
             let (reason, at_ms, price) = (CloseReason::Closed, now_ms, *price);
+            desk.owe_nothing(journal, &state)?;
             let outcome = match state {
                 State::Open(position) => Outcome::Closed { position, reason, at_ms, price },
                 State::Scheduled(order) => Outcome::Cancelled { order, reason: CancelReason::User, at_ms, price },
                 State::Idle => unreachable!("checked above"),
             };
-            desk.owe_nothing(journal).await?;
             journal.tell(pair, &outcome)?;
             desk.finish(journal, format!("{held} was closed by hand at {price}")).await
         }
@@ -190,17 +195,15 @@ impl Decider<'_> {
     }
 
     /// Tells the beginning of what is held, if a crash came before it was told.
-    async fn owe_nothing<L: FnMut(&Event)>(&self, journal: &mut Journal<L>) -> Result<(), RunError> {
-        let restorer = self.restorer();
-        match restorer.look(self.pair).await? {
-            State::Open(position) => journal.tell(self.pair, &Outcome::Opened { position })?,
+    fn owe_nothing<L: FnMut(&Event)>(&self, journal: &mut Journal<L>, held: &State) -> io::Result<()> {
+        match held {
+            State::Open(position) => journal.tell(self.pair, &Outcome::Opened { position: position.clone() }),
             State::Scheduled(order) => {
-                let price = order.signal.price_open;
-                journal.tell(self.pair, &Outcome::Scheduled { order, price })?;
+                let (order, price) = (order.clone(), order.signal.price_open);
+                journal.tell(self.pair, &Outcome::Scheduled { order, price })
             }
-            State::Idle => {}
+            State::Idle => Ok(()),
         }
-        Ok(())
     }
 
     async fn adopt<L: FnMut(&Event)>(
