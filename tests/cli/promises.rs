@@ -33,8 +33,12 @@ fn the_samples_keep_what_they_promise_and_trade_the_same_as_without() {
         let run = |quiet: bool, arguments: &[&str]| {
             let settings = format!("settings = {{ quiet = {quiet}, {settings} }}");
             let configuration = Configuration::new().section(YEAR);
-            let workplace =
-                Workplace::new(&configuration.strategy("it", &component, &["BTCUSDT", "COARSEUSDT"], &settings));
+            // A promise may end between two of its questions.
+            let seldom = format!("interval = \"5m\"\n{settings}");
+            let configuration = configuration
+                .strategy("it", &component, &["BTCUSDT", "COARSEUSDT"], &settings)
+                .strategy("seldom", &component, &["BTCUSDT"], &seldom);
+            let workplace = Workplace::new(&configuration);
             let said = workplace.succeed(&[&["backtest", "--json"], arguments].concat()).stdout;
             let promises = serde_json::from_str::<Value>(&said).unwrap()["promises"].clone();
             (promises, workplace.read("dump/backtest/events.jsonl"))

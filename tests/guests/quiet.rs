@@ -65,12 +65,11 @@ fn a_strategy_that_promises_silence_is_asked_seldom_and_trades_the_same() {
 fn a_live_run_keeps_to_promises_as_a_backtest_does() {
     for (sample, settings) in SAMPLES {
         let configuration = |quiet: bool| {
-            Configuration::new().generated("BTCUSDT", 7, 2).strategy(
-                sample,
-                &plugin(&format!("strategies/{sample}")),
-                &["BTCUSDT"],
-                &with(quiet, settings),
-            )
+            let (component, settings) = (plugin(&format!("strategies/{sample}")), with(quiet, settings));
+            Configuration::new()
+                .generated("BTCUSDT", 7, 2)
+                .strategy(sample, &component, &["BTCUSDT"], &settings)
+                .strategy("seldom", &component, &["BTCUSDT"], &format!("interval = \"5m\"\n{settings}"))
         };
         let events = |quiet: bool| {
             let workplace = Workplace::new(&configuration(quiet));
