@@ -127,7 +127,13 @@ fn a_row_nobody_can_read_stops_a_run_that_is_to_halt() {
 fn a_row_of_another_exchange_is_left_alone() {
     let configuration = Configuration::sma_cross(2);
     let (disturbed, _) = killed(&configuration);
-    let documents = disturbed.documents();
+    // A write that was under way has its own name, and the start removes what is left of it.
+    let documents = || {
+        let mut documents = disturbed.documents();
+        documents.retain(|name, _| !name.contains("/.tmp-"));
+        documents
+    };
+    let before = documents();
     disturbed.configure(&configuration.section("[exchange]\nname = \"kraken\""));
     let finished = disturbed.run(&["live"]);
     assert_eq!(finished.code(), Some(5), "{finished:?}");
@@ -135,7 +141,7 @@ fn a_row_of_another_exchange_is_left_alone() {
                     BTCUSDT, exchange binance, but strategy sma-cross on BTCUSDT, exchange kraken would use it; rename \
                     the strategy or the exchange, or choose another [persistence] data-dir. Nothing was changed\n";
     assert!(finished.stderr.ends_with(expected), "{finished:?}");
-    assert_eq!(disturbed.documents(), documents);
+    assert_eq!(documents(), before);
 }
 
 #[test]

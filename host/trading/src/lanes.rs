@@ -493,6 +493,10 @@ impl<S: Strategy> Lanes<'_, S> {
                 break task;
             }
             board.idle += 1;
+            // The lane that was put back may be what the teller waits for, and only that thread tells.
+            if board.is_to_wake() {
+                self.changed.notify_all();
+            }
             board = self.wait(board, tells);
             board.idle -= 1;
         };
