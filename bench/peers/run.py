@@ -366,6 +366,10 @@ def count(number):
     return f"{number:.3g}"
 
 
+def raised(number):
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def table(head, lines):
     texts = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in texts)
@@ -382,7 +386,7 @@ def results_table(made):
         mark = ""
         if row.note:
             notes.append(f"{row.name}: {row.note}.")
-            mark = " ¹²³⁴⁵⁶⁷⁸⁹"[len(notes)]
+            mark = raised(len(notes))
         ratio = ours[row.every] / row.rate if row.rate and ours.get(row.every) else None
         lines.append([
             row.name + mark,
@@ -399,7 +403,7 @@ def results_table(made):
     head = ["system", "version", "looks every", "candles/s in the run", "run, s", "process, s", "CPU, s", "peak, MB",
             "trades", "sandboxed sigbox to it"]
     text = table(head, lines)
-    return text + "".join(f"\n\n{' ¹²³⁴⁵⁶⁷⁸⁹'[number]} {note}" for number, note in enumerate(notes, 1))
+    return text + "".join(f"\n\n{raised(number)} {note}" for number, note in enumerate(notes, 1))
 
 
 def targets_table(listed):
@@ -441,6 +445,9 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write every run and every number there too")
     parser.add_argument("--update", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
+    # With another Python, pip finds none of the Python peers, and only says so after a long build.
+    if sys.version_info[:2] not in ((3, 12), (3, 13)):
+        sys.exit(f"this needs Python 3.12 or 3.13, because its peers do; this is {platform.python_version()}")
 
     WORK.mkdir(parents=True, exist_ok=True)
     try:

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use sigbox_engine::{
     Outcome, Position,
     outcome::Direction,
@@ -12,12 +11,14 @@ use sigbox_engine::{
     state::{Extreme, Order},
 };
 
-use crate::{Action, Number};
+use crate::{
+    Action, Number,
+    json::{Json, Value, name},
+};
 
 /// One event. Its `id` follows from who, when and what. So an event that a restart finds again has the same id and is
 /// recognised.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event<'a> {
     /// `{exchange}:{strategy}:{symbol}:{timestamp}:{action}`, and the level where there is one.
     pub id: String,
@@ -34,46 +35,33 @@ pub struct Event<'a> {
     /// The name of the period being tested; empty in live trading.
     pub frame_name: &'a str,
     /// The price it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub current_price: Option<Number>,
     /// The level that was passed, in percent of the way to the take-profit or the stop-loss.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
     /// Why a position was closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub close_reason: Option<&'static str>,
     /// Why an order was cancelled.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// When it was closed or cancelled, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub close_timestamp: Option<i64>,
     /// The result so far, or the final one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pnl: Option<PnlRow>,
     /// The name of the risk rule that refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rejection_id: Option<&'a str>,
     /// Why the risk rules refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rejection_note: Option<&'a str>,
     /// Positions active when the risk rules refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub active_position_count: Option<usize>,
     /// Rules an invalid signal broke.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<String>>,
     /// Why a strategy failed, or which wrong symbol it proposed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, str>>,
     /// The order or position.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<PublicRow<'a>>,
 }
 
 /// An order or position as events show it (specification 1.4).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
 pub struct PublicRow<'a> {
     pub id: &'a str,
@@ -92,7 +80,6 @@ pub struct PublicRow<'a> {
     pub scheduled_at: i64,
     pub pending_at: i64,
     pub timestamp: i64,
-    #[serde(rename = "_isScheduled")]
     pub is_scheduled: bool,
     pub pnl: PnlRow,
     pub peak_profit: ExtremeRow,
@@ -100,8 +87,7 @@ pub struct PublicRow<'a> {
 }
 
 /// A result.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
 pub struct PnlRow {
     pub pnl_percentage: Number,
@@ -112,13 +98,10 @@ pub struct PnlRow {
 }
 
 /// The best or worst point of a position.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
 pub struct ExtremeRow {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<i64>,
     pub pnl_percentage: Number,
     pub pnl_cost: Number,
@@ -257,14 +240,92 @@ impl<'a> Event<'a> {
     #[must_use]
     #[inline]
     pub fn to_json(&self) -> String {
-        let mut line = Vec::new();
-        self.write_json(&mut line);
-        String::from_utf8(line).expect("JSON is text")
+        let mut json = Json::new();
+        self.write(&mut json);
+        String::from_utf8(json.text).expect("JSON is text")
     }
+}
 
+impl Value for &Event<'_> {
     #[inline]
-    pub(crate) fn write_json(&self, line: &mut Vec<u8>) {
-        serde_json::to_writer(line, self).expect("an event has text keys and finite or null numbers");
+    fn write(self, json: &mut Json) {
+        json.object(|json| {
+            json.field(name!("id"), self.id.as_str());
+            json.field(name!("action"), self.action.name());
+            json.field(name!("timestamp"), self.timestamp);
+            json.field(name!("symbol"), self.symbol);
+            json.field(name!("strategyName"), self.strategy_name);
+            json.field(name!("exchangeName"), self.exchange_name);
+            json.field(name!("frameName"), self.frame_name);
+            json.optional(name!("currentPrice"), self.current_price);
+            json.optional(name!("level"), self.level);
+            json.optional(name!("closeReason"), self.close_reason);
+            json.optional(name!("reason"), self.reason);
+            json.optional(name!("closeTimestamp"), self.close_timestamp);
+            json.optional(name!("pnl"), self.pnl.as_ref());
+            json.optional(name!("rejectionId"), self.rejection_id);
+            json.optional(name!("rejectionNote"), self.rejection_note);
+            json.optional(name!("activePositionCount"), self.active_position_count);
+            json.optional(name!("rules"), self.rules.as_deref());
+            json.optional(name!("message"), self.message.as_deref());
+            json.optional(name!("signal"), self.signal.as_ref());
+        });
+    }
+}
+
+impl Value for &PublicRow<'_> {
+    #[inline]
+    fn write(self, json: &mut Json) {
+        json.object(|json| {
+            json.field(name!("id"), self.id);
+            json.field(name!("position"), self.position);
+            json.field(name!("note"), self.note);
+            json.field(name!("priceOpen"), self.price_open);
+            json.field(name!("priceTakeProfit"), self.price_take_profit);
+            json.field(name!("priceStopLoss"), self.price_stop_loss);
+            json.field(name!("originalPriceOpen"), self.original_price_open);
+            json.field(name!("originalPriceTakeProfit"), self.original_price_take_profit);
+            json.field(name!("originalPriceStopLoss"), self.original_price_stop_loss);
+            json.field(name!("minuteEstimatedTime"), self.minute_estimated_time);
+            json.field(name!("cost"), self.cost);
+            json.field(name!("multiplier"), self.multiplier);
+            json.field(name!("isolated"), self.isolated);
+            json.field(name!("scheduledAt"), self.scheduled_at);
+            json.field(name!("pendingAt"), self.pending_at);
+            json.field(name!("timestamp"), self.timestamp);
+            json.field(name!("_isScheduled"), self.is_scheduled);
+            json.field(name!("pnl"), &self.pnl);
+            json.field(name!("peakProfit"), &self.peak_profit);
+            json.field(name!("maxDrawdown"), &self.max_drawdown);
+        });
+    }
+}
+
+impl Value for &PnlRow {
+    #[inline]
+    fn write(self, json: &mut Json) {
+        json.object(|json| {
+            json.field(name!("pnlPercentage"), self.pnl_percentage);
+            json.field(name!("pnlCost"), self.pnl_cost);
+            json.field(name!("pnlEntries"), self.pnl_entries);
+            json.field(name!("priceOpen"), self.price_open);
+            json.field(name!("priceClose"), self.price_close);
+        });
+    }
+}
+
+impl Value for &ExtremeRow {
+    #[inline]
+    fn write(self, json: &mut Json) {
+        json.object(|json| {
+            json.optional(name!("price"), self.price);
+            json.optional(name!("timestamp"), self.timestamp);
+            json.field(name!("pnlPercentage"), self.pnl_percentage);
+            json.field(name!("pnlCost"), self.pnl_cost);
+            json.field(name!("pnlEntries"), self.pnl_entries);
+            json.field(name!("priceOpen"), self.price_open);
+            json.field(name!("priceClose"), self.price_close);
+        });
     }
 }
 

@@ -12,8 +12,10 @@
 #![warn(missing_docs)]
 
 mod action;
+mod behind;
 mod carried;
 mod event;
+mod json;
 mod line;
 mod notice;
 mod number;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::{
     action::Action,
+    behind::Behind,
     carried::Carried,
     event::{Event, ExtremeRow, PnlRow, PublicRow},
     line::{Head, HostLine, PnlLine, SignalLine, TraderLine},

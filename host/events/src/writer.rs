@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::Event;
+use crate::{
+    Event,
+    json::{Json, Value as _},
+};
 
 /// How many bytes of lines are written together.
 const TOGETHER: usize = 128 << 10;
@@ -15,14 +18,14 @@ const TOGETHER: usize = 128 << 10;
 pub struct EventWriter<W: Write> {
     out: W,
     /// Lines that are not written yet.
-    lines: Vec<u8>,
+    lines: Json,
     failure: Option<io::Error>,
 }
 
 impl<W: Write> EventWriter<W> {
     /// A writer to `out`, which need not be buffered.
-    pub const fn new(out: W) -> Self {
-        Self { out, lines: Vec::new(), failure: None }
+    pub fn new(out: W) -> Self {
+        Self { out, lines: Json::new(), failure: None }
     }
 
     /// Writes one event. A failure is returned by [`EventWriter::finish`].
@@ -30,22 +33,25 @@ impl<W: Write> EventWriter<W> {
         if self.failure.is_some() {
             return;
         }
-        event.write_json(&mut self.lines);
-        self.lines.push(b'\n');
-        if self.lines.len() >= TOGETHER {
-            self.failure = self.out.write_all(&self.lines).err();
-            self.lines.clear();
+        event.write(&mut self.lines);
+        let lines = &mut self.lines.text;
+        lines.push(b'\n');
+        if lines.len() >= TOGETHER {
+            self.failure = self.out.write_all(lines).err();
+            lines.clear();
         }
     }
 
-    /// Writes the lines that are left, and flushes.
+    /// Writes the lines that are left, flushes, and gives the writer back.
     ///
     /// # Errors
     /// When anything could not be written.
-    pub fn finish(mut self) -> io::Result<()> {
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => self.out.write_all(&self.lines).and_then(|()| self.out.flush()),
+    pub fn finish(mut self) -> io::Result<W> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
+        self.out.write_all(&self.lines.text)?;
+        self.out.flush()?;
+        Ok(self.out)
     }
 }

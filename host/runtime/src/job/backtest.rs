@@ -12,7 +12,7 @@ use std::{
 };
 
 use sigbox_engine::{MINUTE_MS, stats::Tally};
-use sigbox_events::{Component, EventWriter, Kind, Source};
+use sigbox_events::{Behind, Component, EventWriter, Kind, Source};
 use sigbox_market::Market;
 use sigbox_sandbox::{Deterministic, Sandbox, StrategyInstance};
 use sigbox_trading::{Aside, Backtest, CheckedPromises, Progress, Setup, Stopwatch, Strategy};
@@ -156,7 +156,7 @@ fn execute<S: Strategy>(
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let writer = EventWriter::new(File::create(file)?);
+        let writer = EventWriter::new(Behind::new(File::create(file)?)?);
         begin(period_ms, file)?;
         Aside::new(writer)
     };
@@ -166,7 +166,7 @@ fn execute<S: Strategy>(
     let outcome = backtest.run(&mut sink, progress);
     let (tally, writer) = sink;
     if let Some(writer) = writer {
-        writer.finish().and_then(EventWriter::finish).map_err(unwritable)?;
+        writer.finish().and_then(EventWriter::finish).and_then(Behind::finish).map_err(unwritable)?;
     }
     let took = started.elapsed();
     outcome.map_err(|source| JobError::Stopped { events: events.map(Path::to_path_buf), source })?;

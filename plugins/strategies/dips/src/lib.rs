@@ -64,8 +64,8 @@ impl Strategy for Dips {
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
         let Settings { candles, dip_percent, take_profit_percent, stop_loss_percent, minutes, quiet } = self.settings;
         self.promise = None;
-        let Some(window) = tick.candles.last(candles)? else { return Ok(None) };
-        let highest = window.iter().map(|candle| candle.close).fold(f64::NEG_INFINITY, f64::max);
+        let Some(closes) = tick.candles.closes(candles)? else { return Ok(None) };
+        let highest = closes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let level = highest * (1.0 - dip_percent / 100.0);
         let away = |percent: f64| tick.price * (1.0 + percent / 100.0);
         if tick.price < level {

@@ -64,8 +64,7 @@ impl Strategy for SmaCrossQuiet {
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
         let Settings { fast, slow, take_profit_percent, stop_loss_percent, minutes, quiet } = self.settings;
         self.promise = None;
-        let Some(candles) = tick.candles.last(slow + 1)? else { return Ok(None) };
-        let closes: Vec<f64> = candles.iter().map(|candle| candle.close).collect();
+        let Some(closes) = tick.candles.closes(slow + 1)? else { return Ok(None) };
         let (before, now) = (&closes[..slow], &closes[1..]);
         let away = |percent: f64| tick.price * (1.0 + percent / 100.0);
         Ok(match (gap(before, fast) > 0.0, gap(now, fast) > 0.0) {

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use sigbox_sdk::{
     export_strategy,
-    strategy::{Candle, Descriptor, Failure, Session, Signal, Strategy, Tick},
+    strategy::{Descriptor, Failure, Session, Signal, Strategy, Tick},
 };
 
 /// What the operator can set. Everything has a default.
@@ -53,10 +53,10 @@ impl Strategy for SmaCross {
 
     fn get_signal(&mut self, tick: &mut Tick<'_>) -> Result<Option<Signal>, Failure> {
         let Settings { fast, slow, take_profit_percent, stop_loss_percent, minutes } = self.settings;
-        let Some(candles) = tick.candles.last(slow + 1)? else {
+        let Some(closes) = tick.candles.closes(slow + 1)? else {
             return Ok(None);
         };
-        let (above_before, above_now) = above(candles, fast, slow);
+        let (above_before, above_now) = above(closes, fast, slow);
         let away = |percent: f64| tick.price * (1.0 + percent / 100.0);
         Ok(match (above_before, above_now) {
             (false, true) => Some(Signal::long(away(take_profit_percent), away(-stop_loss_percent)).minutes(minutes)),
@@ -68,30 +68,30 @@ impl Strategy for SmaCross {
 
 /// Whether the fast average is above the slow one, before the last candle and with it. The four sums have the newest
 /// candles but the last in common, which are added up once.
-fn above(candles: &[Candle], fast: usize, slow: usize) -> (bool, bool) {
-    let [older @ .., last] = candles else { return (false, false) };
+fn above(closes: &[f64], fast: usize, slow: usize) -> (bool, bool) {
+    let [older @ .., last] = closes else { return (false, false) };
     let (older, newest) = older.split_at(slow - fast + 1);
     let [first, middle @ .., first_fast] = older else { return (false, false) };
     let shared = sum(newest);
-    let shared_slow = sum(middle) + first_fast.close + shared;
+    let shared_slow = sum(middle) + first_fast + shared;
     #[expect(clippy::cast_precision_loss, reason = "a window has a few hundred candles")]
     let is_above = |fast_sum: f64, slow_sum: f64| fast_sum / fast as f64 > slow_sum / slow as f64;
-    let before = is_above(first_fast.close + shared, first.close + shared_slow);
-    (before, is_above(shared + last.close, shared_slow + last.close))
+    let before = is_above(first_fast + shared, first + shared_slow);
+    (before, is_above(shared + last, shared_slow + last))
 }
 
 /// Sum of the closes, in eight lanes: the same bits for the same candles, and eight additions at a time. In one lane each
 /// would wait for the one before.
-fn sum(candles: &[Candle]) -> f64 {
-    let (eights, rest) = candles.as_chunks::<8>();
+fn sum(closes: &[f64]) -> f64 {
+    let (eights, rest) = closes.as_chunks::<8>();
     let mut lanes = [0.0; 8];
     for eight in eights {
-        for (lane, candle) in lanes.iter_mut().zip(eight) {
-            *lane += candle.close;
+        for (lane, close) in lanes.iter_mut().zip(eight) {
+            *lane += close;
         }
     }
-    for (lane, candle) in lanes.iter_mut().zip(rest) {
-        *lane += candle.close;
+    for (lane, close) in lanes.iter_mut().zip(rest) {
+        *lane += close;
     }
     let halves: [f64; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
     (halves[0] + halves[1]) + (halves[2] + halves[3])
