@@ -295,7 +295,7 @@ fn a_portfolio_gives_the_same_bytes_on_any_number_of_threads() {
     let mut totals = Vec::new();
     for threads in [1, 2, 3, 8] {
         let file = workplace.path(&format!("{threads}.jsonl"));
-        let job = BacktestJob::new(&config, &sandbox, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
+        let job = BacktestJob::new(&config, &sandbox, &mut |plugin, _| Ok(plugin.into())).unwrap();
         let job = job.threads(NonZeroUsize::new(threads).unwrap());
         let done = job
             .run(Some(&file), Extras { timed: threads == 3, promises: threads == 2 }, |_| ControlFlow::Continue(()))

@@ -170,7 +170,7 @@ fn who_listens_and_fails_stops_nothing_and_the_failure_is_not_lost() {
     let mut disk = Full { taken: Vec::new() };
     let mut writer = EventWriter::new(&mut disk);
     scene.tell(None, &mut writer).unwrap();
-    assert_eq!(writer.finish().unwrap_err().to_string(), "no room");
+    assert_eq!(writer.finish().map(drop).unwrap_err().to_string(), "no room");
     let told = Events::parse(&String::from_utf8(disk.taken).unwrap());
     assert_eq!(story(&told, false), ["0 opened 42000"]);
 }

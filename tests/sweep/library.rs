@@ -44,7 +44,7 @@ fn walk(
 ) -> Option<Vec<Row>> {
     let config = Config::parse(&configuration.to_toml(), "sigbox.toml").unwrap();
     let market = Market::new(assemble::candles(&config).unwrap());
-    let sweep = Sweep::new(&config, sandbox, market, &mut |plugin| Ok(plugin.to_path_buf())).unwrap();
+    let sweep = Sweep::new(&config, sandbox, market, &mut |plugin, _| Ok(plugin.into())).unwrap();
     sweep.run(&dir.path().join("results.jsonl"), NonZeroUsize::new(jobs).unwrap(), progress).unwrap()
 }
 

@@ -64,9 +64,9 @@ fn test(command: &args::PluginTest) -> anyhow::Result<()> {
     };
     let sandbox = plugins::sandbox::<Live>(&file.limits, file.cache_dir.as_ref())?;
     let report = tokio::runtime::Runtime::new()?.block_on(async {
-        let (component, grant) =
+        let (program, grant) =
             assemble::tested_backend(&file, &sandbox, &mut plugins::resolver(), &plugins::variable).await?;
-        let subject = ComponentSubject::new(sandbox.clone(), component, grant);
+        let subject = ComponentSubject::new(sandbox.clone(), program, grant);
         let mut progress = Progress::new(cases.len());
         let report = sigbox_kit::run_cases(&subject, cases, |done| progress.tell(done)).await;
         progress.bar.finish_and_clear();

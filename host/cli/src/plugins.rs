@@ -10,22 +10,32 @@ use std::{
 use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
 use indicatif::{ProgressBar, ProgressStyle};
 use sigbox::{
-    plugin_source::{self, PluginSourceError},
-    sandbox::{Limits, Mode, PluginError, Sandbox},
+    plugin_source::{self, PluginSourceError, Role, Tools},
+    sandbox::{Limits, Mode, PluginError, Program, Sandbox},
 };
 
-/// A function that builds a plugin if necessary, and shows what cargo says.
-pub(crate) fn resolver() -> impl FnMut(&Path) -> Result<PathBuf, PluginSourceError> {
+/// A function that makes the program of a plugin, builds it if necessary, and shows what cargo says.
+pub(crate) fn resolver() -> impl FnMut(&Path, Role) -> Result<Program, PluginSourceError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    move |plugin| {
+    let tools = Tools { cargo, interpreters: interpreters() };
+    move |plugin, role| {
         let spinner = ProgressBar::new_spinner();
         spinner.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));
         spinner.enable_steady_tick(Duration::from_millis(120));
         spinner.set_message(format!("building {}", plugin.display()));
-        let built = plugin_source::resolve(plugin, &cargo, &mut |line| spinner.set_message(line.trim().to_owned()));
+        let show = &mut |line: &str| spinner.set_message(line.trim().to_owned());
+        let built = plugin_source::program(plugin, role, &tools, show);
         spinner.finish_and_clear();
         built
     }
+}
+
+/// Where interpreters are looked for: where the variable says, beside the binary, and in the user's data folder.
+fn interpreters() -> Vec<PathBuf> {
+    let named = env::var_os("SIGBOX_INTERPRETERS").map(PathBuf::from);
+    let beside = env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("interpreters")));
+    let own = choose_native_strategy().ok().map(|folders| folders.data_dir().join("sigbox").join("interpreters"));
+    [named, beside, own].into_iter().flatten().collect()
 }
 
 /// A variable of the environment, for secrets.

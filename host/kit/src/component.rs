@@ -1,9 +1,9 @@
 //! A component as a subject. Its instances are not restarted.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use sigbox_sandbox::{Descriptor, Endpoint, Grant, Live, PluginError, PluginStore, Probe, Sandbox, Secret};
+use sigbox_sandbox::{Descriptor, Endpoint, Grant, Live, PluginError, PluginStore, Probe, Program, Sandbox, Secret};
 
 use super::{
     case::Stop,
@@ -17,15 +17,15 @@ use super::{
 /// the kit would not see a breakdown.
 pub struct ComponentSubject {
     sandbox: Sandbox<Live>,
-    path: PathBuf,
+    program: Program,
     grant: Grant,
 }
 
 impl ComponentSubject {
-    /// A subject from the component at `path`. The limits of `sandbox` hold for every call.
+    /// A subject from a program. The limits of `sandbox` hold for every call.
     #[must_use]
-    pub const fn new(sandbox: Sandbox<Live>, path: PathBuf, grant: Grant) -> Self {
-        Self { sandbox, path, grant }
+    pub fn new(sandbox: Sandbox<Live>, program: impl Into<Program>, grant: Grant) -> Self {
+        Self { sandbox, program: program.into(), grant }
     }
 
     pub(super) fn time_limit(&self) -> std::time::Duration {
@@ -101,7 +101,7 @@ impl ComponentSubject {
     }
 
     async fn start(&self, grant: Grant, probe: Arc<Probe>) -> Result<Opened, Trouble> {
-        let started = PluginStore::start_probed(&self.sandbox, &self.path, grant, Arc::clone(&probe)).await;
+        let started = PluginStore::start_probed(&self.sandbox, &self.program, grant, Arc::clone(&probe)).await;
         let store = started.map_err(|error| Trouble {
             message: with_denials(error.to_string(), &probe),
             retryable: matches!(error, PluginError::Refused { retryable: true, .. }),

@@ -15,7 +15,7 @@ use sigbox_market::{
     Market,
     candles::{CandleFileError, Gaps, RecipeError, Series, SeriesError, generate, read_candles},
 };
-use sigbox_sandbox::{Deterministic, Live, Mode, PluginError, Sandbox, StrategyInstance, StrategyPlugin};
+use sigbox_sandbox::{Deterministic, Live, Mode, PluginError, Program, Sandbox, StrategyInstance, StrategyPlugin};
 use sigbox_trading::{
     Profile, SeatSetup, Setup,
     feed::KlinesSettings,
@@ -25,7 +25,7 @@ use sigbox_trading::{
 use crate::{
     binding::BindingError,
     config::{self, CandleSource, Config, Strategy},
-    plugin_source::PluginSourceError,
+    plugin_source::{PluginSourceError, Role},
 };
 
 pub(crate) use self::stores::{Claim, NewBinding, claim};
@@ -35,9 +35,9 @@ pub use self::{
     stores::{Access, Opener, stores},
 };
 
-/// A function that turns the path of a plugin in a configuration into a component file, usually
-/// [`crate::plugin_source::resolve`].
-pub type Resolve<'a> = dyn FnMut(&Path) -> Result<PathBuf, PluginSourceError> + Send + 'a;
+/// A function that turns the path of a plugin in a configuration into a program, usually
+/// [`crate::plugin_source::program`].
+pub type Resolve<'a> = dyn FnMut(&Path, Role) -> Result<Program, PluginSourceError> + Send + 'a;
 
 /// A function that reads a variable of the environment, for secrets, usually `std::env::var(name).ok()`.
 pub type Variable<'a> = dyn Fn(&str) -> Option<String> + Sync + 'a;
@@ -224,7 +224,7 @@ pub(crate) fn strategy_plugins<'c, M: Mode>(
     let mut plugins = BTreeMap::new();
     for strategy in &config.strategies {
         if let Entry::Vacant(place) = plugins.entry(strategy.plugin.as_path()) {
-            place.insert(StrategyPlugin::load(sandbox, &resolve(&strategy.plugin)?)?);
+            place.insert(StrategyPlugin::load(sandbox, resolve(&strategy.plugin, Role::Strategy)?)?);
         }
     }
     Ok(plugins)

@@ -1,7 +1,8 @@
-//! Sources of plugins: turns the path of a plugin in a configuration into a component file. A `.wasm` file is taken as
-//! it is, a folder of Rust is built.
+//! Sources of plugins: turns the path of a plugin in a configuration into a program. A `.wasm` file is taken as it is, a
+//! folder of Rust is built, and a text is given to the interpreter of its language.
 
 mod receipt;
+mod text;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,8 +14,9 @@ use std::{
 };
 
 use serde::Deserialize;
+use sigbox_sandbox::Program;
 
-use self::receipt::Receipt;
+use self::{receipt::Receipt, text::Language};
 
 /// The target plugins are built for.
 const TARGET: &str = "wasm32-wasip2";
@@ -41,16 +43,104 @@ const HOST_BUILD_VARIABLES: [&str; 15] = [
     "CARGO_PKG_VERSION_PRE",
 ];
 
-/// Why there is no component.
+/// What can be named as a plugin.
+const KINDS: &str = "a .wasm file, a folder with a Cargo.toml, or a text: .py, .js or .ts";
+
+/// What a plugin does. An interpreter is built for one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A strategy.
+    Strategy,
+    /// A persistence backend.
+    Backend,
+}
+
+/// What programs are made with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The program that builds folders of Rust, a path or a name.
+    pub cargo: OsString,
+    /// The folders with interpreters. The first that has one counts.
+    pub interpreters: Vec<PathBuf>,
+}
+
+/// The program of `plugin`: its component, and its text with the interpreter for `role` if it is one. A folder is built as
+/// by [`resolve`]. Blocks.
+///
+/// # Errors
+/// As [`resolve`], and when a text or one of the files that it imports cannot be read, or has no interpreter.
+pub fn program(
+    plugin: &Path,
+    role: Role,
+    tools: &Tools,
+    on_progress: &mut dyn FnMut(&str),
+) -> Result<Program, PluginSourceError> {
+    let language = Language::of(plugin).filter(|_| plugin.exists() && !plugin.is_dir());
+    let Some(language) = language else {
+        return resolve(plugin, &tools.cargo, on_progress).map(Program::from);
+    };
+    let text = text::read(plugin, language)?;
+    let language = language.interpreter();
+    let role = match role {
+        Role::Strategy => "strategy",
+        Role::Backend => "backend",
+    };
+    let interpreter = format!("{language}-{role}.wasm");
+    match text::interpreter(&interpreter, &tools.interpreters) {
+        Some(component) => Ok(Program { component, text: Some(text.into()) }),
+        None => {
+            let (file, folders) = (plugin.to_owned(), tools.interpreters.clone());
+            Err(PluginSourceError::NoInterpreter { file, interpreter, language, folders })
+        }
+    }
+}
+
+/// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginSourceError {
     /// There is nothing at the path.
-    #[error("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
+    #[error("there is no plugin at {}; it must be {KINDS}", .0.display())]
     Missing(PathBuf),
-    /// The file is not a `.wasm` file.
-    #[error("{} is no plugin; it must be a .wasm file or a folder with a Cargo.toml", .0.display())]
+    /// The file has another ending than plugins have.
+    #[error("{} is no plugin; it must be {KINDS}", .0.display())]
     NotAPlugin(PathBuf),
+    /// A text cannot be read.
+    #[error("plugin file {} cannot be read: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A text imports a file that is not in the folder of the plugin, or below it.
+    #[error(
+        "{} imports {import}, which is not in its folder; a plugin has the files beside the one that is named, and those \
+         below",
+        .file.display()
+    )]
+    OutsideFolder {
+        /// The file with the import.
+        file: PathBuf,
+        /// What it imports.
+        import: String,
+    },
+    /// There is no interpreter for a text.
+    #[error(
+        "plugin {} needs the interpreter {interpreter}, which is in none of these folders: {}; \
+         `plugins/interpreters/{language}/build FOLDER` makes it, and SIGBOX_INTERPRETERS names another folder",
+        .file.display(), .folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    NoInterpreter {
+        /// The plugin.
+        file: PathBuf,
+        /// The file name of the interpreter.
+        interpreter: String,
+        /// The name of its language.
+        language: &'static str,
+        /// Where it was looked for.
+        folders: Vec<PathBuf>,
+    },
     /// The folder has no `Cargo.toml`.
     #[error("folder {} has no Cargo.toml; name the folder of the plugin's package, or a .wasm file", .0.display())]
     NoManifest(PathBuf),
@@ -379,16 +469,13 @@ mod tests {
         let file = folder.path().join("s.wasm");
         assert_eq!(
             error(&file, OsStr::new("cargo")),
-            format!("there is no plugin at {}; it must be a .wasm file or a folder with a Cargo.toml", file.display())
+            format!("there is no plugin at {}; it must be {KINDS}", file.display())
         );
         fs::write(&file, "").unwrap();
         assert_eq!(resolve(&file, OsStr::new("no-such-cargo"), &mut |_| {}).unwrap(), file);
         let other = folder.path().join("s.rs");
         fs::write(&other, "").unwrap();
-        assert_eq!(
-            error(&other, OsStr::new("cargo")),
-            format!("{} is no plugin; it must be a .wasm file or a folder with a Cargo.toml", other.display())
-        );
+        assert_eq!(error(&other, OsStr::new("cargo")), format!("{} is no plugin; it must be {KINDS}", other.display()));
     }
 
     #[test]

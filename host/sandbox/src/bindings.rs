@@ -25,6 +25,7 @@ pub(super) mod wrapper {
         with: {
             "sigbox:host/config": super::strategy::sigbox::host::config,
             "sigbox:host/logging": super::strategy::sigbox::host::logging,
+            "sigbox:host/source": super::strategy::sigbox::host::source,
             "sigbox:host/secrets": super::persistence::sigbox::host::secrets,
         },
     });
@@ -40,6 +41,7 @@ pub(super) mod persistence {
         with: {
             "sigbox:host/config": super::strategy::sigbox::host::config,
             "sigbox:host/logging": super::strategy::sigbox::host::logging,
+            "sigbox:host/source": super::strategy::sigbox::host::source,
         },
     });
 }

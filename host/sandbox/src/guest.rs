@@ -12,9 +12,10 @@ use std::{
 use wasmtime::ResourceLimiter;
 
 use crate::{
-    bindings::strategy::sigbox::host::{clock, config, logging},
+    bindings::strategy::sigbox::host::{clock, config, logging, source},
     growth::GrowthLimit,
     limits::{LOG_LINE_BYTES, LOG_PART_BYTES, Limits},
+    program::{SourceFile, Text},
     secret::{Secrets, hide},
     text::printable,
 };
@@ -54,6 +55,8 @@ pub(crate) struct Guest {
     config: Arc<BTreeMap<String, String>>,
     /// Texts that must not be in its log lines.
     secrets: Arc<Secrets>,
+    /// The text that it runs, for `sigbox:host/source`.
+    text: Option<Arc<Text>>,
     /// The engine's time.
     now: Now,
     limits: Limits,
@@ -79,6 +82,7 @@ impl Guest {
             identity,
             config,
             secrets,
+            text: None,
             now: Now::default(),
             growth: GrowthLimit::new(limits.memory_bytes.saturating_add(own_bytes)),
             work_per_call,
@@ -87,6 +91,12 @@ impl Guest {
             log_lines_dropped: 0,
             limits,
         }
+    }
+
+    /// The same guest, an interpreter that runs `text`.
+    pub(crate) fn that_runs(mut self, text: Option<Arc<Text>>) -> Self {
+        self.text = text;
+        self
     }
 
     pub(crate) const fn limits(&self) -> &Limits {
@@ -177,5 +187,34 @@ impl config::Host for Guest {
 
     fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         Ok(self.config.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+}
+
+impl source::Host for Guest {
+    fn main(&mut self) -> wasmtime::Result<source::File> {
+        let text = self.text()?;
+        self.lend(&text.main)
+    }
+
+    fn modules(&mut self) -> wasmtime::Result<Vec<source::File>> {
+        let text = self.text()?;
+        text.modules.iter().map(|file| self.lend(file)).collect()
+    }
+}
+
+impl Guest {
+    fn text(&self) -> wasmtime::Result<Arc<Text>> {
+        self.text.clone().ok_or_else(|| {
+            wasmtime::Error::msg(
+                "called sigbox:host/source, but it was given no text: it is an interpreter, so name the text that it runs as \
+                 the plugin",
+            )
+        })
+    }
+
+    /// A copy for the guest, which counts as its work.
+    fn lend(&mut self, SourceFile { path, text }: &SourceFile) -> wasmtime::Result<source::File> {
+        self.spend(path.len() + text.len())?;
+        Ok(source::File { path: path.clone(), text: text.clone() })
     }
 }

@@ -25,6 +25,7 @@ mod growth;
 mod guest;
 pub mod limits;
 mod mode;
+mod program;
 mod roles;
 mod sandbox;
 mod secret;
@@ -35,6 +36,7 @@ pub use self::{
     error::{Breakdown, PluginError},
     limits::Limits,
     mode::{Deterministic, Live, Mode},
+    program::{Program, SourceFile, Text},
     roles::{
         backend::{Descriptor, Endpoint, EndpointError, Grant, PluginStore, Probe},
         strategy::{StrategyInstance, StrategyPlugin},

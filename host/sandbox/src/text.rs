@@ -26,6 +26,23 @@ pub(super) fn message(text: &str) -> String {
     printable(text, TEXT_BYTES)
 }
 
+/// A guest's words for people, which may have several lines: a traceback has. Each line is as of [`printable`]; those after
+/// the first are indented, so that none of them passes for a line of the host.
+pub(super) fn words(text: &str) -> String {
+    let mut words = String::new();
+    for line in text.trim_end().lines() {
+        let left = TEXT_BYTES.saturating_sub(words.len());
+        if left == 0 {
+            break;
+        }
+        if !words.is_empty() {
+            words.push_str("\n    ");
+        }
+        words.push_str(&printable(line, left));
+    }
+    words
+}
+
 /// An error with its causes on one line, the root cause first. The other causes only say where it happened, and may be
 /// long.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
@@ -89,6 +106,22 @@ mod tests {
         }
         let long = printable(&"\n".repeat(1000), 100);
         assert!(long.len() <= 100 + "\\n…".len() && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn words_of_several_lines_are_indented_and_bounded() {
+        let cases = [
+            ("one line", "one line"),
+            ("first\n  second\r\nthird\n\n", "first\n      second\n    third"),
+            ("a\u{1b}[31m\nerror: forged", "a\\u{1b}[31m\n    error: forged"),
+            ("\n\nlate", "late"),
+            ("", ""),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(words(text), shown);
+        }
+        let long = words(&"0123456789\n".repeat(1000));
+        assert!(long.len() <= TEXT_BYTES + 20 && long.ends_with('…'), "{long}");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Assembly of a backend that the conformance kit can test, from a `kit.toml`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use sigbox_sandbox::{Grant, Live, PluginStore, Sandbox};
+use sigbox_sandbox::{Grant, Live, PluginStore, Program, Sandbox};
 use sigbox_trading::store::{MemoryStore, Store};
 
 use super::{AssembleError, Resolve, Variable, stores::grant_of};
-use crate::config::{KitFile, StoreChoice, StorePlugin};
+use crate::{
+    config::{KitFile, StoreChoice, StorePlugin},
+    plugin_source::Role,
+};
 
 /// The name of the plugin that is tested, in its log lines and errors.
 const TESTED: &str = "tested";
 
-/// The component of the plugin that `file` binds, and its grant. `variable` reads a variable of the environment, for
+/// The program of the plugin that `file` binds, and its grant. `variable` reads a variable of the environment, for
 /// secrets.
 ///
 /// # Errors
@@ -21,11 +24,11 @@ pub async fn tested_backend(
     sandbox: &Sandbox<Live>,
     resolve: &mut Resolve<'_>,
     variable: &Variable<'_>,
-) -> Result<(PathBuf, Grant), AssembleError> {
+) -> Result<(Program, Grant), AssembleError> {
     let grant = grant(TESTED, &file.binding, file, sandbox, resolve, variable).await?;
-    let component = resolve(&file.binding.plugin)?;
-    PluginStore::check(sandbox, &component, grant.over.clone())?;
-    Ok((component, grant))
+    let program = resolve(&file.binding.plugin, Role::Backend)?;
+    PluginStore::check(sandbox, &program, grant.over.clone())?;
+    Ok((program, grant))
 }
 
 async fn grant(
@@ -44,7 +47,7 @@ async fn grant(
             let name = other.name();
             let plugin = file.stores.get(name).ok_or_else(|| AssembleError::NoStore(name.to_owned()))?;
             let grant = Box::pin(grant(name, plugin, file, sandbox, resolve, variable)).await?;
-            Some(Arc::new(PluginStore::start(sandbox, &resolve(&plugin.plugin)?, grant).await?))
+            Some(Arc::new(PluginStore::start(sandbox, resolve(&plugin.plugin, Role::Backend)?, grant).await?))
         }
     };
     grant_of(name, plugin, over, variable)

@@ -16,6 +16,7 @@ use super::{AssembleError, Resolve, Variable, claim::Claims};
 use crate::{
     binding::{BindingError, Bindings, Doubt, Evidence, Moved, Recorded},
     config::{Config, SecretSource, StoreChoice, StorePlugin},
+    plugin_source::Role,
 };
 
 /// The purpose for which stores are opened.
@@ -365,8 +366,8 @@ impl<'a, 's> Opener<'a, 's> {
         over: Option<Arc<dyn Store>>,
     ) -> Result<PluginStore, AssembleError> {
         let grant = grant_of(name, plugin, over, self.variable)?;
-        let file = (self.resolve)(&plugin.plugin)?;
-        Ok(PluginStore::start(self.sandbox, &file, grant).await?)
+        let program = (self.resolve)(&plugin.plugin, Role::Backend)?;
+        Ok(PluginStore::start(self.sandbox, program, grant).await?)
     }
 }
 

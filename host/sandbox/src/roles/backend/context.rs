@@ -14,10 +14,10 @@ use super::{
     probe::Probe,
 };
 use crate::{
-    PluginError,
+    PluginError, Text,
     bindings::{
         persistence::sigbox::host::secrets,
-        strategy::sigbox::host::{config, logging},
+        strategy::sigbox::host::{config, logging, source},
         wrapper::sigbox::persistence::store as wrapped,
     },
     guest::{Guest, Identity},
@@ -31,6 +31,8 @@ use crate::{
 pub(super) struct Shared {
     /// The store's name in the configuration.
     pub(super) name: String,
+    /// The text that it runs.
+    pub(super) text: Option<Arc<Text>>,
     pub(super) config: Arc<BTreeMap<String, String>>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) network: Arc<Network>,
@@ -71,7 +73,8 @@ impl BackendContext {
     /// When a granted folder cannot be opened.
     pub(super) fn new(shared: Shared, limits: Limits) -> Result<Self, PluginError> {
         let identity = Identity { plugin: shared.name.clone(), instance: String::new() };
-        let guest = Guest::new(identity, Arc::clone(&shared.config), Arc::clone(&shared.secrets), limits, u64::MAX, 0);
+        let (config, secrets) = (Arc::clone(&shared.config), Arc::clone(&shared.secrets));
+        let guest = Guest::new(identity, config, secrets, limits, u64::MAX, 0).that_runs(shared.text.clone());
         let wasi = wasi(&shared)?;
         let http_hooks = Hooks(Arc::clone(&shared.http));
         let mut table = ResourceTable::new();
@@ -89,6 +92,7 @@ pub(super) fn link(linker: &mut Linker<BackendContext>, wraps: bool) -> wasmtime
     http::let_go_of_options(linker)?;
     look_up::guard(linker)?;
     config::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
+    source::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     logging::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
     secrets::add_to_linker::<_, HasSelf<BackendContext>>(linker, |context| context)?;
     if wraps {

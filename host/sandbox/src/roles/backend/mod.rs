@@ -36,13 +36,13 @@ use self::{
     thread::{Gone, Thread},
 };
 use crate::{
-    PluginError, Sandbox,
+    PluginError, Program, Sandbox, Text,
     bindings::persistence::exports::sigbox::persistence::{fenced, store as wit},
     limits::{LISTING_PAGE, LISTING_PAGES},
     mode::Live,
     sandbox::TimeLimit,
     secret::{Secret, hide},
-    text::message,
+    text::{message, words},
 };
 
 pub use self::{
@@ -103,22 +103,32 @@ struct Claimed {
 }
 
 impl PluginStore {
-    /// Compiles the component at `path`, or loads its compiled code, checks that it is a backend and starts it.
+    /// Compiles the component of `program`, or loads its compiled code, checks that it is a backend and starts it.
     ///
     /// # Errors
     /// When the file cannot be read, is not a component, does not fit `sigbox:persistence`, or cannot start, or when a
     /// directory is in use.
-    pub async fn start(sandbox: &Sandbox<Live>, path: &Path, grant: Grant) -> Result<Self, PluginError> {
-        Self::start_with(sandbox, path, grant, Supervision::On, None).await
+    pub async fn start(
+        sandbox: &Sandbox<Live>,
+        program: impl Into<Program>,
+        grant: Grant,
+    ) -> Result<Self, PluginError> {
+        Self::start_with(sandbox, program.into(), grant, Supervision::On, None).await
     }
 
-    /// Checks that the component at `path` is a backend, and that it is a wrapper if and only if `over` is given.
+    /// Checks that the component of `program` is a backend, and that it is a wrapper if and only if `over` is given.
     ///
     /// # Errors
     /// When one of these is not so, or the component cannot be loaded.
-    pub fn check(sandbox: &Sandbox<Live>, path: &Path, over: Option<Arc<dyn Store>>) -> Result<(), PluginError> {
+    pub fn check(
+        sandbox: &Sandbox<Live>,
+        program: impl Into<Program>,
+        over: Option<Arc<dyn Store>>,
+    ) -> Result<(), PluginError> {
+        let program = program.into();
         let time = TimeLimit { limit: sandbox.limits().store_timeout, setting: STORE_TIMEOUT };
-        Blueprint::new(sandbox, path, Shared::of(Grant { over, ..Grant::default() }, None), time).map(drop)
+        let shared = Shared::of(Grant { over, ..Grant::default() }, program.text, None);
+        Blueprint::new(sandbox, &program.component, shared, time).map(drop)
     }
 
     /// Starts one instance with a probe in it. The instance is not restarted, and its calls are not repeated.
@@ -127,16 +137,16 @@ impl PluginStore {
     /// As [`PluginStore::start`].
     pub async fn start_probed(
         sandbox: &Sandbox<Live>,
-        path: &Path,
+        program: impl Into<Program>,
         grant: Grant,
         probe: Arc<Probe>,
     ) -> Result<Self, PluginError> {
-        Self::start_with(sandbox, path, grant, Supervision::Off, Some(probe)).await
+        Self::start_with(sandbox, program.into(), grant, Supervision::Off, Some(probe)).await
     }
 
     async fn start_with(
         sandbox: &Sandbox<Live>,
-        path: &Path,
+        Program { component, text }: Program,
         grant: Grant,
         supervision: Supervision,
         probe: Option<Arc<Probe>>,
@@ -156,12 +166,12 @@ impl PluginStore {
         }
         let (name, over) = (grant.name.clone(), grant.over.clone());
         let is_local = grant.network.is_empty() && !grant.directories.is_empty();
-        let shared = Shared::of(grant, probe);
+        let shared = Shared::of(grant, text, probe);
         let secrets = Arc::clone(&shared.secrets);
         // A wrapper waits for the store it wraps, so its time includes the time of that store.
         let limit = sandbox.limits().store_timeout + over.as_ref().map_or(Duration::ZERO, |over| over.time_limit());
         let time = TimeLimit { limit, setting: STORE_TIMEOUT };
-        let blueprint = Blueprint::new(sandbox, path, shared, time)?;
+        let blueprint = Blueprint::new(sandbox, &component, shared, time)?;
         let is_fenced = blueprint.is_fenced();
         let incidents = Arc::new(Incidents::default());
         let supervisor = Supervisor::new(blueprint, supervision, Arc::clone(&incidents));
@@ -176,7 +186,7 @@ impl PluginStore {
                 plugin: name.clone(),
                 function,
                 code: message(&failure.code),
-                message: hide(message(&failure.message), &secrets),
+                message: words(&hide(failure.message, &secrets)),
                 retryable: failure.retryable,
             },
             Failed::Broke(function, breakdown) => PluginError::Broke { plugin: name.clone(), function, breakdown },
@@ -287,11 +297,12 @@ impl PluginStore {
 }
 
 impl Shared {
-    fn of(grant: Grant, probe: Option<Arc<Probe>>) -> Self {
+    fn of(grant: Grant, text: Option<Arc<Text>>, probe: Option<Arc<Probe>>) -> Self {
         let Grant { name, settings, secrets, network, directories, over } = grant;
         let network = Network::new(format!("[stores.{name}]"), network, probe.clone());
         let http = Http::new(Arc::clone(&network));
-        Self { name, config: Arc::new(settings), secrets: Arc::new(secrets), network, http, directories, over, probe }
+        let (config, secrets) = (Arc::new(settings), Arc::new(secrets));
+        Self { name, text, config, secrets, network, http, directories, over, probe }
     }
 }
 

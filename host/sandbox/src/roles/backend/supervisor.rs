@@ -13,7 +13,10 @@ use super::{
     instance::{Blueprint, Call, Entity, Failed, Running, wait_for_init},
 };
 use crate::{
-    bindings::persistence::exports::sigbox::persistence::store as wit, error::Breakdown, secret::hide, text::message,
+    bindings::persistence::exports::sigbox::persistence::store as wit,
+    error::Breakdown,
+    secret::hide,
+    text::{message, words},
 };
 
 /// The first pause before a refused call is repeated, unless the backend names one.
@@ -230,7 +233,7 @@ impl Supervisor {
                 let wit::Failure { code, message: said, retryable, retry_after_ms, extra: _ } = failure;
                 Problem {
                     code: message(code),
-                    message: hide(format!("{function}: {}: {}", message(code), message(said)), secrets),
+                    message: words(&hide(format!("{function}: {code}: {said}"), secrets)),
                     retryable: *retryable,
                     retry_after: retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
                 }

@@ -9,7 +9,7 @@ use super::context::StrategyContext;
 use crate::{
     bindings::strategy::sigbox::strategy::answer,
     limits::{ID_BYTES, NOTE_BYTES},
-    text::{message, printable},
+    text::{message, printable, words},
 };
 
 /// What a guest has said in answer to a question.
@@ -109,8 +109,7 @@ pub(super) fn understand(strategy: &str, said: Said) -> (Answer, bool) {
         },
         Said::Fail { code, message: said, retryable } => {
             let retired = if retryable { "" } else { "; it asked to be retired for the rest of the run" };
-            let (code, message) = (message(&code), message(&said));
-            (Answer::Failed(format!("get-signal failed: {code}: {message}{retired}")), !retryable)
+            (Answer::Failed(format!("get-signal failed: {}: {}{retired}", message(&code), words(&said))), !retryable)
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     guest::{Guest, Identity},
     limits::{Limits, RANDOM_BYTES, RESOURCES},
     mode::Mode,
+    program::Text,
     sandbox::Context,
 };
 
@@ -68,14 +69,20 @@ impl StrategyContext {
     /// the host does for a guest counts like the guest's own work. In a live mode clocks show the real time, and random
     /// numbers come from the machine.
     ///
-    /// `own_bytes`: memory in the instance that is the host's.
-    pub(super) fn new<M: Mode>(assignment: &Assignment, settings: Settings, limits: Limits, own_bytes: usize) -> Self {
+    /// `text` is what an interpreter runs. `own_bytes`: memory in the instance that is the host's.
+    pub(super) fn new<M: Mode>(
+        assignment: &Assignment,
+        settings: Settings,
+        text: Option<Arc<Text>>,
+        limits: Limits,
+        own_bytes: usize,
+    ) -> Self {
         let pair = assignment.pair();
         let identity = Identity { plugin: pair.strategy.clone(), instance: pair.symbol.clone() };
         let dice = Dice::of(&identity);
         let work_per_call = if M::DETERMINISTIC { limits.fuel_per_call } else { u64::MAX };
         let config = Arc::clone(&settings.each);
-        let guest = Guest::new(identity, config, Arc::default(), limits, work_per_call, own_bytes);
+        let guest = Guest::new(identity, config, Arc::default(), limits, work_per_call, own_bytes).that_runs(text);
         // A question that an earlier instance did not bring to its end has changed nothing.
         assignment.memory().discard();
         let mut table = ResourceTable::new();
@@ -130,6 +137,7 @@ pub(super) fn link<M: Mode>(linker: &mut Linker<StrategyContext>) -> wasmtime::R
     host::config::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     host::logging::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     host::clock::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
+    host::source::add_to_linker::<_, HasSelf<Guest>>(linker, |context| &mut context.guest)?;
     host::session::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
     host::market::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;
     host::trades::add_to_linker::<_, HasSelf<StrategyContext>>(linker, |context| context)?;

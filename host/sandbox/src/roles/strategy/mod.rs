@@ -9,8 +9,6 @@ mod market;
 mod memory;
 mod session;
 
-use std::path::{Path, PathBuf};
-
 use sigbox_engine::{Interval, trader::Answer};
 use sigbox_trading::{Assignment, LiveStrategy, Question, SeatSetup, Strategy};
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, Linker, TypedFunc};
@@ -21,21 +19,21 @@ use self::{
     session::Settings,
 };
 use crate::{
-    PluginError, Sandbox,
+    PluginError, Program, Sandbox,
     bindings::strategy::exports::sigbox::strategy::strategy as wit,
     contract,
     error::Breakdown,
     limits::{ID_BYTES, STRATEGY_HOSTCALL_BYTES},
     mode::{Deterministic, Live, Mode},
     sandbox::{TimeLimit, set_up},
-    text::{message, one_line, printable},
+    text::{message, one_line, printable, words},
 };
 
 /// A compiled strategy component, ready to make instances. Cheap to clone.
 #[derive(Clone)]
 pub struct StrategyPlugin<M> {
     sandbox: Sandbox<M>,
-    path: PathBuf,
+    program: Program,
     sha256: String,
     pre: InstancePre<StrategyContext>,
     exports: Exports,
@@ -86,11 +84,13 @@ type GetSignal = TypedFunc<(u64, f64, f64, f64, f64, f64, f64), ()>;
 type Ask = TypedFunc<(Vec<f64>,), ()>;
 
 impl<M: Mode> StrategyPlugin<M> {
-    /// Compiles the component at `path`, or loads its compiled code, and checks that it is a strategy.
+    /// Compiles the component of `program`, or loads its compiled code, and checks that it is a strategy.
     ///
     /// # Errors
     /// When the file cannot be read, is not a component or does not fit `sigbox:strategy`.
-    pub fn load(sandbox: &Sandbox<M>, path: &Path) -> Result<Self, PluginError> {
+    pub fn load(sandbox: &Sandbox<M>, program: impl Into<Program>) -> Result<Self, PluginError> {
+        let program = program.into();
+        let path = program.component.as_path();
         let (component, sha256) = if M::DETERMINISTIC {
             let interface = contract::STRATEGY.full_name();
             sandbox.component_with(path, &join::variant(), |component| join::join(component, &interface))?
@@ -112,14 +112,16 @@ impl<M: Mode> StrategyPlugin<M> {
         let pre = pre.map_err(|error| {
             mismatch(contract::explain_imports(&component, engine, contract::STRATEGY, &one_line(&error)))
         })?;
-        Ok(Self { sandbox: sandbox.clone(), path: path.to_path_buf(), sha256, pre, exports })
+        let sha256 = program.sha256(sha256);
+        Ok(Self { sandbox: sandbox.clone(), program, sha256, pre, exports })
     }
 
     fn store(&self, assignment: &Assignment, settings: &Settings) -> Result<Store, PluginError> {
         // The memory of the module that asks is not the strategy's.
         let own_bytes = if self.exports.ask.is_some() { join::MEMORY_BYTES } else { 0 };
         let limits = self.sandbox.limits().clone();
-        let context = StrategyContext::new::<M>(assignment, settings.clone(), limits, own_bytes);
+        let context =
+            StrategyContext::new::<M>(assignment, settings.clone(), self.program.text.clone(), limits, own_bytes);
         self.sandbox.store(context, STRATEGY_HOSTCALL_BYTES)
     }
 
@@ -138,7 +140,7 @@ impl<M: Mode> StrategyPlugin<M> {
 }
 
 impl<M> StrategyPlugin<M> {
-    /// SHA-256 of the component, in hexadecimal.
+    /// SHA-256 of the component, or of the interpreter and its text, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
@@ -146,7 +148,7 @@ impl<M> StrategyPlugin<M> {
 
     fn functions(&self, store: &mut Store, instance: Instance) -> Result<Functions, PluginError> {
         let mismatch = |error: wasmtime::Error| PluginError::Contract {
-            path: self.path.clone(),
+            path: self.program.component.clone(),
             mismatch: contract::explain_export(
                 self.pre.component(),
                 self.pre.engine(),
@@ -234,7 +236,7 @@ impl<M> StrategyInstance<M> {
         self.interval
     }
 
-    /// SHA-256 of its component, in hexadecimal.
+    /// As [`StrategyPlugin::sha256`].
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.plugin.sha256()
@@ -365,7 +367,7 @@ fn refused(assignment: &Assignment, failure: &wit::Failure) -> PluginError {
         plugin: assignment.pair().strategy.clone(),
         function: "start",
         code: message(&failure.code),
-        message: message(&failure.message),
+        message: words(&failure.message),
         retryable: false,
     }
 }
