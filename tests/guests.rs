@@ -11,6 +11,7 @@ mod nonsense;
 mod quiet;
 mod rows;
 mod scripted;
+mod source;
 mod stores;
 mod text_component;
 mod used_up;

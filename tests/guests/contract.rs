@@ -165,7 +165,7 @@ fn what_the_world_of_a_role_does_not_import_does_not_link() {
     let now = "(export \"now-ms\" (func (result u64)))";
     let close = "(export \"close\" (func))";
     let of_strategies = "a strategy does not get: it gets sigbox:host/clock, sigbox:host/config, sigbox:host/logging, \
-                         sigbox:host/market, sigbox:host/memory, sigbox:host/session, sigbox:host/trades, \
+                         sigbox:host/market, sigbox:host/memory, sigbox:host/session, sigbox:host/source, sigbox:host/trades, \
                          sigbox:strategy/answer, and WASI; build it for its \
                          world in wit/ of this sigbox";
     for (interface, function) in [

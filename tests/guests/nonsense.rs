@@ -74,7 +74,7 @@ fn messages_are_cut_and_made_printable() {
     let (forged, _) = two_answers(&sandbox, once("forged-failure"));
     assert_eq!(
         forged.replace("\\\\", "\\"),
-        "get-signal failed: a\\nb: a\\r\\n2024-01-01 ERROR forged\\u{1b}[2J\\u{9b}31m\\u{2028}b\\u{202e}c\\u{0}d"
+        "get-signal failed: a\\nb: a\\n    2024-01-01 ERROR forged\\u{1b}[2J\\u{9b}31m\\u{2028}b\\u{202e}c\\u{0}d"
     );
 }
 

@@ -191,7 +191,7 @@ async fn a_refusal_is_passed_on_in_printable_words() {
     let error = store.read_value(&at("later")).await.unwrap_err();
     assert_eq!(
         said(&error),
-        ("read-value: unavailable: in fifty days\\n2024-01-01 ERROR forged\\u{1b}[2J", true),
+        ("read-value: unavailable: in fifty days\n    2024-01-01 ERROR forged\\u{1b}[2J", true),
         "whenever it says, the host decides when to ask again"
     );
     let error = store.read_value(&at("never")).await.unwrap_err();
@@ -237,7 +237,7 @@ async fn a_backend_that_cannot_start_says_in_which_function() {
         ("describe-trap", "plugin rows: describe: trapped: wasm `unreachable` instruction executed, in abort < "),
         ("start-trap", "plugin rows: start: trapped: wasm `unreachable` instruction executed, in abort < "),
         ("start-spin", "plugin rows: start: did not answer within 1000 ms ([limits] store-timeout-ms)"),
-        ("start-refuse", "plugin rows: start failed: denied: no password\\nERROR forged"),
+        ("start-refuse", "plugin rows: start failed: denied: no password\n    ERROR forged"),
     ] {
         let error = start(&component, &[("mode", mode)]).await.err().expect("it cannot start").to_string();
         assert!(error.starts_with(expected), "{mode}: {error}");

@@ -33,6 +33,7 @@ fn breakdowns() -> Vec<(Value, &'static str)> {
         (once_by("random-forever", 8), OUT_OF_FUEL),
         (once_by("random-forever", 64 << 10), OUT_OF_FUEL),
         (once("trades-forever"), OUT_OF_FUEL),
+        (once("source-forever"), "trapped: called sigbox:host/source, but it was given no text…"),
         (once_by("remember-forever", 0), OUT_OF_FUEL),
         (once_by("remember-forever", 15 << 10), OUT_OF_FUEL),
         (once_by("remember-forever", 100 << 10), OUT_OF_FUEL),
@@ -144,7 +145,7 @@ fn a_strategy_that_cannot_start_keeps_the_run_from_starting() {
     let cases = [
         ("spin-in-start", format!("plugin hostile: start: {OUT_OF_FUEL}")),
         ("panic-in-start", "plugin hostile: start: trapped: wasm `unreachable` instruction executed, in …".to_owned()),
-        ("refuse-start", "plugin hostile: start failed: settings: no\\nERROR forgedxxx…".to_owned()),
+        ("refuse-start", "plugin hostile: start failed: settings: no\n    ERROR forgedxxx…".to_owned()),
     ];
     for (mode, expected) in cases {
         let error = start(&sandbox, &hostile(), "hostile", &json!({ "mode": mode })).err().expect("it cannot start");

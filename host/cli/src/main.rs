@@ -9,6 +9,7 @@ mod bars;
 mod candles;
 mod exit;
 mod init;
+mod interpreters;
 mod interrupts;
 mod live;
 mod plugin;

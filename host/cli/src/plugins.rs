@@ -14,28 +14,29 @@ use sigbox::{
     sandbox::{Limits, Mode, PluginError, Program, Sandbox},
 };
 
-/// A function that makes the program of a plugin, builds it if necessary, and shows what cargo says.
+use crate::interpreters;
+
+/// A function that makes the program of a plugin, and shows what the tools say that build it.
 pub(crate) fn resolver() -> impl FnMut(&Path, Role) -> Result<Program, PluginSourceError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let tools = Tools { cargo, interpreters: interpreters() };
+    let tools = Tools { cargo, interpreters: interpreters::folders() };
     move |plugin, role| {
         let spinner = ProgressBar::new_spinner();
         spinner.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));
         spinner.enable_steady_tick(Duration::from_millis(120));
         spinner.set_message(format!("building {}", plugin.display()));
         let show = &mut |line: &str| spinner.set_message(line.trim().to_owned());
-        let built = plugin_source::program(plugin, role, &tools, show);
+        let mut program = plugin_source::program(plugin, role, &tools, show);
+        if let Err(PluginSourceError::NoInterpreter { language, .. }) = &program {
+            spinner.suspend(|| eprintln!("Making the interpreter for {language}. It is kept, so this happens once."));
+            program = match interpreters::make(language, show) {
+                Ok(()) => plugin_source::program(plugin, role, &tools, show),
+                Err(error) => Err(PluginSourceError::InterpreterFailed(format!("{error:#}"))),
+            };
+        }
         spinner.finish_and_clear();
-        built
+        program
     }
-}
-
-/// Where interpreters are looked for: where the variable says, beside the binary, and in the user's data folder.
-fn interpreters() -> Vec<PathBuf> {
-    let named = env::var_os("SIGBOX_INTERPRETERS").map(PathBuf::from);
-    let beside = env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("interpreters")));
-    let own = choose_native_strategy().ok().map(|folders| folders.data_dir().join("sigbox").join("interpreters"));
-    [named, beside, own].into_iter().flatten().collect()
 }
 
 /// A variable of the environment, for secrets.

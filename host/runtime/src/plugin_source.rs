@@ -144,6 +144,9 @@ pub enum PluginSourceError {
     /// The folder has no `Cargo.toml`.
     #[error("folder {} has no Cargo.toml; name the folder of the plugin's package, or a .wasm file", .0.display())]
     NoManifest(PathBuf),
+    /// The interpreter for a text could not be made.
+    #[error("{0}")]
+    InterpreterFailed(String),
     /// Cargo is not installed.
     #[error(
         "cannot build plugin {}: there is no {}; install Rust with rustup (https://rustup.rs), or name a .wasm file",

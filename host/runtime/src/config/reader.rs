@@ -215,11 +215,11 @@ impl<'a> Section<'a> {
     /// The path of a plugin, which must be there: a component, or a folder to build one from.
     pub(super) fn plugin(&self, key: &'static str) -> Option<PathBuf> {
         let expected =
-            Expected::new("the path of a .wasm file or of a folder with a Cargo.toml", Name::expected().schema);
+            Expected::new("the path of a .wasm file, of a folder with a Cargo.toml, or of a text (.py, .js, .ts)", Name::expected().schema);
         let path = self.required_if(key, expected, |_| true).map(|Name(path)| self.in_folder(&path))?;
         if !path.exists() {
             let shown = path.display();
-            let message = format!("{key} must be a .wasm file or a folder, but there is nothing at {shown}");
+            let message = format!("{key} must be a .wasm file, a folder or a text, but there is nothing at {shown}");
             self.report(self.offset_of(key), message);
         }
         Some(path)

@@ -93,8 +93,8 @@ fn what_is_missing_is_asked_for_where_it_belongs() {
         &[
             "sigbox.toml:2: [[strategies]] name is missing; it must be a text that is not blank, without control \
              characters",
-            "sigbox.toml:2: [[strategies]] plugin is missing; it must be the path of a .wasm file or of a folder with \
-             a Cargo.toml",
+            "sigbox.toml:2: [[strategies]] plugin is missing; it must be the path of a .wasm file, of a folder with \
+             a Cargo.toml, or of a text (.py, .js, .ts)",
             "sigbox.toml:2: [[strategies]] symbols must name at least one symbol, such as [\"BTCUSDT\"]",
             "sigbox.toml:3: [[risk]] name is missing; it must be a text that is not blank, without control characters",
             "sigbox.toml:3: [[risk]] rules must hold at least one rule, such as { max-active = 3 }",
@@ -107,8 +107,8 @@ fn what_is_missing_is_asked_for_where_it_belongs() {
              \"2024-01-31T12:00:00Z\", from 1970 to 9998",
             "sigbox.toml:7: [candles.generate.ETH] days is missing; it must be a whole number from 1 to 7320",
             "sigbox.toml:7: [candles.generate.ETH] price is missing; it must be a number from 1 to 1000000000",
-            "sigbox.toml:8: [stores.x] plugin is missing; it must be the path of a .wasm file or of a folder with \
-             a Cargo.toml",
+            "sigbox.toml:8: [stores.x] plugin is missing; it must be the path of a .wasm file, of a folder with \
+             a Cargo.toml, or of a text (.py, .js, .ts)",
         ],
     );
 }
@@ -167,14 +167,15 @@ rules = [{ max-active = 1 }]
             "sigbox.toml:9: [[strategies]] settings must hold only what JSON can write; found 9223372036854775808",
             "sigbox.toml:9: [[strategies]] settings must hold only what JSON can write; found nan",
             "sigbox.toml:11: [[strategies]] name \"s\" is already on line 4",
-            "sigbox.toml:12: [[strategies]] plugin must be a .wasm file or a folder, but there is nothing at \
+            "sigbox.toml:12: [[strategies]] plugin must be a .wasm file, a folder or a text, but there is nothing at \
              nowhere/s.wasm",
             "sigbox.toml:13: [[strategies]] needs candles, but [candles] has none of ETH; add it to [candles.files], \
              or a [candles.generate.ETH]",
             "sigbox.toml:13: [[strategies]] symbol \"BTC\" is already on line 13",
             "sigbox.toml:15: [[strategies]] name must be a text that is not blank, without control characters; found \
              \"t\\n\"",
-            "sigbox.toml:16: [[strategies]] plugin must be the path of a .wasm file or of a folder with a Cargo.toml; \
+            "sigbox.toml:16: [[strategies]] plugin must be the path of a .wasm file, of a folder with \
+             a Cargo.toml, or of a text (.py, .js, .ts); \
              found \"\"",
             "sigbox.toml:17: [[strategies]] symbols must name at least one symbol, such as [\"BTCUSDT\"]",
             "sigbox.toml:18: [[strategies]] settings must be a table { }; found 1",
@@ -451,7 +452,7 @@ over = "zzz"
              \"redis\"",
             "sigbox.toml:11: [persistence] schedule must be \"file\", \"memory\" or the name of a [stores.NAME]; \
              found 1",
-            "sigbox.toml:14: [stores.x] plugin must be a .wasm file or a folder, but there is nothing at nowhere",
+            "sigbox.toml:14: [stores.x] plugin must be a .wasm file, a folder or a text, but there is nothing at nowhere",
             "sigbox.toml:15: [stores.x] settings b must be a text, a number, true or false; found [1]",
             "sigbox.toml:15: [stores.x] settings c must be a text, a number, true or false; found inf",
             "sigbox.toml:16: [stores.file] needs another name; this one is built in",

@@ -3,14 +3,14 @@
 
 mod world;
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, iter, time::Duration};
 
 use serde::Deserialize;
 use sigbox_sdk::{
     export_strategy,
     strategy::{
         Descriptor, Failure, Session, Signal, Strategy, Tick, bindings::sigbox::strategy::answer, logging, market,
-        memory, trades,
+        memory, source, trades,
     },
 };
 
@@ -50,6 +50,7 @@ enum Mode {
     PollForever,
     RandomForever,
     TradesForever,
+    SourceForever,
     /// Remembers one thing after the other, whether it is refused or not.
     RememberForever,
     // Stops.
@@ -90,6 +91,8 @@ enum Mode {
     UnknownInterval,
     FutureCandles,
     // Looks round.
+    /// Tells the text that it was given to run.
+    Source,
     Environment,
     Network,
     Clocks,
@@ -177,6 +180,9 @@ impl Hostile {
             Mode::TradesForever => loop {
                 black_box(trades::last(u32::MAX));
             },
+            Mode::SourceForever => loop {
+                black_box((source::main(), source::modules()));
+            },
             Mode::RememberForever => remember_forever(&text()),
             Mode::Remember | Mode::RememberAndPanic => {
                 let times = remembered(tick)? + 1;
@@ -225,6 +231,13 @@ impl Hostile {
             Mode::UnknownSymbol => refused(&market::candles("NO\nSUCH", "1m", 1)),
             Mode::UnknownInterval => refused(&market::candles(&self.symbol, "7m", 1)),
             Mode::FutureCandles => self.look_ahead(tick.when_ms),
+            Mode::Source => {
+                let files: Vec<String> = iter::once(source::main())
+                    .chain(source::modules())
+                    .map(|file| format!("{}: {}", file.path, file.text))
+                    .collect();
+                tell("source", &files.join("; "))
+            }
             Mode::Environment => world::environment(),
             Mode::Network => world::network(),
             Mode::Clocks => world::clocks(),

@@ -39,7 +39,7 @@ pub use bindings::{
         host::{
             clock, config, logging,
             market::{self, Candle, Unavailable},
-            memory,
+            memory, source,
             trades::{self, Trade},
         },
         strategy::answer::{Position, Signal},

@@ -219,7 +219,8 @@ mod tests {
         let market = Market::new([("BTCUSDT".to_owned(), series)]);
         let assignment = Setup::<()>::new("x", market, Settings::default()).assign("s", "BTCUSDT");
         let limits = Limits { fuel_per_call: 100_000, ..Limits::default() };
-        let mut context = StrategyContext::new::<Deterministic>(&assignment, session::Settings::new("{}"), limits, 0);
+        let mut context =
+            StrategyContext::new::<Deterministic>(&assignment, session::Settings::new("{}"), None, limits, 0);
         context.guest.begin_call(midnight_ms + 10 * HOUR_MS + 30 * MINUTE_MS);
         (context, midnight_ms)
     }
