@@ -2,22 +2,24 @@
 
 from math import inf, sqrt
 
-import sma_cross
-from sma_cross import MINUTE_MS, above, window
-from wit_world.imports import answer
+from sigbox import Tick, quiet
+from sma_cross import SmaCross, above
+
+MINUTE_MS = 60_000
 
 
-class Strategy(sma_cross.Strategy):
-    def get_signal(self, when_ms, price, open, high, low, close, volume):
-        closes = window(self.slow + 1, when_ms, close)
+class SmaCrossQuiet(SmaCross):
+    def signal(self, tick: Tick):
+        closes = tick.closes(self.slow + 1)
         if closes is None:
-            return
+            return None
         before, now = above(closes, self.fast, self.slow)
         if before != now:
-            self.trade(price, now)
-        elif promise := calm(closes[1:], self.fast):
+            return self.trade(tick.price, now)
+        if promise := calm(closes[1:], self.fast):
             minutes, below, higher = promise
-            answer.quiet(when_ms + (minutes + 1) * MINUTE_MS, below, higher)
+            return quiet(tick.when_ms + (minutes + 1) * MINUTE_MS, below=below, above=higher)
+        return None
 
 
 def calm(closes, fast):

@@ -1,0 +1,65 @@
+"""The part of the standard library that is in a strategy's component. There is no file system in it, so a module that is
+not imported when the component is built cannot be imported later."""
+
+import __future__  # noqa: F401
+import abc  # noqa: F401
+import array  # noqa: F401
+import base64  # noqa: F401
+import binascii  # noqa: F401
+import bisect  # noqa: F401
+import calendar  # noqa: F401
+import cmath  # noqa: F401
+import collections.abc  # noqa: F401
+import contextlib  # noqa: F401
+import contextvars  # noqa: F401
+import copy  # noqa: F401
+import csv  # noqa: F401
+import dataclasses  # noqa: F401
+import datetime  # noqa: F401
+import decimal  # noqa: F401
+import difflib  # noqa: F401
+import enum  # noqa: F401
+import fractions  # noqa: F401
+import functools  # noqa: F401
+import graphlib  # noqa: F401
+import hashlib  # noqa: F401
+import heapq  # noqa: F401
+import hmac  # noqa: F401
+import inspect  # noqa: F401
+import io  # noqa: F401
+import itertools  # noqa: F401
+import json  # noqa: F401
+import keyword  # noqa: F401
+import logging  # noqa: F401
+import math  # noqa: F401
+import numbers  # noqa: F401
+import operator  # noqa: F401
+import os  # noqa: F401
+import pickle  # noqa: F401
+import pprint  # noqa: F401
+import queue  # noqa: F401
+import random  # noqa: F401
+import re  # noqa: F401
+import reprlib  # noqa: F401
+import secrets  # noqa: F401
+import statistics  # noqa: F401
+import string  # noqa: F401
+import struct  # noqa: F401
+import textwrap  # noqa: F401
+import threading  # noqa: F401
+import time  # noqa: F401
+import tomllib  # noqa: F401
+import traceback  # noqa: F401
+import types  # noqa: F401
+import typing  # noqa: F401
+import unicodedata  # noqa: F401
+import urllib.parse  # noqa: F401
+import uuid  # noqa: F401
+import warnings  # noqa: F401
+import weakref  # noqa: F401
+import zlib  # noqa: F401
+
+import _strptime  # noqa: F401  datetime.strptime wants it
+import encodings.idna  # noqa: F401
+import encodings.latin_1  # noqa: F401
+import encodings.ascii  # noqa: F401
