@@ -214,8 +214,10 @@ impl<'a> Section<'a> {
 
     /// The path of a plugin, which must be there: a component, or a folder to build one from.
     pub(super) fn plugin(&self, key: &'static str) -> Option<PathBuf> {
-        let expected =
-            Expected::new("the path of a .wasm file, of a folder with a Cargo.toml, or of a text (.py, .js, .ts)", Name::expected().schema);
+        let expected = Expected::new(
+            "the path of a .wasm file, of a folder with a Cargo.toml, or of a text (.py, .js, .ts)",
+            Name::expected().schema,
+        );
         let path = self.required_if(key, expected, |_| true).map(|Name(path)| self.in_folder(&path))?;
         if !path.exists() {
             let shown = path.display();
