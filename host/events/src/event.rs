@@ -64,9 +64,19 @@ pub struct Event<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
 pub struct PublicRow<'a> {
-    pub id: &'a str,
+    pub terms: Terms<'a>,
+    pub pnl: PnlRow,
+    pub peak_profit: ExtremeRow,
+    pub max_drawdown: ExtremeRow,
+}
+
+/// The part of a [`PublicRow`] that stays as it is while a position is held.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
+pub struct Terms<'a> {
+    pub id: Cow<'a, str>,
     pub position: &'static str,
-    pub note: &'a str,
+    pub note: Cow<'a, str>,
     pub price_open: Number,
     pub price_take_profit: Number,
     pub price_stop_loss: Number,
@@ -81,9 +91,6 @@ pub struct PublicRow<'a> {
     pub pending_at: i64,
     pub timestamp: i64,
     pub is_scheduled: bool,
-    pub pnl: PnlRow,
-    pub peak_profit: ExtremeRow,
-    pub max_drawdown: ExtremeRow,
 }
 
 /// A result.
@@ -221,7 +228,7 @@ impl<'a> Event<'a> {
         let time =
             Timestamp::from_millisecond(*timestamp).map_or_else(|_| format!("{timestamp} ms"), |at| at.to_string());
         let mut line = format!("{time}  {strategy_name} on {symbol}: {}", self.action.name().replace('_', " "));
-        let side = self.signal.as_ref().map(|signal| signal.position);
+        let side = self.signal.as_ref().map(|signal| signal.terms.position);
         let price = self.current_price.map(|price| format!("at {}", price.0));
         let level = self.level.map(|level| format!("{level} %"));
         let reason = self.close_reason.or(self.reason).map(|reason| reason.replace('_', " "));
@@ -240,7 +247,7 @@ impl<'a> Event<'a> {
     #[must_use]
     #[inline]
     pub fn to_json(&self) -> String {
-        let mut json = Json::new();
+        let mut json = Json::of_one();
         self.write(&mut json);
         String::from_utf8(json.text).expect("JSON is text")
     }
@@ -277,27 +284,77 @@ impl Value for &PublicRow<'_> {
     #[inline]
     fn write(self, json: &mut Json) {
         json.object(|json| {
-            json.field(name!("id"), self.id);
-            json.field(name!("position"), self.position);
-            json.field(name!("note"), self.note);
-            json.field(name!("priceOpen"), self.price_open);
-            json.field(name!("priceTakeProfit"), self.price_take_profit);
-            json.field(name!("priceStopLoss"), self.price_stop_loss);
-            json.field(name!("originalPriceOpen"), self.original_price_open);
-            json.field(name!("originalPriceTakeProfit"), self.original_price_take_profit);
-            json.field(name!("originalPriceStopLoss"), self.original_price_stop_loss);
-            json.field(name!("minuteEstimatedTime"), self.minute_estimated_time);
-            json.field(name!("cost"), self.cost);
-            json.field(name!("multiplier"), self.multiplier);
-            json.field(name!("isolated"), self.isolated);
-            json.field(name!("scheduledAt"), self.scheduled_at);
-            json.field(name!("pendingAt"), self.pending_at);
-            json.field(name!("timestamp"), self.timestamp);
-            json.field(name!("_isScheduled"), self.is_scheduled);
+            json.terms(&self.terms);
             json.field(name!("pnl"), &self.pnl);
             json.field(name!("peakProfit"), &self.peak_profit);
             json.field(name!("maxDrawdown"), &self.max_drawdown);
         });
+    }
+}
+
+impl Terms<'_> {
+    /// Writes the fields into the object of their row.
+    pub(crate) fn write(&self, json: &mut Json) {
+        json.field(name!("id"), &*self.id);
+        json.field(name!("position"), self.position);
+        json.field(name!("note"), &*self.note);
+        json.field(name!("priceOpen"), self.price_open);
+        json.field(name!("priceTakeProfit"), self.price_take_profit);
+        json.field(name!("priceStopLoss"), self.price_stop_loss);
+        json.field(name!("originalPriceOpen"), self.original_price_open);
+        json.field(name!("originalPriceTakeProfit"), self.original_price_take_profit);
+        json.field(name!("originalPriceStopLoss"), self.original_price_stop_loss);
+        json.field(name!("minuteEstimatedTime"), self.minute_estimated_time);
+        json.field(name!("cost"), self.cost);
+        json.field(name!("multiplier"), self.multiplier);
+        json.field(name!("isolated"), self.isolated);
+        json.field(name!("scheduledAt"), self.scheduled_at);
+        json.field(name!("pendingAt"), self.pending_at);
+        json.field(name!("timestamp"), self.timestamp);
+        json.field(name!("_isScheduled"), self.is_scheduled);
+    }
+
+    /// The same terms with texts of their own.
+    pub(crate) fn to_static(&self) -> Terms<'static> {
+        let own = |text: &str| Cow::Owned(text.to_owned());
+        let Terms {
+            id: _,
+            note: _,
+            position,
+            price_open,
+            price_take_profit,
+            price_stop_loss,
+            original_price_open,
+            original_price_take_profit,
+            original_price_stop_loss,
+            minute_estimated_time,
+            cost,
+            multiplier,
+            isolated,
+            scheduled_at,
+            pending_at,
+            timestamp,
+            is_scheduled,
+        } = *self;
+        Terms {
+            id: own(&self.id),
+            note: own(&self.note),
+            position,
+            price_open,
+            price_take_profit,
+            price_stop_loss,
+            original_price_open,
+            original_price_take_profit,
+            original_price_stop_loss,
+            minute_estimated_time,
+            cost,
+            multiplier,
+            isolated,
+            scheduled_at,
+            pending_at,
+            timestamp,
+            is_scheduled,
+        }
     }
 }
 
@@ -333,28 +390,37 @@ impl<'a> PublicRow<'a> {
     #[inline]
     fn of_position(position: &'a Position, pnl: PnlRow) -> Self {
         Self {
-            price_open: Number(position.terms.entry),
-            pending_at: position.pending_at_ms,
-            is_scheduled: false,
+            terms: Terms {
+                price_open: Number(position.terms.entry),
+                pending_at: position.pending_at_ms,
+                is_scheduled: false,
+                ..Terms::of_signal(&position.signal)
+            },
             pnl,
             peak_profit: position.peak.into(),
             max_drawdown: position.fall.into(),
-            ..Self::of_signal(&position.signal)
         }
     }
 
     #[inline]
     fn of_order(order: &'a Order) -> Self {
-        Self::of_signal(&order.signal)
+        Self {
+            terms: Terms::of_signal(&order.signal),
+            pnl: PnlRow::default(),
+            peak_profit: ExtremeRow::default(),
+            max_drawdown: ExtremeRow::default(),
+        }
     }
+}
 
-    /// The row of a signal that still waits.
+impl<'a> Terms<'a> {
+    /// The terms of a signal that still waits.
     #[inline]
     fn of_signal(signal: &'a Signal) -> Self {
         Self {
-            id: &signal.id,
+            id: Cow::Borrowed(&signal.id),
             position: signal.side.name(),
-            note: &signal.note,
+            note: Cow::Borrowed(&signal.note),
             price_open: Number(signal.price_open),
             price_take_profit: Number(signal.price_take_profit),
             price_stop_loss: Number(signal.price_stop_loss),
@@ -369,9 +435,6 @@ impl<'a> PublicRow<'a> {
             pending_at: 0,
             timestamp: signal.scheduled_at_ms,
             is_scheduled: true,
-            pnl: PnlRow::default(),
-            peak_profit: ExtremeRow::default(),
-            max_drawdown: ExtremeRow::default(),
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Writing event lines as JSON. Events are almost all that a backtest writes, and the numbers of one are mostly those of
-//! the one before. So a number's text is kept and copied, which takes a fifth of the time of making it again.
+//! Writing event lines as JSON. Events are almost all that a backtest writes, and most of one is as in the one before. So
+//! what repeats is kept as text and copied, which takes a fifth of the time of making it again.
 
-use crate::Number;
+use crate::{Number, event::Terms};
 
 /// How many texts of numbers are kept: the numbers of a few events.
-const KEPT: usize = 128;
+const NUMBERS: usize = 128;
+
+/// How many texts of terms are kept: those of a few positions at the same time.
+const TERMS: usize = 16;
 
 /// Bytes of the longest text of a number: `-2.2250738585072014e-308`.
 const LONGEST: usize = 24;
@@ -13,8 +16,16 @@ const LONGEST: usize = 24;
 #[derive(Debug)]
 pub(crate) struct Json {
     pub(crate) text: Vec<u8>,
-    /// Each number at the place that follows from its bits, where it takes the place of another.
-    numbers: Box<[KeptNumber; KEPT]>,
+    /// `None`: nothing is kept, because there is only one event.
+    kept: Option<Box<Kept>>,
+}
+
+/// Texts that may come again. Each is at the place that follows from what it is a text of, where it takes the place of
+/// another.
+#[derive(Debug)]
+struct Kept {
+    numbers: [KeptNumber; NUMBERS],
+    terms: [Option<(Terms<'static>, Vec<u8>)>; TERMS],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +50,17 @@ pub(crate) trait Value {
 }
 
 impl Json {
-    pub(crate) fn new() -> Self {
+    /// For one event.
+    pub(crate) const fn of_one() -> Self {
+        Self { text: Vec::new(), kept: None }
+    }
+
+    /// For the events of a run.
+    pub(crate) fn of_many() -> Self {
         // Zero is written as this too.
         let zero = KeptNumber { bits: 0, length: 1, text: [b'0'; LONGEST] };
-        Self { text: Vec::new(), numbers: Box::new([zero; KEPT]) }
+        let kept = Kept { numbers: [zero; NUMBERS], terms: [const { None }; TERMS] };
+        Self { text: Vec::new(), kept: Some(Box::new(kept)) }
     }
 
     /// An object with the fields that `write` writes: at least one.
@@ -70,6 +88,24 @@ impl Json {
         }
     }
 
+    /// The fields of `terms`.
+    #[inline]
+    pub(crate) fn terms(&mut self, terms: &Terms<'_>) {
+        let Some(kept) = &self.kept else { return terms.write(self) };
+        let place = usize::from(terms.id.bytes().fold(0, u8::wrapping_add)) % TERMS;
+        if let Some((known, text)) = &kept.terms[place]
+            && known == terms
+        {
+            self.text.extend_from_slice(text);
+            return;
+        }
+        let began = self.text.len();
+        terms.write(self);
+        if let Some(kept) = &mut self.kept {
+            kept.terms[place] = Some((terms.to_static(), self.text[began..].to_vec()));
+        }
+    }
+
     fn of_serde(&mut self, value: &(impl serde::Serialize + ?Sized)) {
         serde_json::to_writer(&mut self.text, value).expect("texts and numbers can be written as JSON");
     }
@@ -78,22 +114,25 @@ impl Json {
 impl Value for Number {
     #[inline]
     fn write(self, json: &mut Json) {
+        let Some(kept) = &json.kept else { return json.of_serde(&self) };
         let bits = self.0.to_bits();
         // The low bits of a price differ most.
         #[expect(clippy::cast_possible_truncation, reason = "any part of the bits chooses a place")]
-        let place = (bits ^ (bits >> 45)) as usize % KEPT;
-        let kept = &json.numbers[place];
-        if kept.bits == bits {
-            json.text.extend_from_slice(&kept.text[..usize::from(kept.length)]);
+        let place = (bits ^ (bits >> 45)) as usize % NUMBERS;
+        let number = &kept.numbers[place];
+        if number.bits == bits {
+            json.text.extend_from_slice(&number.text[..usize::from(number.length)]);
             return;
         }
         let began = json.text.len();
         json.of_serde(&self);
         let text = &json.text[began..];
-        let kept = &mut json.numbers[place];
-        if let (Some(place), Ok(length)) = (kept.text.get_mut(..text.len()), u8::try_from(text.len())) {
+        if let Some(kept) = &mut json.kept
+            && let number = &mut kept.numbers[place]
+            && let (Some(place), Ok(length)) = (number.text.get_mut(..text.len()), u8::try_from(text.len()))
+        {
             place.copy_from_slice(text);
-            (kept.bits, kept.length) = (bits, length);
+            (number.bits, number.length) = (bits, length);
         }
     }
 }
@@ -149,14 +188,14 @@ mod tests {
     use super::*;
 
     fn written(value: impl Value) -> String {
-        let mut json = Json::new();
+        let mut json = Json::of_many();
         value.write(&mut json);
         String::from_utf8(json.text).unwrap()
     }
 
     #[test]
     fn an_object_has_the_fields_that_have_a_value() {
-        let mut json = Json::new();
+        let mut json = Json::of_one();
         json.object(|json| {
             json.optional(name!("none"), None::<bool>);
             json.field(name!("text"), "a");
@@ -184,7 +223,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             f64::from_bits(random)
         }));
-        let mut json = Json::new();
+        let mut json = Json::of_many();
         for window in numbers.windows(5) {
             for number in [window[0], window[2], window[0], window[4], window[2]] {
                 json.text.clear();
@@ -192,6 +231,40 @@ mod tests {
                 let expected = serde_json::to_string(&Number(number)).unwrap();
                 assert_eq!(str::from_utf8(&json.text).unwrap(), expected, "{number:e}");
             }
+        }
+    }
+
+    /// Positions that share a place, and one whose terms change under the same id.
+    #[test]
+    fn terms_that_were_kept_are_written_as_for_the_first_time() {
+        let terms = |id: &str, entry: f64| Terms {
+            id: id.to_owned().into(),
+            position: "long",
+            note: "a \"note\"".into(),
+            price_open: Number(entry),
+            price_take_profit: Number(2.0),
+            price_stop_loss: Number(0.5),
+            original_price_open: Number(1.0),
+            original_price_take_profit: Number(2.0),
+            original_price_stop_loss: Number(0.5),
+            minute_estimated_time: Number(f64::INFINITY),
+            cost: Number(100.0),
+            multiplier: Number(1.0),
+            isolated: true,
+            scheduled_at: 1,
+            pending_at: 2,
+            timestamp: 1,
+            is_scheduled: false,
+        };
+        let of = |json: &mut Json, terms: &Terms<'_>| {
+            json.text.clear();
+            json.object(|json| json.terms(terms));
+            String::from_utf8(json.text.clone()).unwrap()
+        };
+        let mut json = Json::of_many();
+        for (id, entry) in [("ab", 1.0), ("ab", 1.0), ("ba", 1.0), ("ab", 1.5), ("ab", 1.0), ("ba", 1.0), ("ba", 1.0)] {
+            let terms = terms(id, entry);
+            assert_eq!(of(&mut json, &terms), of(&mut Json::of_one(), &terms), "{id} {entry}");
         }
     }
 }

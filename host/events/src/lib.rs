@@ -29,7 +29,7 @@ pub use self::{
     action::Action,
     behind::Behind,
     carried::Carried,
-    event::{Event, ExtremeRow, PnlRow, PublicRow},
+    event::{Event, ExtremeRow, PnlRow, PublicRow, Terms},
     line::{Head, HostLine, PnlLine, SignalLine, TraderLine},
     notice::{Incident, IncidentKind, Notice, Verdict},
     number::Number,

@@ -25,7 +25,7 @@ pub struct EventWriter<W: Write> {
 impl<W: Write> EventWriter<W> {
     /// A writer to `out`, which need not be buffered.
     pub fn new(out: W) -> Self {
-        Self { out, lines: Json::new(), failure: None }
+        Self { out, lines: Json::of_many(), failure: None }
     }
 
     /// Writes one event. A failure is returned by [`EventWriter::finish`].
