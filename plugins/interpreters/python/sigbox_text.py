@@ -15,6 +15,8 @@ from types import CodeType, ModuleType
 from sigbox import _guest
 from wit_world.imports import source
 
+_guest.OURS.append(__file__)
+
 
 class _Text(InspectLoader):
     """A module of the plugin."""

@@ -16,9 +16,12 @@ from wit_world.imports import logging as _host
 
 from . import log
 
-_OURS = os.path.dirname(__file__) + "/"
-_MOUNT = re.compile(r"^/(python/lib/python[0-9.]+/|python/|world/|bundled/|\d+/)")
-_MOST = 8000
+# Where frames are that no author cares about.
+OURS = [os.path.dirname(__file__) + "/", "<frozen importlib"]
+_MOUNT = re.compile(r"^/(python|world|bundled|\d+)/")
+
+# sigbox cuts a text after 2,048 bytes, and the end of a traceback matters most. A recursion has a thousand frames.
+_HEAD_BYTES, _TAIL_BYTES, _FRAMES = 300, 1500, 20
 
 _LEVELS = {level: getattr(_host.Level, level.upper()) for level in ("trace", "debug", "info", "warn", "error")}
 
@@ -69,6 +72,8 @@ def snapshot() -> None:
     root = _logging.getLogger()
     root.handlers[:] = [_Handler()]
     root.setLevel(_logging.DEBUG)
+    # A recursion through C, such as that of `__eq__`, has to end in an exception before the stack of the sandbox does.
+    sys.setrecursionlimit(250)
     # Garbage that is collected here is in no component, and what is frozen is never looked at again.
     gc.collect()
     gc.freeze()
@@ -89,7 +94,7 @@ def show_lines_of_modules() -> None:
     """The same for every module of the author that was imported when the component was built."""
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
-        if path and re.match(r"^/\d+/", path) and not path.startswith(_OURS):
+        if path and re.match(r"^/\d+/", path) and not path.startswith(OURS[0]):
             show_lines_of(path, "".join(linecache.getlines(path)))
 
 
@@ -99,22 +104,26 @@ def told(error: BaseException) -> str:
         if isinstance(sys.stdout, _Printed):
             sys.stdout.flush()
             sys.stderr.flush()
-        trace = traceback.TracebackException.from_exception(error, compact=True)
+        trace = traceback.TracebackException.from_exception(error, compact=True, limit=-_FRAMES)
         _tidy(trace)
-        text = plain("".join(trace.format())).strip()
+        # Without a frame, there is no traceback to show: the author's answer is wrong, and its text says why.
+        whole = trace.stack or trace.__cause__ or trace.__context__
+        text = plain("".join(trace.format() if whole else trace.format_exception_only())).strip()
     except BaseException as second:  # An error that cannot be shown, or no memory to show it.
-        text = f"{type(error).__name__}, which cannot be shown because of {type(second).__name__}"
-    return text if len(text) <= _MOST else f"{text[: _MOST // 2]}\n  …\n{text[-_MOST // 2 :]}"
+        return f"{type(error).__name__}, which cannot be shown because of {type(second).__name__}"
+    raw = text.encode()
+    if len(raw) <= _HEAD_BYTES + _TAIL_BYTES:
+        return text
+    return f"{raw[:_HEAD_BYTES].decode(errors='ignore')} …\n… {raw[-_TAIL_BYTES:].decode(errors='ignore')}"
 
 
 def _tidy(trace: traceback.TracebackException | None) -> None:
     if trace is None:
         return
-    theirs = [frame for frame in trace.stack if not frame.filename.startswith((_OURS, "<frozen importlib"))]
+    theirs = [frame for frame in trace.stack if not frame.filename.startswith(tuple(OURS))]
     for frame in theirs:
         frame.filename = _MOUNT.sub("", frame.filename)
-    if theirs or getattr(trace, "filename", None):
-        trace.stack = traceback.StackSummary.from_list(theirs)
+    trace.stack = traceback.StackSummary.from_list(theirs)
     if getattr(trace, "filename", None):
         trace.filename = _MOUNT.sub("", trace.filename)
     _tidy(trace.__cause__)

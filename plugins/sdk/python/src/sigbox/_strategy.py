@@ -166,8 +166,10 @@ class Host(Protocol):
 class Tick:
     """One question. The same object serves all questions: keep its numbers, not the object."""
 
-    __slots__ = ("when_ms", "price", "_host", "_symbol", "_fresh", "_end_ms", "_asked", "_most", "_columns", "_used")
-    __slots__ += ("_opens", "_highs", "_lows", "_closes", "_volumes")
+    __slots__ = (
+        *("when_ms", "price", "_host", "_symbol", "_fresh", "_end_ms", "_asked", "_most", "_columns", "_used"),
+        *("_opens", "_highs", "_lows", "_closes", "_volumes"),
+    )
 
     when_ms: int
     """The minute boundary that is decided, milliseconds since the Unix epoch."""
@@ -391,10 +393,9 @@ class Strategy:
         cls.name = name or _kebab(cls.__name__)
         cls.version = version or cls.version
         cls.interval = interval or cls.interval
-        inherited = (base.settings for base in reversed(cls.__mro__[1:]) if "settings" in base.__dict__)
         merged: dict[str, _settings.Setting] = {}
-        for settings in inherited:
-            merged |= settings
+        for base in reversed(cls.__mro__[1:]):
+            merged |= base.__dict__.get("settings", {})
         cls.settings = merged | _settings.declared(cls, dir(Strategy))
 
     def __init__(self, /, **settings: Any):
