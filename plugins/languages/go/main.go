@@ -53,13 +53,19 @@ func above(closes []float64, fast, slow int) (bool, bool) {
 	return is(firstFast+shared, first+sharedSlow), is(shared+last, sharedSlow+last)
 }
 
-// sum adds in eight lanes, as the Rust sample does: the same bits for the same candles.
+// sum adds in eight lanes, as the Rust sample does: the same bits for the same candles. Variables are faster than an
+// array.
 func sum(closes []float64) float64 {
-	var lane [8]float64
-	for i, close := range closes {
-		lane[i%8] += close
+	var a, b, c, d, e, f, g, h float64
+	for ; len(closes) >= 8; closes = closes[8:] {
+		a, b, c, d = a+closes[0], b+closes[1], c+closes[2], d+closes[3]
+		e, f, g, h = e+closes[4], f+closes[5], g+closes[6], h+closes[7]
 	}
-	return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]))
+	rest := [8]float64{a, b, c, d, e, f, g, h}
+	for i, close := range closes {
+		rest[i&7] += close
+	}
+	return ((rest[0] + rest[4]) + (rest[1] + rest[5])) + ((rest[2] + rest[6]) + (rest[3] + rest[7]))
 }
 
 func init() {

@@ -47,19 +47,19 @@ func TestSettingsAreFieldsByTheirNamesInKebabCase(t *testing.T) {
 
 func TestWhatIsNotASettingIsRefusedByName(t *testing.T) {
 	for settings, wanted := range map[string]string{
-		`{"fsat": 20}`: "there is no setting fsat; there are: percent, take-profit-percent, fast, small, is-loud, a-word",
-		`{"hidden": 1}`:         "there is no setting hidden",
-		`{"state": [1, 2]}`:     "there is no setting state",
-		`{"fast": "x"}`:         `fast must be a whole number; found "x"`,
-		`{"fast": 60.5}`:        "fast must be a whole number; found 60.5",
-		`{"fast": null}`:        "fast must be a whole number; found null",
+		`{"fsat": 20}`:           "there is no setting fsat; there are: percent, take-profit-percent, fast, small, is-loud, a-word",
+		`{"hidden": 1}`:          "there is no setting hidden",
+		`{"state": [1, 2]}`:      "there is no setting state",
+		`{"fast": "x"}`:          `fast must be a whole number; found "x"`,
+		`{"fast": 60.5}`:         "fast must be a whole number; found 60.5",
+		`{"fast": null}`:         "fast must be a whole number; found null",
 		`{"fast": [1, {"a":2}]}`: `fast must be a whole number; found [1, {"a":2}]`,
-		`{"small": 256}`:        "small must be a whole number of 8 bits, and not negative; found 256",
-		`{"small": -1}`:         "small must be a whole number of 8 bits, and not negative; found -1",
-		`{"percent": "1"}`:      `percent must be a number; found "1"`,
-		`{"is-loud": 1}`:        "is-loud must be a boolean, true or false; found 1",
-		`{"a-word": 1}`:         "a-word must be a text; found 1",
-		`[1]`:                   "settings are not a JSON object: [1]",
+		`{"small": 256}`:         "small must be a whole number of 8 bits, and not negative; found 256",
+		`{"small": -1}`:          "small must be a whole number of 8 bits, and not negative; found -1",
+		`{"percent": "1"}`:       `percent must be a number; found "1"`,
+		`{"is-loud": 1}`:         "is-loud must be a boolean, true or false; found 1",
+		`{"a-word": 1}`:          "a-word must be a text; found 1",
+		`[1]`:                    "settings are not a JSON object: [1]",
 	} {
 		if _, why := settled(t, settings); !strings.HasPrefix(why, wanted) {
 			t.Errorf("%s: %s", settings, why)

@@ -248,4 +248,3 @@ func (t *Test) remove(name string) { delete(t.Memory, name) }
 func (t *Test) log(level Level, message string) {
 	t.Log = append(t.Log, []string{"trace", "debug", "info", "warn", "error"}[min(level, LevelError)]+" "+message)
 }
-
