@@ -1,10 +1,43 @@
-;; WASI preview 1 without imports, for the languages whose libraries ask for it (C++, Go). Go's scheduler asks for the
-;; time and for random bytes also while the host hands memory over, when a component must not call out. Time stands still
-;; but for a nanosecond a question, random bytes are the same in every run, and what is printed is dropped.
+;; WASI preview 1 for Go, without WASI: what makes a component of a module of Go.
+;;
+;; Go's scheduler asks for the time and for random bytes also while the host hands memory over, when a component must not
+;; call out. The usual adapter does, and traps. This one answers by itself: the clocks show the minute that is being
+;; decided, as package sigbox says it, and a nanosecond more each time; random bytes are the same in every run. A sleep
+;; ends at once, and the clocks have moved. What is printed becomes lines of the log: info from standard output, warn from
+;; standard error, where a crash says its reason.
 (module
   (import "env" "memory" (memory 0))
+  (import "sigbox:host/logging@0.1.0" "log" (func $log (param $level i32) (param i32 i32) (param $line i32) (param $len i32)))
   (global $now (mut i64) (i64.const 1))
   (global $dice (mut i64) (i64.const 88172645463325252))
+  ;; The line that is being printed: where it is, once there is room for it, how long, and to which file.
+  (global $line (mut i32) (i32.const 0))
+  (global $len (mut i32) (i32.const 0))
+  (global $fd (mut i32) (i32.const 0))
+  (func $flush
+    (if (global.get $len) (then
+      (call $log (i32.add (global.get $fd) (i32.const 1)) (i32.const 0) (i32.const 0) (global.get $line) (global.get $len))
+      (global.set $len (i32.const 0)))))
+  (func $print (param $fd i32) (param $from i32) (param $len i32) (local $byte i32)
+    (if (i32.eqz (global.get $line)) (then
+      ;; Without room for a line there are none, but the host says that memory was refused.
+      (global.set $line (i32.mul (memory.grow (i32.const 1)) (i32.const 65536)))))
+    (br_if 0 (i32.lt_s (i32.add (global.get $line) (i32.const 65536)) (i32.const 1)))
+    (if (i32.ne (global.get $fd) (local.get $fd)) (then (call $flush)))
+    (global.set $fd (local.get $fd))
+    (block $done (loop $more
+      (br_if $done (i32.eqz (local.get $len)))
+      (local.set $byte (i32.load8_u (local.get $from)))
+      (local.set $from (i32.add (local.get $from) (i32.const 1)))
+      (local.set $len (i32.sub (local.get $len) (i32.const 1)))
+      (if (i32.eq (local.get $byte) (i32.const 10)) (then (call $flush) (br $more)))
+      (i32.store8 (i32.add (global.get $line) (global.get $len)) (local.get $byte))
+      (global.set $len (i32.add (global.get $len) (i32.const 1)))
+      (if (i32.ge_u (global.get $len) (i32.const 4096)) (then (call $flush)))
+      (br $more))))
+  (func (export "sigbox_set_now") (param $ms i64)
+    (local.set $ms (i64.mul (local.get $ms) (i64.const 1000000)))
+    (if (i64.gt_u (local.get $ms) (global.get $now)) (then (global.set $now (local.get $ms)))))
   (func (export "args_get") (param i32 i32) (result i32) i32.const 0)
   (func (export "args_sizes_get") (param i32 i32) (result i32)
     (i32.store (local.get 0) (i32.const 0)) (i32.store (local.get 1) (i32.const 0)) i32.const 0)
@@ -25,17 +58,25 @@
       (br $more)))
     i32.const 0)
   (func (export "fd_write") (param $fd i32) (param $iov i32) (param $n i32) (param $out i32) (result i32) (local $sum i32)
+    (if (i32.gt_u (i32.sub (local.get $fd) (i32.const 1)) (i32.const 1)) (then (return (i32.const 8))))
     (block $done (loop $more
       (br_if $done (i32.eqz (local.get $n)))
+      (call $print (local.get $fd) (i32.load (local.get $iov)) (i32.load offset=4 (local.get $iov)))
       (local.set $sum (i32.add (local.get $sum) (i32.load offset=4 (local.get $iov))))
       (local.set $iov (i32.add (local.get $iov) (i32.const 8)))
       (local.set $n (i32.sub (local.get $n) (i32.const 1)))
       (br $more)))
     (i32.store (local.get $out) (local.get $sum)) i32.const 0)
   (func (export "fd_read") (param i32 i32 i32 i32) (result i32) i32.const 8)
-  (func (export "poll_oneoff") (param i32 i32 i32 i32) (result i32) (i32.store (local.get 3) (i32.const 0)) i32.const 0)
+  ;; A sleep is a subscription (48 bytes) to a clock (0 at 8): the timeout is at 24. Its end is an event (32 bytes).
+  (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $n i32) (param $count i32) (result i32)
+    (memory.fill (local.get $out) (i32.const 0) (i32.const 32))
+    (i64.store (local.get $out) (i64.load (local.get $in)))
+    (if (i32.eqz (i32.load8_u offset=8 (local.get $in))) (then
+      (global.set $now (i64.add (global.get $now) (i64.load offset=24 (local.get $in))))))
+    (i32.store (local.get $count) (i32.const 1)) i32.const 0)
   (func (export "sched_yield") (result i32) i32.const 0)
-  (func (export "proc_exit") (param i32) unreachable)
+  (func (export "proc_exit") (param i32) (call $flush) unreachable)
   (func (export "fd_close") (param i32) (result i32) i32.const 8)
   (func (export "fd_fdstat_get") (param i32 i32) (result i32) i32.const 8)
   (func (export "fd_fdstat_set_flags") (param i32 i32) (result i32) i32.const 8)
@@ -70,4 +111,7 @@
   (func (export "sock_accept") (param i32 i32 i32) (result i32) i32.const 8)
   (func (export "sock_recv") (param i32 i32 i32 i32 i32 i32) (result i32) i32.const 8)
   (func (export "sock_send") (param i32 i32 i32 i32 i32) (result i32) i32.const 8)
-  (func (export "sock_shutdown") (param i32 i32) (result i32) i32.const 8))
+  (func (export "sock_shutdown") (param i32 i32) (result i32) i32.const 8)
+
+  ;; That the module imports sigbox:host/logging, as `wasm-tools component embed` says it.
+  (@custom "component-type" (after import) "\00asm\0d\00\01\00\00\19\16wit-component-encoding\04\00\07\91\01\01A\02\01A\02\01B\04\01m\05\05trace\05debug\04info\04warn\05error\04\00\05level\03\00\00\01@\03\05level\01\06targets\07messages\01\00\04\00\03log\01\02\03\00\19sigbox:host/logging@0.1.0\05\00\04\00\16sigbox:adapter/adapter\04\00\0b\0d\01\00\07adapter\03\00\00"))
