@@ -9,6 +9,8 @@ mod features;
 mod guests;
 mod house;
 mod kit;
+#[cfg(unix)]
+mod languages;
 mod live_scale;
 mod peers;
 mod report;

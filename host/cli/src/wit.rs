@@ -31,6 +31,11 @@ fn export(directory: &Path) -> anyhow::Result<()> {
     }
     fs::create_dir_all(directory).with_context(|| format!("{shown} cannot be made"))?;
     FILES.extract(directory).with_context(|| format!("the files cannot be written to {shown}"))?;
-    println!("Wrote the contract to {shown}. Worlds: strategy, backend, wrapper, fenced-backend.");
+    let files = count(&FILES);
+    println!("Wrote {files} files to {shown}. Worlds: strategy, backend, wrapper, fenced-backend.");
     Ok(())
+}
+
+fn count(folder: &Dir<'_>) -> usize {
+    folder.files().count() + folder.dirs().map(count).sum::<usize>()
 }
