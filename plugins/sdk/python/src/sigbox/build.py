@@ -7,6 +7,7 @@ are installed beside this one are found, if they are pure Python. Needs `compone
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -59,10 +60,12 @@ def main() -> int:
         # componentize-py leaves a __pycache__ beside each module. This one may be where nobody may write.
         shutil.copytree(Path(__file__).parent, Path(folder, "sigbox"), ignore=shutil.ignore_patterns("__pycache__"))
         paths = [folder, str(file.parent)]
+        environment = {"VIRTUAL_ENV": sys.prefix} if sys.prefix != sys.base_prefix else {}
         done = subprocess.run(
             [command, "-q", "-d", str(wit), "-w", world, "componentize", "sigbox_plugin_entry"]
             + [argument for path in paths for argument in ("-p", path)]
-            + ["-o", str(output)]
+            + ["-o", str(output)],
+            env={**os.environ, **environment},
         )
     return 0 if done.returncode == 0 else 1
 
