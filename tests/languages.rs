@@ -112,7 +112,7 @@ fn what_a_text_raises_is_a_failure_with_its_lines() {
         )
     };
     let cases = [
-        ("return tick.prise", "line 4, in signal\n            return tick.prise"),
+        ("return tick.prise", "line 4, in signal\n        return tick.prise"),
         ("return 3", "signal"),
         ("return long(take_profit='x', stop_loss=1.0)", "take_profit must be"),
         ("return self.signal(tick)", "RecursionError"),

@@ -69,7 +69,7 @@ class _Files(MetaPathFinder):
         else:
             why = f"it is not one of the plugin's files ({', '.join(self.paths)})"
             if top not in self.texts and top not in self.folders:
-                why += ", and a package of pip must be built in: sigbox plugin build"
+                why += ", and a package of pip must be built in: `python -m sigbox.build FILE`"
         raise ModuleNotFoundError(f"No module named {fullname!r}: {why}", name=fullname)
 
 

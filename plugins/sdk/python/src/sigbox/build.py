@@ -1,7 +1,7 @@
 """Builds a component from a plugin's file: `python -m sigbox.build dip.py -o dip.wasm`.
 
 Only a plugin that needs packages of pip must be built. sigbox runs the text of any other one as it is. The packages that
-are installed beside this one are found, if they are pure Python. Needs `componentize-py` (`pip install 'sigbox[build]'`).
+are installed beside this one are found, if they are pure Python. Needs `componentize-py` (the extra `build` of this package).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
     tool = Path(sys.executable).with_name("componentize-py")
     command = str(tool) if tool.exists() else shutil.which("componentize-py")
     if command is None:
-        print("componentize-py is not installed: pip install 'sigbox[build]'", file=sys.stderr)
+        print("componentize-py is not installed: it is the extra "build" of this package", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         wit = given.wit
