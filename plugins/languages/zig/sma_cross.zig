@@ -1,65 +1,48 @@
 //! Buys when the fast moving average of the closes crosses above the slow one, sells when it crosses below.
 const std = @import("std");
-const sigbox = @import("sigbox.zig");
+const sigbox = @import("sigbox");
 
-const minute_ms = 60_000;
+pub const panic = sigbox.panic;
 
 const SmaCross = struct {
-    pub const descriptor: sigbox.Descriptor = .{ .name = "sma-cross", .version = "0.1.0", .interval = "1m" };
+    pub const about: sigbox.About = .{ .name = "sma-cross", .version = "0.1.0", .interval = "1m" };
 
-    fast: u32 = 20,
-    slow: u32 = 60,
-    take_profit_percent: f64 = 1.0,
-    stop_loss_percent: f64 = 0.6,
-    minutes: u32 = 240,
+    settings: struct {
+        fast: u32 = 20,
+        slow: u32 = 60,
+        take_profit_percent: f64 = 1.0,
+        stop_loss_percent: f64 = 0.6,
+        minutes: u32 = 240,
 
-    pub fn start(self: SmaCross, allocator: std.mem.Allocator) ?[]const u8 {
-        if (self.fast == 0 or self.fast >= self.slow)
-            return sigbox.refusal(
-                "fast must be at least 1 and below slow; found fast {d} slow {d}",
-                .{ self.fast, self.slow },
-            );
-        kept = allocator.alloc(f64, 4 * (self.slow + 1)) catch @trap();
-        return null;
+        pub const docs = .{
+            .fast = "candles in the fast average",
+            .slow = "candles in the slow average",
+            .take_profit_percent = "distance of the take-profit from the price, percent",
+            .stop_loss_percent = "distance of the stop-loss from the price, percent",
+            .minutes = "lifetime of a position, minutes",
+        };
+    } = .{},
+
+    pub fn start(cross: *SmaCross) !void {
+        const fast, const slow = .{ cross.settings.fast, cross.settings.slow };
+        if (fast < 1 or fast >= slow)
+            return sigbox.fail("fast must be at least 1 and below slow; found fast {d} slow {d}", .{ fast, slow });
     }
 
-    pub fn getSignal(self: SmaCross, when_ms: u64, price: f64, _: f64, _: f64, _: f64, close: f64, _: f64) void {
-        const closes = window(self.slow + 1, when_ms, close) orelse return;
-        const before, const now = above(closes, self.fast, self.slow);
-        if (before == now) return;
+    pub fn signal(cross: *SmaCross, tick: *sigbox.Tick) !?sigbox.Signal {
+        const settings = &cross.settings;
+        const closes = try tick.candles.closes(settings.slow + 1) orelse return null;
+        const before, const now = above(closes, settings.fast, settings.slow);
+        if (before == now) return null;
         const up: f64 = if (now) 1 else -1;
-        sigbox.trade(&.{
+        return .{
             .position = if (now) .long else .short,
-            .price_take_profit = price * (1 + up * self.take_profit_percent / 100),
-            .price_stop_loss = price * (1 - up * self.stop_loss_percent / 100),
-            .minute_estimated_time = sigbox.some(@as(f64, @floatFromInt(self.minutes))),
-        });
+            .take_profit = tick.price * (1 + up * settings.take_profit_percent / 100),
+            .stop_loss = tick.price * (1 - up * settings.stop_loss_percent / 100),
+            .minutes = @floatFromInt(settings.minutes),
+        };
     }
 };
-
-/// Room for closes; `len` of them are known, oldest first, and the newest is of `newest_ms`.
-var kept: []f64 = &.{};
-var len: usize = 0;
-var newest_ms: u64 = 0;
-
-/// The last closes; null while there are not so many. The one that is new came with the question.
-fn window(count: usize, when_ms: u64, close: f64) ?[]const f64 {
-    if (len > 0 and when_ms == newest_ms + minute_ms) {
-        if (len == kept.len) {
-            len = count - 1;
-            @memcpy(kept[0..len], kept[kept.len - len ..]);
-        }
-        kept[len] = close;
-        len += 1;
-    } else {
-        len = 0;
-        const closes = sigbox.column("close", count) orelse return null;
-        @memcpy(kept[0..count], closes);
-        len = count;
-    }
-    newest_ms = when_ms;
-    return kept[len - count .. len];
-}
 
 /// Whether the fast average is above the slow one, before the last close and with it.
 fn above(closes: []const f64, fast: u32, slow: u32) struct { bool, bool } {
@@ -81,4 +64,20 @@ fn sum(closes: []const f64) f64 {
 
 comptime {
     sigbox.strategy(SmaCross);
+}
+
+test "it trades where the averages cross" {
+    const expect = std.testing.expect;
+    const candles = sigbox.testing.closes(&.{ 90, 91, 92, 93, 94, 95, 80, 80, 80, 120, 120 });
+    const market: sigbox.testing.Market = .{ .candles = candles, .settings = "{\"fast\": 2, \"slow\": 5}" };
+    const answers = try sigbox.testing.run(SmaCross, market);
+    for (answers, 0..) |answer, i| try expect((answer.signal != null) == (i == 6 or i == 9));
+    try expect(answers[6].signal.?.position == .short and answers[9].signal.?.position == .long);
+    try expect(answers[9].signal.?.minutes == 240);
+}
+
+test "a fast average that is not faster is refused" {
+    try std.testing.expectError(error.Failed, sigbox.testing.run(SmaCross, .{ .settings = "{\"fast\": 60}" }));
+    const wanted = "fast must be at least 1 and below slow; found fast 60 slow 60";
+    try std.testing.expectEqualStrings(wanted, sigbox.testing.failure);
 }
