@@ -141,7 +141,8 @@ impl Value for &str {
     #[inline]
     fn write(self, json: &mut Json) {
         // Without an early end, eight or more bytes are looked at together.
-        if self.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')) {
+        let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        if self.bytes().fold(0, |any, byte| any | u8::from(escapes(byte))) == 0 {
             json.text.push(b'"');
             json.text.extend_from_slice(self.as_bytes());
             json.text.push(b'"');

@@ -42,7 +42,7 @@ impl Program {
         // A length before each part, so that no text can pass for the end of one and the beginning of another.
         for SourceFile { path, text } in std::iter::once(&text.main).chain(&text.modules) {
             for part in [path, text] {
-                all.push_str(&format!("\n{}\n{part}", part.len()));
+                all.extend(["\n", &part.len().to_string(), "\n", part]);
             }
         }
         sha256(all.as_bytes())
