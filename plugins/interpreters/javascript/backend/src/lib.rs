@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 
 use engine::{Ctx, Files, Guest, JsResult, Thrown, Value, Wit};
 
-#[expect(missing_docs, reason = "generated from the WIT, where the documentation is")]
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 mod bindings {
     wit_bindgen::generate!({

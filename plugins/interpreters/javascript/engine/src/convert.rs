@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rquickjs::{Array, BigInt, Ctx, Object, Result, TypedArray, Value};
+use rquickjs::{Array, BigInt, Ctx, Function, Object, Result, TypedArray, Value, function::This};
 
 /// A type of the component model.
 pub trait Wit: Sized {
@@ -109,8 +109,17 @@ pub fn text(value: &Value<'_>) -> std::result::Result<String, Mismatch> {
     // A lone half of a surrogate pair becomes the sign for what is no character.
     string.to_string().or_else(|_| {
         value.ctx().catch();
-        string.to_string_lossy().map_err(|_| mismatch())
+        well_formed(value).map_err(|_| {
+            value.ctx().catch();
+            mismatch()
+        })
     })
+}
+
+fn well_formed(value: &Value<'_>) -> Result<String> {
+    let string: Object<'_> = value.ctx().globals().get("String")?;
+    let prototype: Object<'_> = string.get("prototype")?;
+    prototype.get::<_, Function<'_>>("toWellFormed")?.call((This(value.clone()),))
 }
 
 /// A new object.

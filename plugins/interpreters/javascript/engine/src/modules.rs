@@ -64,7 +64,10 @@ impl Resolver for Modules {
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
         let is_sdk = |name: &str| SDK.iter().any(|(module, _)| *module == name);
-        if is_sdk(name) || self.imports.iter().any(|import| import.name == name) {
+        let is_import = self.imports.iter().any(|import| import.name == name);
+        // What the interpreter itself asks for comes from no file.
+        let is_main = base.is_empty() && name == self.files.main;
+        if is_sdk(name) || is_import || is_main {
             return Ok(name.to_owned());
         }
         let is_relative = name.starts_with("./") || name.starts_with("../");

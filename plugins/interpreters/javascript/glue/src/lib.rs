@@ -61,7 +61,7 @@ impl Glue {
             self.types(id, Side::Export);
         }
         let tables: Vec<String> = imports.into_iter().map(|id| self.interface(id)).collect();
-        writeln!(self.out, "/// The modules of the host.\npub const IMPORTS: &[engine::Import] = &[{}];", tables.concat())
+        writeln!(self.out, "/// The modules of the host.\npub(crate) const IMPORTS: &[engine::Import] = &[{}];", tables.concat())
             .expect("a string");
         self.out
     }

@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 
 use engine::{Files, Guest, Thrown};
 
-#[expect(missing_docs, reason = "generated from the WIT, where the documentation is")]
 #[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 mod bindings {
     wit_bindgen::generate!({ path: "../../../../wit/0.1", world: "strategy", generate_all });
