@@ -1,18 +1,22 @@
 /** sma-cross, which promises silence while the averages cannot cross. It trades the same. */
-import { quiet } from "sigbox:strategy/answer@0.1.0";
-import { MINUTE_MS, above, closes, enter, fillWindow, settings, strategy as plain } from "./sma-cross.js";
+import { quiet, strategy } from "sigbox";
+import { above, enter, settings, start } from "./sma-cross.js";
 
-export const strategy = {
-  ...plain,
+export default strategy({
+  name: "sma-cross",
+  interval: "1m",
+  settings,
+  start,
 
-  getSignal(whenMs, price, open, high, low, close, volume) {
-    if (!fillWindow(settings.slow + 1, whenMs, close)) return;
-    const [before, now] = above();
-    if (before !== now) return enter(price, now);
+  signal({ price, candles }, settings) {
+    const closes = candles.closes(settings.slow + 1);
+    if (!closes) return;
+    const [before, now] = above(closes, settings.fast);
+    if (before !== now) return enter(price, now, settings);
     const promise = calm(closes.slice(1), settings.fast);
-    if (promise) quiet(whenMs + (promise.minutes + 1) * MINUTE_MS, promise.below, promise.above);
+    if (promise) return quiet({ minutes: promise.minutes + 1, below: promise.below, above: promise.above });
   },
-};
+});
 
 /**
  * For how many minutes the averages cannot cross, as long as no close is below or above a bound; null: for none.
