@@ -29,13 +29,28 @@ function smaCross(tick: Tick): Signal | null {
   return (now ? long(takeProfit, stopLoss) : short(takeProfit, stopLoss)).lasting(minutes.value);
 }
 
-const lanes = new StaticArray<f64>(8);
-
 /** The sum of closes in eight lanes, as the Rust sample adds: the same bits for the same candles. */
 function sum(closes: Numbers, from: i32, to: i32): f64 {
-  memory.fill(changetype<usize>(lanes), 0, 64);
-  for (let i = from; i < to; i++) lanes[(i - from) & 7] += closes[i];
-  return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  let a: f64 = 0, b: f64 = 0, c: f64 = 0, d: f64 = 0, e: f64 = 0, f: f64 = 0, g: f64 = 0, h: f64 = 0;
+  for (; from + 8 <= to; from += 8) {
+    a += closes[from];
+    b += closes[from + 1];
+    c += closes[from + 2];
+    d += closes[from + 3];
+    e += closes[from + 4];
+    f += closes[from + 5];
+    g += closes[from + 6];
+    h += closes[from + 7];
+  }
+  const rest = to - from;
+  if (rest > 0) a += closes[from];
+  if (rest > 1) b += closes[from + 1];
+  if (rest > 2) c += closes[from + 2];
+  if (rest > 3) d += closes[from + 3];
+  if (rest > 4) e += closes[from + 4];
+  if (rest > 5) f += closes[from + 5];
+  if (rest > 6) g += closes[from + 6];
+  return ((a + e) + (b + f)) + ((c + g) + (d + h));
 }
 
 strategy("sma-cross", "0.1.0", "1m", smaCross, check);

@@ -127,9 +127,10 @@ export class Candle {
 export class Candles {
   constructor(private from: usize, readonly length: i32) {}
 
+  @inline
   @operator("[]")
   private at(i: i32): Candle {
-    if (<u32>i >= <u32>this.length) throw new RangeError(`index ${i} of ${this.length} candles`);
+    if (<u32>i >= <u32>this.length) outOfRange(i, this.length);
     return changetype<Candle>(this.from + <usize>i * 48);
   }
 
@@ -139,13 +140,18 @@ export class Candles {
   }
 }
 
+function outOfRange(i: i32, length: i32): void {
+  throw new RangeError(`index ${i} in a window of ${length}`);
+}
+
 /** Numbers of candles, oldest first. They are valid until the next question. */
 export class Numbers {
   constructor(private from: usize, readonly length: i32) {}
 
+  @inline
   @operator("[]")
   private at(i: i32): f64 {
-    if (<u32>i >= <u32>this.length) throw new RangeError(`index ${i} of ${this.length} numbers`);
+    if (<u32>i >= <u32>this.length) outOfRange(i, this.length);
     return load<f64>(this.from + (<usize>i << 3));
   }
 
@@ -673,7 +679,9 @@ export class Tick {
 // The symbol's own candles: contiguous, oldest first. The oldest are dropped in bulk, so that the rest stays one array.
 // `dropped`: how often. A column that was made before begins with other candles.
 let kept: usize = 0, len: i32 = 0, room: i32 = 0, dropped: u64 = 0;
-const candleViews: Candles[] = [];
+// The longest window that was asked for, and whether a window was returned to the question being answered.
+let longest: i32 = 0, hasLent: bool = false;
+let candleViews: Candles[] = [];
 
 /** One number of each candle that is kept, as far as it was asked for. */
 class Column {
@@ -685,6 +693,15 @@ class Column {
   private views: Numbers[] = [];
 
   constructor(private field: usize) {}
+
+  /** What was returned stays as it is until the question ends. */
+  lend(): void {
+    if (this.numbers) lent.push(this.numbers);
+    this.numbers = 0;
+    this.len = 0;
+    this.room = 0;
+    this.views = [];
+  }
 
   last(count: i32): Numbers | null {
     if (!reach(count)) return null;
@@ -721,7 +738,10 @@ function reach(count: i32): bool {
     failWith("window", "a window must have at least one candle", true);
     return false;
   }
-  return catchUp(count) || refill(count);
+  if (count > longest) longest = count;
+  const reached = catchUp(count) || refill(count);
+  if (reached) hasLent = true;
+  return reached;
 }
 
 function reserve(count: i32): void {
@@ -738,10 +758,10 @@ function catchUp(count: i32): bool {
   if (len == 0) return false;
   const newestMs = load<u64>(kept + <usize>(len - 1) * 48), next = newestMs + MINUTE_MS;
   const missing: u64 = tick.whenMs > next ? (tick.whenMs - next) / MINUTE_MS : 0;
-  if (missing > <u64>count) return false;
-  if (len >= 4 * max(count, 64)) {
-    memory.copy(kept, kept + <usize>(len - count) * 48, <usize>count * 48);
-    len = count;
+  if (missing > <u64>longest) return false;
+  if (missing > 0 && len >= 4 * max(longest, 64)) {
+    memory.copy(kept, kept + <usize>(len - longest) * 48, <usize>longest * 48);
+    len = longest;
     dropped++;
   }
   const before = len;
@@ -772,6 +792,13 @@ function extend(afterMs: u64, limit: u32): void {
 
 /** Fetches the whole window. */
 function refill(count: i32): bool {
+  if (hasLent) {
+    lent.push(kept);
+    kept = 0;
+    room = 0;
+    candleViews = [];
+    for (let i = 0; i < columns.length; i++) columns[i].lend();
+  }
   len = 0;
   dropped++;
   const span = (<u64>count + 1) * MINUTE_MS;
@@ -851,6 +878,7 @@ export function getSignal(whenMs: u64, price: f64, open: f64, high: f64, low: f6
   newest.close = close;
   newest.volume = volume;
   failureCode = null;
+  hasLent = false;
   tick.begin(whenMs, price);
   const signal = author!(tick), code = failureCode;
   if (code !== null) {

@@ -293,10 +293,13 @@ typedef struct {
   sigbox_candle *kept;
   size_t len, room;
   uint64_t dropped;
+  /* The longest window that was asked for, and whether a window was returned to the question being answered. */
+  size_t longest;
+  bool has_lent;
   sigbox__column columns[SIGBOX__FIELDS];
   /* What is freed when the question ends. */
-  void *lent[64];
-  size_t lent_len;
+  void **lent;
+  size_t lent_len, lent_room;
   char *schema;
   sigbox__descriptor descriptor;
   sigbox__started started;
@@ -400,6 +403,15 @@ __attribute__((format(printf, 2, 3))) SIGBOX__API void sigbox_log(sigbox_level l
   sigbox__log(level, line);
 }
 
+/* Frees memory when the question ends. */
+SIGBOX__API void *sigbox__lend(void *memory) {
+  if (sigbox__.lent_len == sigbox__.lent_room) {
+    sigbox__.lent_room = 2 * sigbox__.lent_room + 64;
+    sigbox__.lent = (void **)sigbox__grow(sigbox__.lent, sigbox__.lent_room * sizeof *sigbox__.lent);
+  }
+  return sigbox__.lent[sigbox__.lent_len++] = memory;
+}
+
 /* Windows of the symbol's own one-minute candles. ---------------------------------------------------------------------- */
 
 SIGBOX__API void sigbox__reserve(size_t len) {
@@ -427,10 +439,11 @@ SIGBOX__API bool sigbox__catch_up(size_t count) {
   if (before == 0) return false;
   uint64_t next_ms = sigbox__.kept[before - 1].open_time_ms + 2 * SIGBOX_MINUTE_MS, when_ms = sigbox__.tick.when_ms;
   uint64_t missing = when_ms < next_ms ? 0 : (when_ms - next_ms) / SIGBOX_MINUTE_MS + 1;
-  if (missing > count) return false;
-  if (before >= 4 * (count < 64 ? 64 : count)) {
-    memmove(sigbox__.kept, sigbox__.kept + before - count, count * sizeof *sigbox__.kept);
-    sigbox__.len = before = count;
+  size_t longest = sigbox__.longest;
+  if (missing > longest) return false;
+  if (missing > 0 && before >= 4 * (longest < 64 ? 64 : longest)) {
+    memmove(sigbox__.kept, sigbox__.kept + before - longest, longest * sizeof *sigbox__.kept);
+    sigbox__.len = before = longest;
     sigbox__.dropped++;
   }
   if (missing == 1) {
@@ -445,6 +458,13 @@ SIGBOX__API bool sigbox__catch_up(size_t count) {
 /* Fetches the whole window. */
 SIGBOX__API bool sigbox__refill(size_t count) {
   uint64_t span = ((uint64_t)count + 1) * SIGBOX_MINUTE_MS;
+  if (sigbox__.has_lent) {
+    sigbox__lend(sigbox__.kept);
+    for (size_t i = 0; i < SIGBOX__FIELDS; i++) sigbox__lend(sigbox__.columns[i].ptr);
+    sigbox__.kept = NULL;
+    sigbox__.room = 0;
+    memset(sigbox__.columns, 0, sizeof sigbox__.columns);
+  }
   sigbox__.len = 0;
   sigbox__.dropped++;
   if (sigbox__.tick.when_ms >= span) sigbox__extend(sigbox__.tick.when_ms - span, count);
@@ -467,7 +487,10 @@ SIGBOX__API bool sigbox__refill(size_t count) {
 
 SIGBOX__API bool sigbox__reach(size_t count) {
   if (count == 0) return sigbox_fail("a window must have at least one candle");
-  return sigbox__catch_up(count) || sigbox__refill(count);
+  if (count > sigbox__.longest) sigbox__.longest = count;
+  bool reached = sigbox__catch_up(count) || sigbox__refill(count);
+  sigbox__.has_lent = sigbox__.has_lent || reached;
+  return reached;
 }
 
 SIGBOX__API const double *sigbox__column_of(size_t field, size_t count) {
@@ -487,8 +510,8 @@ SIGBOX__API const double *sigbox__column_of(size_t field, size_t count) {
 }
 
 /* The last `count` closed candles, oldest first; NULL while the market is younger than that. Where the host refuses for
- * another reason, the result is NULL too, and the question fails with that reason. What is returned lives until the next
- * question. */
+ * another reason, the result is NULL too, and the question fails with that reason. What is returned lives until the
+ * question ends, also when more is asked for meanwhile. */
 SIGBOX__API const sigbox_candle *sigbox_last(size_t count) {
   return sigbox__reach(count) ? sigbox__.kept + sigbox__.len - count : NULL;
 }
@@ -578,11 +601,6 @@ SIGBOX__API void sigbox_quiet(uint64_t until_ms, double below, double above) {
   sigbox__.quiet_until_ms = until_ms;
   sigbox__.quiet_below = below;
   sigbox__.quiet_above = above;
-}
-
-SIGBOX__API void *sigbox__lend(void *memory) {
-  if (sigbox__.lent_len < sizeof sigbox__.lent / sizeof *sigbox__.lent) sigbox__.lent[sigbox__.lent_len++] = memory;
-  return memory;
 }
 
 /* Its own last trades, oldest first, at most n. Returns how many. The host keeps the last 32, also across a restart. */
@@ -895,7 +913,7 @@ void sigbox__get_signal(uint64_t when_ms, double price, double open, double high
   sigbox__.tick.when_ms = when_ms;
   sigbox__.tick.price = price;
   sigbox__.tick.newest = newest;
-  sigbox__.failed = sigbox__.is_quiet = false;
+  sigbox__.failed = sigbox__.is_quiet = sigbox__.has_lent = false;
   sigbox_signal said;
   memset(&said, 0, sizeof said);
   bool trades = sigbox__strategy.signal(&sigbox__.tick, &said);

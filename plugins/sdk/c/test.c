@@ -63,6 +63,9 @@ static bool looks_back(const sigbox_tick *tick, sigbox_signal *out) {
   (void)out;
   const double *closes = sigbox_closes(count);
   const sigbox_candle *candles = sigbox_last(count);
+  const double *longer = sigbox_closes(count + 40);
+  SIGBOX_EXPECT(!longer || longer[40] == closes[0]);
+  sigbox_last(count + 40);
   SIGBOX_EXPECT((closes == NULL) == (tick->price < window) && (candles == NULL) == (closes == NULL));
   bool is_right = true;
   for (size_t i = 0; closes && i < count; i++) {

@@ -51,7 +51,7 @@ func (r *runner) ask(whenMs uint64, price float64, newest Candle) (signal *Signa
 			signal, err = nil, panicked(thrown)
 		}
 	}()
-	r.window.whenMs, r.window.newest = whenMs, newest
+	r.window.whenMs, r.window.newest, r.window.isLent = whenMs, newest, false
 	r.tick.WhenMs, r.tick.Price, r.tick.Newest, r.tick.quiet.is = whenMs, price, newest, false
 	return r.strategy.Signal(&r.tick)
 }

@@ -112,6 +112,12 @@ func TestWindowsAreTheSameHoweverOftenTheyAreAsked(t *testing.T) {
 				questions++
 				closes, err := tick.Candles.Closes(count)
 				candles, err2 := tick.Candles.Last(count)
+				if longer, err := tick.Candles.Closes(count + 40); err != nil || (longer != nil && longer[40] != closes[0]) {
+					t.Fatal(longer, err)
+				}
+				if _, err := tick.Candles.Last(count + 40); err != nil {
+					t.Fatal(err)
+				}
 				if (closes == nil) != (tick.Price < float64(count)) || err != nil || err2 != nil || len(candles) != len(closes) {
 					t.Fatalf("every %d, %d: %v of %d, %v %v", every, count, tick.Price, len(closes), err, err2)
 				}

@@ -5,7 +5,8 @@ const minuteMs = 60_000
 // Candles are the symbol's own closed one-minute candles up to the question. Only what is new since the last question is
 // fetched from the host, so a window costs what is new in it and not what it is long.
 //
-// What its methods return is valid until the next question. It must not be written to.
+// What its methods return is valid until the next question, also when more is asked for meanwhile. It must not be written
+// to.
 type Candles struct {
 	host   host
 	symbol string
@@ -14,6 +15,10 @@ type Candles struct {
 	newest Candle
 	// Contiguous, oldest first. The oldest are dropped in bulk, so that the rest stays one slice.
 	kept []Candle
+	// The longest window that was asked for.
+	longest int
+	// Whether something was returned to the question being answered.
+	isLent bool
 	// How often the oldest were dropped. A column that was made before begins with other candles.
 	dropped uint64
 	columns [5]column
@@ -92,10 +97,13 @@ func (c *Candles) reach(count int) (bool, error) {
 	if count < 1 {
 		return false, &Failure{Code: "window", Message: "a window must have at least one candle", GiveUp: true}
 	}
-	if c.catchUp(count) {
-		return true, nil
+	c.longest = max(c.longest, count)
+	reached, err := c.catchUp(count), error(nil)
+	if !reached {
+		reached, err = c.refill(count)
 	}
-	return c.refill(count)
+	c.isLent = c.isLent || reached
+	return reached, err
 }
 
 // catchUp adds the candles that closed since the last question. False when the window has to be fetched anew: it is too
@@ -110,13 +118,13 @@ func (c *Candles) catchUp(count int) bool {
 	if c.whenMs > newestMs+minuteMs {
 		missing = (c.whenMs - newestMs - minuteMs) / minuteMs
 	}
-	if missing > uint64(count) {
+	if missing > uint64(c.longest) {
 		return false
 	}
-	if before >= 4*max(count, 64) {
-		c.kept = c.kept[:copy(c.kept, c.kept[before-count:])]
+	if missing > 0 && before >= 4*max(c.longest, 64) {
+		c.kept = c.kept[:copy(c.kept, c.kept[before-c.longest:])]
 		c.dropped++
-		before = count
+		before = c.longest
 	}
 	switch {
 	case missing == 1:
@@ -129,6 +137,9 @@ func (c *Candles) catchUp(count int) bool {
 
 // refill fetches the whole window.
 func (c *Candles) refill(count int) (bool, error) {
+	if c.isLent {
+		c.kept, c.columns = nil, [5]column{}
+	}
 	c.kept = c.kept[:0]
 	c.dropped++
 	if span := (uint64(count) + 1) * minuteMs; c.whenMs >= span {

@@ -228,7 +228,7 @@ pub const Tick = struct {
 };
 
 /// The symbol's own closed one-minute candles up to the question. Only what is new since the last question is fetched from
-/// the host. What the functions return is valid until the next question.
+/// the host. What the functions return is valid until the question ends, also when more is asked for meanwhile.
 pub const Candles = struct {
     symbol: []const u8 = "",
     when_ms: u64 = 0,
@@ -239,6 +239,13 @@ pub const Candles = struct {
     /// How often the oldest were dropped. A column that was made before begins with other candles.
     dropped: u64 = 0,
     columns: [5]struct { numbers: std.ArrayList(f64) = .empty, dropped: u64 = 0 } = @splat(.{}),
+    /// The longest window that was asked for.
+    longest: usize = 0,
+    /// Whether a window was returned to the question being answered.
+    has_lent: bool = false,
+    /// Windows that were returned to the question, and are freed when it ends.
+    lent: std.ArrayList(std.ArrayList(Candle)) = .empty,
+    lent_numbers: std.ArrayList(std.ArrayList(f64)) = .empty,
 
     /// The last `count` closed candles, oldest first; null while the market is younger than that.
     pub fn last(candles: *Candles, count: usize) Error!?[]const Candle {
@@ -278,7 +285,24 @@ pub const Candles = struct {
     /// Makes the window reach up to the question, with at least `count` candles. False: there are not so many.
     fn reach(candles: *Candles, count: usize) Error!bool {
         if (count == 0) return fail("a window must have at least one candle", .{});
-        return candles.catchUp(count) or try candles.refill(count);
+        candles.longest = @max(candles.longest, count);
+        const reached = candles.catchUp(count) or try candles.refill(count);
+        candles.has_lent = candles.has_lent or reached;
+        return reached;
+    }
+
+    fn begin(candles: *Candles, when_ms: u64, newest: Candle) void {
+        candles.when_ms = when_ms;
+        candles.newest = newest;
+        candles.has_lent = false;
+        while (candles.lent.pop()) |window| {
+            var list = window;
+            list.deinit(gpa);
+        }
+        while (candles.lent_numbers.pop()) |window| {
+            var list = window;
+            list.deinit(gpa);
+        }
     }
 
     /// Adds the candles that closed since the last question. False when the window has to be fetched anew: it is too
@@ -288,10 +312,11 @@ pub const Candles = struct {
         if (kept.items.len == 0) return false;
         const newest_ms = kept.items[kept.items.len - 1].open_time_ms;
         const missing = (candles.when_ms -| (newest_ms + minute_ms)) / minute_ms;
-        if (missing > count) return false;
-        if (kept.items.len >= 4 * @max(count, 64)) {
-            std.mem.copyForwards(Candle, kept.items[0..count], kept.items[kept.items.len - count ..]);
-            kept.shrinkRetainingCapacity(count);
+        const longest = candles.longest;
+        if (missing > longest) return false;
+        if (missing > 0 and kept.items.len >= 4 * @max(longest, 64)) {
+            std.mem.copyForwards(Candle, kept.items[0..longest], kept.items[kept.items.len - longest ..]);
+            kept.shrinkRetainingCapacity(longest);
             candles.dropped += 1;
         }
         const before = kept.items.len;
@@ -322,6 +347,14 @@ pub const Candles = struct {
 
     /// Fetches the whole window.
     fn refill(candles: *Candles, count: usize) Error!bool {
+        if (candles.has_lent) {
+            candles.lent.append(gpa, candles.kept) catch outOfMemory();
+            candles.kept = .empty;
+            for (&candles.columns) |*made| {
+                candles.lent_numbers.append(gpa, made.numbers) catch outOfMemory();
+                made.* = .{};
+            }
+        }
         candles.kept.clearRetainingCapacity();
         candles.dropped += 1;
         const span = (@as(u64, count) + 1) * minute_ms;
@@ -456,8 +489,7 @@ fn Runner(comptime S: type) type {
             tick.price = price;
             tick.newest = newest;
             tick.promise = null;
-            tick.candles.when_ms = when_ms;
-            tick.candles.newest = newest;
+            tick.candles.begin(when_ms, newest);
             reason = .{};
             const said = runner.author.signal(tick) catch |err|
                 return host.fail(reason.code, wordsOf(err), !reason.gives_up);

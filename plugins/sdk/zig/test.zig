@@ -60,6 +60,8 @@ const LooksBack = struct {
     pub fn signal(_: *LooksBack, tick: *sigbox.Tick) !?sigbox.Signal {
         const closes = try tick.candles.closes(count);
         const candles = try tick.candles.last(count);
+        if (try tick.candles.closes(count + 40)) |longer| try expect(longer[40] == closes.?[0]);
+        _ = try tick.candles.last(count + 40);
         try expect((closes == null) == (tick.price < @as(f64, @floatFromInt(count))));
         for (closes orelse return null, candles.?, 0..) |close, candle, i| {
             const wanted = tick.price - @as(f64, @floatFromInt(count - 1 - i));
