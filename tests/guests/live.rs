@@ -122,7 +122,7 @@ async fn a_caller_that_gives_up_leaves_no_instance_in_the_middle_of_its_work() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_guest_that_computes_without_end_gives_way_to_others() {
     let sandbox = live(Limits { strategy_timeout: 2 * PATIENCE, ..Limits::default() });
-    let plugin = StrategyPlugin::load(&sandbox, &hostile()).unwrap();
+    let plugin = StrategyPlugin::load(&sandbox, hostile()).unwrap();
     let mut spinning = plugin.start(assignment("hostile"), &once("spin").to_string()).await.unwrap();
     let mut quick =
         plugin.start(assignment("quick"), &json!({ "mode": "retire", "at": [1] }).to_string()).await.unwrap();
@@ -164,7 +164,7 @@ async fn what_takes_too_long_to_start_is_cut() {
 #[tokio::test]
 async fn an_instance_there_is_no_room_for_is_refused_and_the_others_stay() {
     let dir = tempdir().unwrap();
-    let plugin = StrategyPlugin::load(&live(Limits::default()), &TextStrategy::default().write(dir.path())).unwrap();
+    let plugin = StrategyPlugin::load(&live(Limits::default()), TextStrategy::default().write(dir.path())).unwrap();
     let mut running = Vec::new();
     let mut refusal = None;
     while refusal.is_none() && running.len() <= 4000 {

@@ -36,7 +36,7 @@ fn answers(settings: &Value, minutes: i64) -> Vec<String> {
         })
         .collect();
     let live = async {
-        let plugin = StrategyPlugin::load(&live(Limits::default()), &hostile()).unwrap();
+        let plugin = StrategyPlugin::load(&live(Limits::default()), hostile()).unwrap();
         let mut strategy = plugin.start(assignment("hostile"), &settings.to_string()).await.unwrap();
         for (minute, expected) in (0..).zip(&backtest) {
             let answer = strategy.answer_in_time(question(*ASKED_MS + minute * MINUTE_MS)).await;

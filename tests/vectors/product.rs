@@ -28,7 +28,7 @@ pub(super) fn scripted(vector: &Vector, assignment: Assignment) -> StrategyInsta
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vectors-cache");
         let sandbox = Sandbox::new(Limits::default(), Some(cache));
         let sandbox = sandbox.expect("this machine runs WebAssembly");
-        StrategyPlugin::load(&sandbox, &plugin("strategies/scripted")).expect("it is a strategy")
+        StrategyPlugin::load(&sandbox, plugin("strategies/scripted")).expect("it is a strategy")
     });
     let started = plugin.start(assignment, &vector.scenario.strategy.settings().to_string());
     started.unwrap_or_else(|error| panic!("{}: {error}", vector.scenario.name))

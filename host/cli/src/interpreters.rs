@@ -14,10 +14,12 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 
 /// What interpreters are made from, by its place in the repository.
-static SOURCES: [(&str, Dir<'_>); 3] = [
+static SOURCES: [(&str, Dir<'_>); 5] = [
     ("wit/0.1", include_dir!("$CARGO_MANIFEST_DIR/../../wit/0.1")),
     ("plugins/sdk/python/src", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/python/src")),
     ("plugins/interpreters/python", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/python")),
+    ("plugins/sdk/javascript", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/javascript")),
+    ("plugins/interpreters/javascript", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/javascript")),
 ];
 
 /// Where interpreters are looked for: where the variable says, beside the binary, and where they are made.
@@ -30,7 +32,9 @@ pub(crate) fn folders() -> Vec<PathBuf> {
 /// The folder in which this sigbox makes interpreters. Another sigbox with other sources has another one.
 fn own_folder() -> Option<PathBuf> {
     let mut digest = Sha256::new();
-    SOURCES.iter().for_each(|(place, folder)| add_to(&mut digest, place, folder));
+    for (place, folder) in &SOURCES {
+        add_to(&mut digest, place, folder);
+    }
     let name: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Some(choose_native_strategy().ok()?.data_dir().join("sigbox").join("interpreters").join(name))
 }
@@ -93,5 +97,7 @@ fn add_to(digest: &mut Sha256, place: &str, folder: &Dir<'_>) {
         digest.update(file.contents().len().to_le_bytes());
         digest.update(file.contents());
     }
-    folder.dirs().for_each(|folder| add_to(digest, place, folder));
+    for folder in folder.dirs() {
+        add_to(digest, place, folder);
+    }
 }

@@ -64,8 +64,8 @@ fn sweeps(criterion: &mut Criterion) {
     );
     let config = Config::parse(&text, "sigbox.toml").expect("the text is a configuration");
     let sandbox = sandbox();
-    let sweep =
-        Sweep::new(&config, &sandbox, market.clone(), &mut |_| Ok(component.clone())).expect("it can be planned");
+    let sweep = Sweep::new(&config, &sandbox, market.clone(), &mut |_, _| Ok(component.clone().into()))
+        .expect("it can be planned");
 
     let mut group = criterion.benchmark_group("sweep");
     group.bench_function("a fresh instance", |bencher| bencher.iter(|| instance(&plugin, &market)));

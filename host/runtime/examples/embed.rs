@@ -39,6 +39,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut events = EventWriter::new(io::stdout().lock());
     let outcome = Backtest::new(setup)?.run(&mut events, |_| ControlFlow::Continue(()));
-    events.finish()?;
+    drop(events.finish()?);
     Ok(outcome?)
 }

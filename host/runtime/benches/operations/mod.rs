@@ -55,7 +55,7 @@ pub(crate) fn sandbox() -> Sandbox<Deterministic> {
 }
 
 pub(crate) fn plugin() -> StrategyPlugin<Deterministic> {
-    StrategyPlugin::load(&sandbox(), &component()).expect("it is a strategy")
+    StrategyPlugin::load(&sandbox(), component()).expect("it is a strategy")
 }
 
 pub(crate) fn instance(plugin: &StrategyPlugin<Deterministic>, market: &Market) -> Plugin {

@@ -195,7 +195,10 @@ pub(super) fn interpreter(file: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn plugin(files: &[(&str, &str)], main: &str) -> Result<Vec<String>, PluginSourceError> {
+    /// The files of a folder: their paths, and what is in them.
+    type Files<'a> = &'a [(&'a str, &'a str)];
+
+    fn plugin(files: Files<'_>, main: &str) -> Result<Vec<String>, PluginSourceError> {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_files_of_a_plugin_are_those_that_it_imports() {
-        let cases: &[(&[(&str, &str)], &[&str])] = &[
+        let cases: &[(Files<'_>, &[&str])] = &[
             (&[("dip.py", "import json\nfrom sigbox import long\n"), ("other.py", "")], &["dip.py"]),
             (
                 &[
@@ -260,7 +263,7 @@ mod tests {
     fn what_a_plugin_cannot_have_is_refused() {
         let full = format!("import a\n{}", "#".repeat(usize::try_from(MOST_BYTES).unwrap() - 9));
         assert_eq!(plugin(&[("dip.py", &full)], "dip.py").unwrap(), ["dip.py"]);
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        let cases: &[(Files<'_>, &str, &str)] = &[
             (&[("lib/a.js", "import '../../b.js'")], "lib/a.js", "imports ../../b.js, which is not in its folder"),
             (&[("dip.py", &full), ("a.py", "x")], "dip.py", "may have 4 MiB together"),
             (&[("other.py", "")], "dip.py", "dip.py"),
