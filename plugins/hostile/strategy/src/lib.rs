@@ -145,6 +145,7 @@ impl Strategy for Hostile {
 }
 
 impl Hostile {
+    #[expect(clippy::too_many_lines, reason = "an arm for each mode")]
     fn misbehave(&mut self, tick: &Tick<'_>) -> Result<Option<Signal>, Failure> {
         let sound = Signal::long(tick.price * 1.02, tick.price * 0.98);
         let text = || "x".repeat(self.settings.bytes);
