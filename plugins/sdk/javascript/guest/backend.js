@@ -13,7 +13,7 @@ import { Backend } from "../persistence.js";
 import { Refuse } from "../strategy.js";
 import * as errors from "./errors.js";
 import { show } from "./errors.js";
-import { install } from "./globals.js";
+import { install, report, track } from "./globals.js";
 
 function failure(error, texts) {
   const { code, message, retryable } = errors.failure(error, texts);
@@ -43,6 +43,8 @@ export function guest(author, path, texts = {}) {
     }
   };
   return {
+    track,
+    report,
     describe() {
       const { name, version, features, maxValueBytes } = backend;
       let summary = name;
@@ -85,6 +87,8 @@ export function broken(error, path, texts) {
     throw message;
   };
   return {
+    track() {},
+    report() {},
     describe: () => ({ name: path, version: "0.0.0", summary: path, features: [], maxValueBytes: 4 << 20, extra: null }),
     start: refuse, waitForInit: refuse, readValue: refuse, hasValue: refuse, writeValue: refuse, removeValue: refuse, keys: refuse, close: refuse,
   };

@@ -51,7 +51,14 @@ function shown(text, row, column) {
 export function failure(error, texts) {
   if (error instanceof Refuse || error instanceof Retry)
     return { code: String(error.code), message: String(error.message), retryable: error instanceof Retry, extra: null };
-  return { code: "exception", message: explain(error, texts), retryable: true, extra: null };
+  let message;
+  try {
+    message = explain(error, texts);
+  } catch (another) {
+    // An author can make an error that throws when it is read.
+    message = `an error that cannot be shown: ${show(another)}`;
+  }
+  return { code: "exception", message, retryable: true, extra: null };
 }
 
 /** A value as a line shows it. */

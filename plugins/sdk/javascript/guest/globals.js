@@ -38,3 +38,17 @@ export function install(texts) {
   globalThis.TextEncoder ??= Encoder;
   globalThis.TextDecoder ??= Decoder;
 }
+
+/** Promises that were rejected, with the reason, as long as nobody looks. An interpreter tells of them, and asks for a report after a call. */
+const rejected = new Map();
+
+export function track(promise, reason, isHandled) {
+  if (isHandled) rejected.delete(promise);
+  else rejected.set(promise, reason);
+}
+
+export function report() {
+  const reasons = [...rejected.values()];
+  rejected.clear();
+  for (const reason of reasons) console.error("a promise was rejected, and nobody looked:", reason);
+}

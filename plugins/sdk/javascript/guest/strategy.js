@@ -14,7 +14,7 @@ import * as session from "sigbox:host/session@0.1.0";
 import * as trades from "sigbox:host/trades@0.1.0";
 import { Instance, Retry, Strategy, isQuiet, untilMs } from "../strategy.js";
 import { failure } from "./errors.js";
-import { install } from "./globals.js";
+import { install, report, track } from "./globals.js";
 
 /** Calls the host. What it refuses for now is a Retry. */
 function asked(call) {
@@ -49,6 +49,8 @@ export function guest(author, path, texts = {}) {
   install(texts);
   let instance = null;
   return {
+    track,
+    report,
     describe() {
       const { name, version, interval, settings } = definition;
       return { name, version, interval, settingsSchema: settings.schema(), features: [], extra: null };
@@ -97,6 +99,8 @@ function say(whenMs, said) {
 export function broken(error, path, texts) {
   const message = failure(error, texts);
   return {
+    track() {},
+    report() {},
     describe: () => ({ name: path, version: "0.0.0", interval: "1m", settingsSchema: null, features: [], extra: null }),
     start() {
       throw { ...message, retryable: false };

@@ -10,19 +10,31 @@ use rquickjs::{
 
 use crate::{Import, typescript};
 
-/// The SDK's modules, as a plugin's `import` names them and as they name each other.
-const SDK: &[(&str, &str)] = &[
-    ("sigbox", include_str!("../../../../sdk/javascript/index.js")),
-    ("sigbox/candles.js", include_str!("../../../../sdk/javascript/candles.js")),
-    ("sigbox/settings.js", include_str!("../../../../sdk/javascript/settings.js")),
-    ("sigbox/strategy.js", include_str!("../../../../sdk/javascript/strategy.js")),
-    ("sigbox/utf8.js", include_str!("../../../../sdk/javascript/utf8.js")),
-    ("sigbox/persistence", include_str!("../../../../sdk/javascript/persistence.js")),
-    ("sigbox/guest/backend", include_str!("../../../../sdk/javascript/guest/backend.js")),
-    ("sigbox/guest/errors.js", include_str!("../../../../sdk/javascript/guest/errors.js")),
-    ("sigbox/guest/globals.js", include_str!("../../../../sdk/javascript/guest/globals.js")),
-    ("sigbox/guest/strategy", include_str!("../../../../sdk/javascript/guest/strategy.js")),
+macro_rules! sdk {
+    ($($file:literal),* $(,)?) => {
+        [$((concat!("sigbox/", $file), include_str!(concat!("../../../../sdk/javascript/", $file)))),*]
+    };
+}
+
+/// The SDK's modules, by their place in the package.
+const SDK: &[(&str, &str)] = &sdk![
+    "index.js",
+    "candles.js",
+    "persistence.js",
+    "settings.js",
+    "strategy.js",
+    "utf8.js",
+    "guest/backend.js",
+    "guest/errors.js",
+    "guest/globals.js",
+    "guest/strategy.js",
 ];
+
+/// The module of the SDK that `name` means: a file, or what the package exports as "sigbox" or "sigbox/persistence".
+fn of_sdk(name: &str) -> Option<&'static str> {
+    let files = [name.to_owned(), format!("{name}.js"), format!("{name}/index.js")];
+    SDK.iter().map(|(module, _)| *module).find(|module| files.iter().any(|file| file == module))
+}
 
 /// The files of a plugin: the text of each by its path, "dip.ts" or "lib/averages.js".
 #[derive(Debug, Default)]
@@ -63,22 +75,20 @@ impl Resolver for Modules {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        let is_sdk = |name: &str| SDK.iter().any(|(module, _)| *module == name);
         let is_import = self.imports.iter().any(|import| import.name == name);
         // What the interpreter itself asks for comes from no file.
         let is_main = base.is_empty() && name == self.files.main;
-        if is_sdk(name) || is_import || is_main {
+        if is_import || is_main {
             return Ok(name.to_owned());
         }
         let is_relative = name.starts_with("./") || name.starts_with("../");
-        if is_sdk(base) {
-            // Modules of the SDK are named in the package, and here without the endings of those that others import.
-            let path = join(&if base.contains('/') { base.to_owned() } else { format!("{base}/index.js") }, name);
-            if let Some(path) = path.filter(|path| is_sdk(path)) {
-                return Ok(path);
-            }
-        } else if is_relative && let Some(file) = self.file(base, name) {
-            return Ok(file);
+        let found = match of_sdk(base) {
+            Some(_) if is_relative => join(base, name).and_then(|path| of_sdk(&path)).map(ToOwned::to_owned),
+            None if is_relative => self.file(base, name),
+            _ => of_sdk(name).map(ToOwned::to_owned),
+        };
+        if let Some(found) = found {
+            return Ok(found);
         }
         let message = if is_relative {
             format!("there is no file \"{name}\" beside {base}")
@@ -158,7 +168,8 @@ fn place_of_import(text: &str, name: &str) -> Option<(usize, usize)> {
         text.match_indices(&quoted).find_map(|(at, _)| {
             let before = text[..at].trim_end();
             let is_import = ["from", "import", "import("].iter().any(|word| before.ends_with(word));
-            is_import.then(|| place(text, at))
+            let is_comment = before.rsplit('\n').next().is_some_and(|line| line.contains("//"));
+            (is_import && !is_comment).then(|| place(text, at))
         })
     })
 }
@@ -240,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_place_of_an_import_is_found() {
-        let text = "// \"lodash\"\nimport { long } from \"sigbox\";\nimport é, { map } from 'lodash';\n";
+        let text = "// from 'lodash'\nimport { long } from \"sigbox\";\nimport é, { map } from 'lodash';\n";
         assert_eq!(place_of_import(text, "lodash"), Some((3, 24)));
         assert_eq!(place_of_import(text, "sigbox"), Some((2, 22)));
         assert_eq!(place_of_import(text, "other"), None);

@@ -1,22 +1,31 @@
 //! A plugin that runs: its context, and the functions of the SDK that answer for it.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
-use rquickjs::{CatchResultExt as _, CaughtError, Context, Ctx, Function, Module, Object, Persistent, Result, Runtime, Value};
+use rquickjs::{CatchResultExt as _, CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result, Runtime, Value};
 
 use crate::{Files, Import, Wit, modules::Modules};
 
 /// Bytes of stack for JavaScript. Beyond it, a call throws a `RangeError`. The stack of WebAssembly itself, which is the
 /// host's, must last longer, because its end is a trap.
-const STACK_BYTES: usize = 192 << 10;
+const STACK_BYTES: usize = 128 << 10;
 
 /// A plugin whose text was read.
 pub struct Guest {
     // Dropped in this order: what a context made must go before it.
     functions: Persistent<Object<'static>>,
     ask: Option<Persistent<Function<'static>>>,
+    /// Whether a promise was rejected that nobody may look at.
+    has_rejected: Rc<Cell<bool>>,
     context: Context,
     runtime: Runtime,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // It keeps functions of the context, which must go first.
+        self.runtime.set_host_promise_rejection_tracker(None);
+    }
 }
 
 /// What a call threw.
@@ -43,7 +52,16 @@ impl Guest {
         runtime.set_loader(resolver, loader);
         let context = Context::full(&runtime).map_err(|error| error.to_string())?;
         let (functions, ask) = context.with(|ctx| load(&ctx, sdk, &files).catch(&ctx).map_err(|error| error.to_string()))?;
-        Ok(Self { functions, ask, context, runtime })
+        let has_rejected = Rc::new(Cell::new(false));
+        let (tracked, flag) = (functions.clone(), Rc::clone(&has_rejected));
+        runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, is_handled| {
+            flag.set(true);
+            // What cannot be tracked for want of memory is not told.
+            let _ = tracked.clone().restore(&ctx).and_then(|functions: Object<'_>| {
+                functions.get::<_, Function<'_>>("track")?.call::<_, ()>((promise, reason, is_handled))
+            });
+        })));
+        Ok(Self { functions, ask, has_rejected, context, runtime })
     }
 
     /// Calls a function of the SDK.
@@ -90,7 +108,7 @@ impl Guest {
                 .catch(&ctx)
                 .map_err(|error| error.to_string())
         });
-        if self.runtime.is_job_pending() {
+        if self.runtime.is_job_pending() || self.has_rejected.get() {
             self.finish_jobs();
         }
         result
@@ -102,7 +120,14 @@ impl Guest {
         while self.runtime.is_job_pending() {
             let _ = self.runtime.execute_pending_job();
         }
+        if self.has_rejected.replace(false) {
+            self.context.with(|ctx| {
+                let functions: Result<Object<'_>> = self.functions.clone().restore(&ctx);
+                let _ = functions.and_then(|functions| functions.get::<_, Function<'_>>("report")?.call::<_, ()>(()));
+            });
+        }
     }
+
 }
 
 type Functions = (Persistent<Object<'static>>, Option<Persistent<Function<'static>>>);
@@ -122,7 +147,8 @@ fn load(ctx: &Ctx<'_>, sdk: &str, files: &Files) -> Result<Functions> {
                 CaughtError::Value(value) => value,
                 // A promise that nothing settles.
                 CaughtError::Error(_) => {
-                    crate::string(ctx, &format!("{} waits for a promise that nothing settles", files.main))?
+                    let message = format!("{} waits for a promise that nothing settles", files.main);
+                    Exception::from_message(ctx.clone(), &message)?.into_value()
                 }
             };
             sdk.get::<_, Function<'_>>("broken")?.call((error, files.main.as_str(), texts))?

@@ -35,9 +35,9 @@ pub(crate) fn strip(text: &str) -> Result<String, Problem> {
         let at = at.map_or(0, |BytePos(at)| (at as usize).saturating_sub(1).min(text.len()));
         let (line, column) = modules::place(text, text.floor_char_boundary(at));
         let message = match error.code {
-            ErrorCode::UnsupportedSyntax => format!(
-                "{message}: only what is a type and nothing else can be left out; write it in JavaScript"
-            ),
+            ErrorCode::UnsupportedSyntax => {
+                format!("{}. sigbox leaves types out and translates nothing", message.trim_end_matches('.'))
+            }
             _ => message,
         };
         Problem { message, line, column }
