@@ -150,3 +150,35 @@ fn the_text_of_the_readme_is_the_strategy_that_the_readme_compiles() {
     let result: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
     assert!(result["total"]["trades"].as_u64().is_some_and(|trades| trades > 0), "{result}");
 }
+
+/// The interpreter of JavaScript runs both, and the types of TypeScript are left out in the sandbox.
+#[test]
+fn javascript_and_typescript_give_the_events_of_the_compiled_sample() {
+    if !has_python() {
+        return;
+    }
+    let settings = "settings = { fast = 5, slow = 20 }";
+    let rust = Configuration::new().generated("BTCUSDT", 7, 5);
+    let rust = Workplace::new(&rust.strategy("s", &plugin("strategies/sma-cross"), &["BTCUSDT"], settings));
+    rust.succeed(&["backtest"]);
+    for file in ["javascript/sma-cross.js", "typescript/sma-cross.ts"] {
+        let text = fs::read_to_string(repository().join("plugins/languages").join(file)).unwrap();
+        let (_, name) = file.split_once('/').unwrap();
+        let script = workplace(name, &text, settings);
+        let finished = run(&script, &["backtest"]);
+        assert_eq!(finished.code(), Some(0), "{file}: {finished:?}");
+        assert_eq!(events(&script), events(&rust), "{file}");
+    }
+
+    let signal = "import { strategy } from \"sigbox\";\nexport default strategy({ name: \"s\", settings: {},\n  signal(tick) {\n";
+    for (name, text, expected) in [
+        ("s.js", format!("{signal}    return tick.price.foo.bar;\n  }} }});\n"), "at signal (s.js:4:"),
+        ("s.ts", format!("enum A {{ X }}\n{signal}  }} }});\n"), "TypeScript enum is not supported"),
+        ("s.js", format!("import x from \"lodash\";\n{signal}  }} }});\n"), "is not one of the plugin's files"),
+    ] {
+        let script = workplace(name, &text, "");
+        let finished = run(&script, &["backtest"]);
+        let told = if finished.code() == Some(0) { events(&script) } else { finished.stderr };
+        assert!(told.contains(expected), "{name}: {told:.1000}");
+    }
+}

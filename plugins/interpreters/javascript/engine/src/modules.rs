@@ -97,7 +97,7 @@ impl Resolver for Modules {
         } else {
             format!(
                 "\"{name}\" is not one of the plugin's files; a plugin that needs packages of npm must be built: \
-                 sigbox plugin build"
+                 see docs/strategies/javascript.md"
             )
         };
         let place = self.files.texts.get(base).and_then(|text| place_of_import(text, name));
