@@ -33,6 +33,9 @@ pub(super) fn words(text: &str) -> String {
     for line in text.trim_end().lines() {
         let left = TEXT_BYTES.saturating_sub(words.len());
         if left == 0 {
+            if !words.ends_with('…') {
+                words.push('…');
+            }
             break;
         }
         if !words.is_empty() {
