@@ -96,8 +96,8 @@ impl Resolver for Modules {
             format!("there is no module \"{name}\" for this kind of plugin")
         } else {
             format!(
-                "\"{name}\" is not one of the plugin's files; a plugin that needs packages of npm must be built: \
-                 see docs/strategies/javascript.md"
+                "\"{name}\" is not one of the plugin's files; packages of npm must be bundled into one of them: \
+                 npx esbuild FILE --bundle --format=esm --external:sigbox --outfile=BUNDLE"
             )
         };
         let place = self.files.texts.get(base).and_then(|text| place_of_import(text, name));
