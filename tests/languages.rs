@@ -1,6 +1,12 @@
 //! Strategies in other languages, as their authors write them: a text that an interpreter runs.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -14,12 +20,16 @@ fn workplace(file: &str, text: &str, settings: &str) -> Workplace {
     workplace
 }
 
-/// Runs the command. The first run makes the interpreters, and they are kept for the other tests.
+/// Runs the command. The first run makes an interpreter, which takes minutes, and it is kept for the other tests. They run
+/// one after the other, so that it is made once.
 fn run(workplace: &Workplace, arguments: &[&str]) -> Finished {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = workplace.command(arguments);
     command.env("XDG_DATA_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("data-home"));
     command.env_remove("SIGBOX_INTERPRETERS");
-    Workplace::spawn(command).wait()
+    let finished = Workplace::spawn(command).wait_for(Duration::from_mins(20));
+    finished.unwrap_or_else(|_| panic!("{arguments:?} has not ended in twenty minutes"))
 }
 
 /// Whether there is time to make an interpreter of Python, and the tool to make it with.

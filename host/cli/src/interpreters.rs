@@ -13,13 +13,15 @@ use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
 use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 
+use crate::wit;
+
 /// What interpreters are made from, by its place in the repository.
-static SOURCES: [(&str, Dir<'_>); 5] = [
-    ("wit/0.1", include_dir!("$CARGO_MANIFEST_DIR/../../wit/0.1")),
-    ("plugins/sdk/python/src", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/python/src")),
-    ("plugins/interpreters/python", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/python")),
-    ("plugins/sdk/javascript", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/javascript")),
-    ("plugins/interpreters/javascript", include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/javascript")),
+static SOURCES: [(&str, &Dir<'_>); 5] = [
+    ("wit/0.1", &wit::FILES),
+    ("plugins/sdk/python/src", &include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/python/src")),
+    ("plugins/interpreters/python", &include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/python")),
+    ("plugins/sdk/javascript", &include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/javascript")),
+    ("plugins/interpreters/javascript", &include_dir!("$CARGO_MANIFEST_DIR/../../plugins/interpreters/javascript")),
 ];
 
 /// Where interpreters are looked for: where the variable says, beside the binary, and where they are made.

@@ -19,7 +19,7 @@ use crate::interpreters;
 /// A function that makes the program of a plugin, and shows what the tools say that build it.
 pub(crate) fn resolver() -> impl FnMut(&Path, Role) -> Result<Program, PluginSourceError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let tools = Tools { cargo, interpreters: interpreters::folders() };
+    let tools = Tools { cargo, interpreters: interpreters::folders };
     move |plugin, role| {
         let spinner = ProgressBar::new_spinner();
         spinner.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"));

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The files of the newest track, by their paths in it.
-static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit/0.1");
+pub(crate) static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit/0.1");
 
 pub(crate) fn run(command: &args::Wit) -> anyhow::Result<()> {
     match command {

@@ -64,19 +64,19 @@ pub struct Event<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
 pub struct PublicRow<'a> {
-    pub terms: Terms<'a>,
+    pub id: &'a str,
+    pub note: &'a str,
+    pub terms: Terms,
     pub pnl: PnlRow,
     pub peak_profit: ExtremeRow,
     pub max_drawdown: ExtremeRow,
 }
 
-/// The part of a [`PublicRow`] that stays as it is while a position is held.
-#[derive(Clone, Debug, PartialEq)]
+/// The numbers of a [`PublicRow`] that stay as they are while a position is held.
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the specification, 1.4")]
-pub struct Terms<'a> {
-    pub id: Cow<'a, str>,
+pub struct Terms {
     pub position: &'static str,
-    pub note: Cow<'a, str>,
     pub price_open: Number,
     pub price_take_profit: Number,
     pub price_stop_loss: Number,
@@ -284,7 +284,7 @@ impl Value for &PublicRow<'_> {
     #[inline]
     fn write(self, json: &mut Json) {
         json.object(|json| {
-            json.terms(&self.terms);
+            json.terms(self.id, self.note, &self.terms);
             json.field(name!("pnl"), &self.pnl);
             json.field(name!("peakProfit"), &self.peak_profit);
             json.field(name!("maxDrawdown"), &self.max_drawdown);
@@ -292,12 +292,12 @@ impl Value for &PublicRow<'_> {
     }
 }
 
-impl Terms<'_> {
-    /// Writes the fields into the object of their row.
-    pub(crate) fn write(&self, json: &mut Json) {
-        json.field(name!("id"), &*self.id);
+impl Terms {
+    /// Writes the fields that begin a row, into its object.
+    pub(crate) fn write(&self, id: &str, note: &str, json: &mut Json) {
+        json.field(name!("id"), id);
         json.field(name!("position"), self.position);
-        json.field(name!("note"), &*self.note);
+        json.field(name!("note"), note);
         json.field(name!("priceOpen"), self.price_open);
         json.field(name!("priceTakeProfit"), self.price_take_profit);
         json.field(name!("priceStopLoss"), self.price_stop_loss);
@@ -312,49 +312,6 @@ impl Terms<'_> {
         json.field(name!("pendingAt"), self.pending_at);
         json.field(name!("timestamp"), self.timestamp);
         json.field(name!("_isScheduled"), self.is_scheduled);
-    }
-
-    /// The same terms with texts of their own.
-    pub(crate) fn to_static(&self) -> Terms<'static> {
-        let own = |text: &str| Cow::Owned(text.to_owned());
-        let Terms {
-            id: _,
-            note: _,
-            position,
-            price_open,
-            price_take_profit,
-            price_stop_loss,
-            original_price_open,
-            original_price_take_profit,
-            original_price_stop_loss,
-            minute_estimated_time,
-            cost,
-            multiplier,
-            isolated,
-            scheduled_at,
-            pending_at,
-            timestamp,
-            is_scheduled,
-        } = *self;
-        Terms {
-            id: own(&self.id),
-            note: own(&self.note),
-            position,
-            price_open,
-            price_take_profit,
-            price_stop_loss,
-            original_price_open,
-            original_price_take_profit,
-            original_price_stop_loss,
-            minute_estimated_time,
-            cost,
-            multiplier,
-            isolated,
-            scheduled_at,
-            pending_at,
-            timestamp,
-            is_scheduled,
-        }
     }
 }
 
@@ -389,12 +346,15 @@ impl Value for &ExtremeRow {
 impl<'a> PublicRow<'a> {
     #[inline]
     fn of_position(position: &'a Position, pnl: PnlRow) -> Self {
+        let Position { signal, .. } = position;
         Self {
+            id: &signal.id,
+            note: &signal.note,
             terms: Terms {
                 price_open: Number(position.terms.entry),
                 pending_at: position.pending_at_ms,
                 is_scheduled: false,
-                ..Terms::of_signal(&position.signal)
+                ..Terms::of_signal(signal)
             },
             pnl,
             peak_profit: position.peak.into(),
@@ -404,8 +364,11 @@ impl<'a> PublicRow<'a> {
 
     #[inline]
     fn of_order(order: &'a Order) -> Self {
+        let Order { signal, .. } = order;
         Self {
-            terms: Terms::of_signal(&order.signal),
+            id: &signal.id,
+            note: &signal.note,
+            terms: Terms::of_signal(signal),
             pnl: PnlRow::default(),
             peak_profit: ExtremeRow::default(),
             max_drawdown: ExtremeRow::default(),
@@ -413,14 +376,12 @@ impl<'a> PublicRow<'a> {
     }
 }
 
-impl<'a> Terms<'a> {
+impl Terms {
     /// The terms of a signal that still waits.
     #[inline]
-    fn of_signal(signal: &'a Signal) -> Self {
+    fn of_signal(signal: &Signal) -> Self {
         Self {
-            id: Cow::Borrowed(&signal.id),
             position: signal.side.name(),
-            note: Cow::Borrowed(&signal.note),
             price_open: Number(signal.price_open),
             price_take_profit: Number(signal.price_take_profit),
             price_stop_loss: Number(signal.price_stop_loss),

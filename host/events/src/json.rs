@@ -25,7 +25,15 @@ pub(crate) struct Json {
 #[derive(Debug)]
 struct Kept {
     numbers: [KeptNumber; NUMBERS],
-    terms: [Option<(Terms<'static>, Vec<u8>)>; TERMS],
+    terms: [Option<KeptTerms>; TERMS],
+}
+
+#[derive(Debug)]
+struct KeptTerms {
+    id: String,
+    note: String,
+    terms: Terms,
+    text: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +96,22 @@ impl Json {
         }
     }
 
-    /// The fields of `terms`.
+    /// The fields that begin the row of a position or an order.
     #[inline]
-    pub(crate) fn terms(&mut self, terms: &Terms<'_>) {
-        let Some(kept) = &self.kept else { return terms.write(self) };
-        let place = usize::from(terms.id.bytes().fold(0, u8::wrapping_add)) % TERMS;
-        if let Some((known, text)) = &kept.terms[place]
-            && known == terms
+    pub(crate) fn terms(&mut self, id: &str, note: &str, terms: &Terms) {
+        let Some(kept) = &self.kept else { return terms.write(id, note, self) };
+        let place = usize::from(id.bytes().fold(0, u8::wrapping_add)) % TERMS;
+        if let Some(known) = &kept.terms[place]
+            && (known.id.as_str(), known.note.as_str(), &known.terms) == (id, note, terms)
         {
-            self.text.extend_from_slice(text);
+            self.text.extend_from_slice(&known.text);
             return;
         }
         let began = self.text.len();
-        terms.write(self);
+        terms.write(id, note, self);
         if let Some(kept) = &mut self.kept {
-            kept.terms[place] = Some((terms.to_static(), self.text[began..].to_vec()));
+            let (id, note, text) = (id.to_owned(), note.to_owned(), self.text[began..].to_vec());
+            kept.terms[place] = Some(KeptTerms { id, note, terms: *terms, text });
         }
     }
 
@@ -235,13 +244,11 @@ mod tests {
         }
     }
 
-    /// Positions that share a place, and one whose terms change under the same id.
+    /// Positions that share a place, and one whose terms or note change under the same id.
     #[test]
     fn terms_that_were_kept_are_written_as_for_the_first_time() {
-        let terms = |id: &str, entry: f64| Terms {
-            id: id.to_owned().into(),
+        let terms = |entry: f64| Terms {
             position: "long",
-            note: "a \"note\"".into(),
             price_open: Number(entry),
             price_take_profit: Number(2.0),
             price_stop_loss: Number(0.5),
@@ -257,15 +264,23 @@ mod tests {
             timestamp: 1,
             is_scheduled: false,
         };
-        let of = |json: &mut Json, terms: &Terms<'_>| {
+        let of = |json: &mut Json, (id, note, entry): (&str, &str, f64)| {
             json.text.clear();
-            json.object(|json| json.terms(terms));
+            json.object(|json| json.terms(id, note, &terms(entry)));
             String::from_utf8(json.text.clone()).unwrap()
         };
         let mut json = Json::of_many();
-        for (id, entry) in [("ab", 1.0), ("ab", 1.0), ("ba", 1.0), ("ab", 1.5), ("ab", 1.0), ("ba", 1.0), ("ba", 1.0)] {
-            let terms = terms(id, entry);
-            assert_eq!(of(&mut json, &terms), of(&mut Json::of_one(), &terms), "{id} {entry}");
+        for row in [
+            ("ab", "a \"note\"", 1.0),
+            ("ab", "a \"note\"", 1.0),
+            ("ba", "", 1.0),
+            ("ab", "", 1.5),
+            ("ab", "other", 1.5),
+            ("ab", "other", 1.0),
+            ("ba", "other", 1.0),
+            ("ba", "other", 1.0),
+        ] {
+            assert_eq!(of(&mut json, row), of(&mut Json::of_one(), row), "{row:?}");
         }
     }
 }

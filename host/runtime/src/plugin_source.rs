@@ -60,8 +60,8 @@ pub enum Role {
 pub struct Tools {
     /// The program that builds folders of Rust, a path or a name.
     pub cargo: OsString,
-    /// The folders with interpreters. The first that has one counts.
-    pub interpreters: Vec<PathBuf>,
+    /// Gives the folders with interpreters, of which the first that has one counts. Only asked for a text.
+    pub interpreters: fn() -> Vec<PathBuf>,
 }
 
 /// The program of `plugin`: its component, and its text with the interpreter for `role` if it is one. A folder is built as
@@ -86,10 +86,11 @@ pub fn program(
         Role::Backend => "backend",
     };
     let interpreter = format!("{language}-{role}.wasm");
-    match text::interpreter(&interpreter, &tools.interpreters) {
+    let folders = (tools.interpreters)();
+    match text::interpreter(&interpreter, &folders) {
         Some(component) => Ok(Program { component, text: Some(text.into()) }),
         None => {
-            let (file, folders) = (plugin.to_owned(), tools.interpreters.clone());
+            let file = plugin.to_owned();
             Err(PluginSourceError::NoInterpreter { file, interpreter, language, folders })
         }
     }

@@ -228,7 +228,7 @@ impl<L: FnMut(&Event)> Sink for Journal<L> {
         }
         let line = event.to_json();
         self.append(&line)?;
-        let signal = event.signal.as_ref().map(|signal| (&*signal.terms.id, signal.terms.scheduled_at));
+        let signal = event.signal.as_ref().map(|signal| (signal.id, signal.terms.scheduled_at));
         let known = self.record.of(pair);
         known.add(event.id.clone(), Some(event.action), signal, line.as_bytes());
         known.add_trade(Trade::of(outcome));

@@ -4,7 +4,7 @@
 # --sync it would need the asynchronous component model, which sigbox refuses. `sdk` puts the SDK where modules find it.
 sdk() {
   mkdir -p "$work/node_modules/sigbox"
-  cp -R "$here/../../sdk/javascript/." "$work/node_modules/sigbox"
+  (cd "$here/../../sdk/javascript" && cp -R package.json ./*.js ./*.d.ts guest "$work/node_modules/sigbox")
 }
 
 component() {

@@ -22,8 +22,8 @@ class Column {
  * Closed candles up to the question. `host` has `columns(symbol, interval, fields, count)`, null while the market is younger, and
  * `nextCandles(afterMs, count)`; `tick` has the time of the question and the candle that closed then.
  *
- * A question without an answer costs some microseconds under QuickJS, and a call of a function a tenth of one. So the way to a
- * column has few of them.
+ * A question costs some microseconds under QuickJS, and a call of a function a tenth of one. So the way to a column has few of
+ * them.
  */
 export class Candles {
   #host;

@@ -8,6 +8,11 @@ export type CandleInterval = Interval | "2h" | "4h" | "6h" | "8h" | "12h" | "1d"
 /** What the operator may set. The type of each setting is that of its default. */
 export type Settings = Record<string, number | string | boolean>;
 
+/** What an author gets of settings: of each the type of its default, and not its value. */
+export type Settled<S extends Settings> = {
+  readonly [Name in keyof S]: S[Name] extends boolean ? boolean : S[Name] extends number ? number : string;
+};
+
 export interface Definition<S extends Settings> {
   /** Its name, for people. */
   name: string;
@@ -22,7 +27,7 @@ export interface Definition<S extends Settings> {
    */
   settings?: S;
   /** Called once, before the first question. Throw a `Refuse` for settings that cannot be traded with. */
-  start?(settings: Readonly<S>, session: Session): void;
+  start?(settings: Settled<S>, session: Session): void;
   /**
    * Whether to trade now: called once per due interval while the symbol is flat. Return `long({…})`, `short({…})`,
    * `quiet({…})` or nothing. What must not be forgotten has to follow from the candles, or be kept in `tick.memory`: a
@@ -30,7 +35,7 @@ export interface Definition<S extends Settings> {
    *
    * An exception is told to the operator with its place, and the strategy is asked again at the next due time.
    */
-  signal(tick: Tick, settings: Readonly<S>, session: Session): Signal | Quiet | null | undefined | void;
+  signal(tick: Tick, settings: Settled<S>, session: Session): Signal | Quiet | null | undefined | void;
 }
 
 /** A strategy. Export it as the default of its module. */
@@ -39,8 +44,8 @@ export declare class Strategy<S extends Settings = Settings> {
   readonly name: string;
   readonly version: string;
   readonly interval: Interval;
-  readonly start: (settings: Readonly<S>, session: Session) => void;
-  readonly signal: (tick: Tick, settings: Readonly<S>, session: Session) => Signal | Quiet | null | undefined | void;
+  /** What `strategy()` got. */
+  readonly author: Definition<S>;
 }
 
 /** Defines a strategy. Throws a `TypeError` for what cannot be one. */

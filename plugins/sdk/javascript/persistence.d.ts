@@ -1,5 +1,5 @@
 /** Storage backends for sigbox: they keep what must survive a crash. */
-import { Refuse, Retry, type Settings } from "./index.js";
+import { Refuse, Retry, type Settings, type Settled } from "./index.js";
 export { Refuse };
 export { whole } from "./index.js";
 
@@ -24,7 +24,7 @@ export interface Definition<S extends Settings> {
   name: string;
   version?: string;
   /** One line without secrets that says where the documents are. It is asked before `start`. */
-  summary: string | ((settings: Readonly<S>) => string);
+  summary: string | ((settings: Settled<S>) => string);
   /** An open set: "volatile" when documents go with the instance that wrote them. */
   features?: string[];
   /** Larger documents are refused before they are sent; 4 MiB unless it is given. */
@@ -32,7 +32,7 @@ export interface Definition<S extends Settings> {
   /** As those of a strategy. */
   settings?: S;
   /** Called once: connect and prepare. `secret(name)` is a password or key that the operator granted, or null. */
-  start?(settings: Readonly<S>, host: { secret(name: string): string | null }): void;
+  start?(settings: Settled<S>, host: { secret(name: string): string | null }): void;
   /** Called once per domain and entity name. `initial`: this host never used the entity before. */
   waitForInit?(domain: string, entityName: string, initial: boolean): void;
   /** Null: nothing was ever written there, or it was removed. Never null for an error: the engine would trade. */

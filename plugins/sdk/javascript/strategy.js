@@ -72,20 +72,19 @@ export class Strategy {
     const known = ["name", "version", "interval", "settings", "start", "signal"];
     for (const name of Object.keys(definition))
       if (!known.includes(name)) throw new TypeError(`a strategy has no ${name}; it has ${known.join(", ")}`);
-    const { name, version = "0.1.0", interval = "1m", settings = {}, start = () => {}, signal } = definition;
+    const { name, version = "0.1.0", interval = "1m", settings = {}, start, signal } = definition;
     for (const [key, value] of Object.entries({ name, version }))
       if (typeof value !== "string" || value === "") throw new TypeError(`the ${key} of a strategy must be a text; found ${show(value)}`);
     if (!INTERVALS.includes(interval)) throw new TypeError(`the interval of ${name} must be one of ${INTERVALS.join(", ")}; found ${show(interval)}`);
-    for (const [key, value] of Object.entries({ start, signal }))
-      if (typeof value !== "function") throw new TypeError(`${name} needs a function ${key}; found ${show(value)}`);
+    if (typeof signal !== "function") throw new TypeError(`${name} needs a function signal; found ${show(signal)}`);
+    if (start !== undefined && typeof start !== "function") throw new TypeError(`start of ${name} must be a function; found ${show(start)}`);
     if (typeof settings !== "object" || settings === null) throw new TypeError(`the settings of ${name} must be an object; found ${show(settings)}`);
     this.name = name;
     this.version = version;
     this.interval = interval;
     this.settings = new Settings(settings);
-    // As methods of the definition: an author may use `this`.
-    this.start = start.bind(definition);
-    this.signal = signal.bind(definition);
+    // Its functions are called as methods of it, so an author may use `this`.
+    this.author = definition;
     Object.freeze(this);
   }
 }
@@ -139,30 +138,23 @@ class Tick {
   }
 }
 
-/** A strategy on one symbol: what asks it. `host` is the sandbox, or the market of a test. */
-export class Instance {
-  #signal;
-  #settings;
-  #session;
-  #tick;
-
-  /** Throws a Refuse for settings that cannot be traded with. */
-  constructor(definition, host, session, settings) {
-    try {
-      this.#settings = Object.freeze(definition.settings.settle(settings));
-    } catch (error) {
-      throw new Refuse(error.message);
-    }
-    this.#session = Object.freeze(session);
-    const started = definition.start(this.#settings, this.#session);
-    refusePromise("start", started);
-    this.#signal = definition.signal;
-    this.#tick = new Tick(host, session.symbol);
+/**
+ * Starts a strategy on one symbol, and returns what asks it: a function of the numbers of a question. It returns a Signal, a
+ * Quiet or null. `host` is the sandbox, or the market of a test.
+ *
+ * Throws a Refuse for settings that cannot be traded with.
+ */
+export function started(definition, host, session, given) {
+  let settings;
+  try {
+    settings = Object.freeze(definition.settings.settle(given));
+  } catch (error) {
+    throw new Refuse(error.message);
   }
-
-  /** What the strategy says: a Signal, a Quiet or null. */
-  ask(whenMs, price, open, high, low, close, volume) {
-    const tick = this.#tick;
+  Object.freeze(session);
+  refusePromise("start", definition.author.start?.(settings, session));
+  const tick = new Tick(host, session.symbol), { author } = definition;
+  return (whenMs, price, open, high, low, close, volume) => {
     tick.whenMs = whenMs;
     tick.price = price;
     tick.open = open;
@@ -170,12 +162,12 @@ export class Instance {
     tick.low = low;
     tick.close = close;
     tick.volume = volume;
-    const said = this.#signal(tick, this.#settings, this.#session);
-    if (said === null || said === undefined) return null;
+    const said = author.signal(tick, settings, session);
+    if (said === undefined || said === null) return null;
     if (said instanceof Signal || said instanceof Quiet) return said;
     refusePromise("signal", said);
     throw new TypeError(`signal() must return long({…}), short({…}), quiet({…}) or nothing; found ${show(said)}`);
-  }
+  };
 }
 
 export const isQuiet = (said) => said instanceof Quiet;

@@ -1,5 +1,5 @@
 /** A market for tests, and a strategy that is asked on it. The types and what they mean are in testing.d.ts. */
-import { Instance, Retry, isQuiet } from "./strategy.js";
+import { Retry, isQuiet, started } from "./strategy.js";
 import { decode, encode } from "./utf8.js";
 
 const MINUTE_MS = 60_000;
@@ -98,7 +98,7 @@ function answers(strategy, series, options, isLastOnly) {
   market.symbol = symbol;
   market.memory = memory;
   const who = { symbol, strategy: strategy.name, exchange: "test", frame: null, ...session };
-  const instance = new Instance(strategy, market, who, settings);
+  const question = started(strategy, market, who, settings);
   const own = all[symbol], said = [];
   const every = MINUTES[options.interval ?? strategy.interval] * MINUTE_MS;
   for (let at = isLastOnly ? own.length - 1 : 0; at < own.length; at++) {
@@ -107,7 +107,7 @@ function answers(strategy, series, options, isLastOnly) {
     if (!isLastOnly && (at + 1 < AVERAGE_OF || whenMs % every !== 0)) continue;
     market.nowMs = whenMs;
     const price = average(own.slice(Math.max(0, at + 1 - AVERAGE_OF), at + 1));
-    said.push({ whenMs, price, answer: instance.ask(whenMs, price, open, high, low, close, volume), memory: market.memory });
+    said.push({ whenMs, price, answer: question(whenMs, price, open, high, low, close, volume), memory: market.memory });
   }
   return said;
 }

@@ -16,7 +16,8 @@ export function explain(error, texts = {}) {
   for (const line of frames) {
     const found = FRAME.exec(line);
     if (found === null || isSdk(found[2])) continue;
-    const [, name, file, row, column] = found;
+    const [, name, file, row, byte] = found;
+    const column = byte && columnOf(texts[file]?.split("\n")[row - 1], Number(byte));
     const place = column === undefined ? `${file}:${row}` : `${file}:${row}:${column}`;
     lines.push(name ? `    at ${name} (${place})` : `    at ${place}`);
     if (!isShown) lines.push(...shown(texts[file], Number(row), Number(column)));
@@ -28,6 +29,17 @@ export function explain(error, texts = {}) {
   }
   if (error.cause !== undefined) lines.push(`caused by: ${explain(error.cause, texts)}`);
   return lines.join("\n");
+}
+
+/** QuickJS counts the bytes of UTF-8, and editors the units of UTF-16, as JavaScript does. */
+function columnOf(line, byte) {
+  let column = 1;
+  for (let at = 1; line !== undefined && at < byte && column <= line.length; column++) {
+    const unit = line.charCodeAt(column - 1);
+    // Each half of a surrogate pair is two of its four bytes.
+    at += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
+  }
+  return line === undefined ? byte : column;
 }
 
 function heading(error) {

@@ -12,7 +12,7 @@ import * as market from "sigbox:host/market@0.1.0";
 import * as memory from "sigbox:host/memory@0.1.0";
 import * as session from "sigbox:host/session@0.1.0";
 import * as trades from "sigbox:host/trades@0.1.0";
-import { Instance, Retry, Strategy, isQuiet, untilMs } from "../strategy.js";
+import { Retry, Strategy, isQuiet, started, untilMs } from "../strategy.js";
 import { failure } from "./errors.js";
 import { install, report, track } from "./globals.js";
 
@@ -47,7 +47,7 @@ export function guest(author, path, texts = {}) {
   const definition = author.default;
   if (!(definition instanceof Strategy)) return broken(new TypeError(`${path} needs a strategy: export default strategy({ … })`), path, texts);
   install(texts);
-  let instance = null;
+  let ask = null;
   return {
     track,
     report,
@@ -58,7 +58,7 @@ export function guest(author, path, texts = {}) {
     start() {
       try {
         const who = { symbol: session.symbol(), strategy: session.strategy(), exchange: session.exchange(), frame: session.frame() };
-        instance = new Instance(definition, host, who, JSON.parse(session.settings()));
+        ask = started(definition, host, who, JSON.parse(session.settings()));
       } catch (error) {
         throw failure(error, texts);
       }
@@ -66,7 +66,7 @@ export function guest(author, path, texts = {}) {
     getSignal(whenMs, price, open, high, low, close, volume) {
       let said;
       try {
-        said = instance.ask(whenMs, price, open, high, low, close, volume);
+        said = ask(whenMs, price, open, high, low, close, volume);
       } catch (error) {
         const { code, message, retryable } = failure(error, texts);
         return answer.fail(code, message, retryable);

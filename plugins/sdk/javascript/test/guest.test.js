@@ -19,6 +19,15 @@ test("an error shows the author's line with a mark under the column", () => {
   ].join("\n"));
 });
 
+test("columns are those of an editor", () => {
+  const error = new Error("x");
+  for (const [byte, column] of [[1, 1], [5, 5], [7, 6], [10, 7], [14, 9], [99, 10]]) {
+    error.stack = `    at dip.js:1:${byte}`;
+    // Bytes: four of ASCII, é 2, € 3, an emoji 4.
+    assert.match(explain(error, { "dip.js": "let é€😀;" }), new RegExp(`dip\\.js:1:${column}\n`), String(byte));
+  }
+});
+
 test("a long line is cut around the column, and a cause is told", () => {
   const error = new Error("outer", { cause: new RangeError("inner") });
   error.cause.stack = "";

@@ -13,7 +13,7 @@ mod bindings {
     });
 }
 
-#[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
+#[allow(clippy::all, clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 mod glue {
     include!(concat!(env!("OUT_DIR"), "/glue.rs"));
 }
@@ -91,9 +91,7 @@ impl Exports for Component {
     }
 
     fn keys(domain: String, entity_name: String, cursor: Option<String>, limit: u32) -> Result<Page, Failure> {
-        call("keys", |ctx| {
-            Ok(vec![domain.to_js(ctx)?, entity_name.to_js(ctx)?, cursor.to_js(ctx)?, limit.to_js(ctx)?])
-        })
+        call("keys", |ctx| Ok(vec![domain.to_js(ctx)?, entity_name.to_js(ctx)?, cursor.to_js(ctx)?, limit.to_js(ctx)?]))
     }
 
     fn close() -> Result<(), Failure> {

@@ -88,7 +88,11 @@ pub fn field<T: Wit>(value: &Value<'_>, name: &str) -> std::result::Result<T, Mi
 /// As [`field`].
 pub fn flag(value: &Value<'_>, name: &str) -> std::result::Result<bool, Mismatch> {
     let flag = get(value, name)?;
-    if flag.is_undefined() { Ok(false) } else { bool::from_js(&flag).map_err(|mismatch| mismatch.within(&format!(".{name}"))) }
+    if flag.is_undefined() {
+        Ok(false)
+    } else {
+        bool::from_js(&flag).map_err(|mismatch| mismatch.within(&format!(".{name}")))
+    }
 }
 
 fn get<'js>(value: &Value<'js>, name: &str) -> std::result::Result<Value<'js>, Mismatch> {
@@ -182,8 +186,8 @@ impl Wit for f32 {
 macro_rules! whole_numbers {
     ($($rust:ty),*) => {$(
         impl Wit for $rust {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
-                clippy::cast_lossless, clippy::float_cmp, reason = "compared with what it was")]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss,
+                clippy::cast_lossless, clippy::float_cmp, reason = "compared with what it was, and not of every type")]
             fn from_js(value: &Value<'_>) -> std::result::Result<Self, Mismatch> {
                 let number = match value.as_number() {
                     Some(number) => number,
@@ -197,7 +201,7 @@ macro_rules! whole_numbers {
                     Err(Mismatch::new(&wanted, value))
                 }
             }
-            #[expect(clippy::cast_precision_loss, clippy::cast_lossless, reason = "numbers of JavaScript have 53 bits")]
+            #[allow(clippy::cast_precision_loss, clippy::cast_lossless, reason = "numbers of JavaScript have 53 bits")]
             fn to_js<'js>(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
                 Ok(Value::new_number(ctx.clone(), self as f64))
             }
@@ -289,7 +293,8 @@ impl<T: Wit + 'static> Wit for Vec<T> {
         let is_bytes = std::any::TypeId::of::<T>() == std::any::TypeId::of::<u8>();
         if is_bytes && let Ok(bytes) = TypedArray::<u8>::from_value(value.clone()) {
             // SAFETY: nothing of JavaScript runs while the bytes are copied.
-            let bytes = unsafe { bytes.as_bytes() }.ok_or_else(|| Mismatch::new("an array that was not given away", value))?;
+            let bytes =
+                unsafe { bytes.as_bytes() }.ok_or_else(|| Mismatch::new("an array that was not given away", value))?;
             let bytes: Box<dyn std::any::Any> = Box::new(bytes.to_vec());
             return Ok(*bytes.downcast::<Self>().expect("of bytes"));
         }

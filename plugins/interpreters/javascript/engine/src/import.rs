@@ -1,6 +1,6 @@
 //! What the host lends, as functions and classes of JavaScript.
 
-use std::{cell::RefCell, marker::PhantomData, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use rquickjs::{
     Array, Class, Ctx, Error, Exception, Function, JsLifetime, Object, Result, Symbol, Value,
@@ -13,6 +13,9 @@ use crate::{Mismatch, Wit, convert};
 
 /// A function of JavaScript: its context, `this` and its arguments.
 pub type Native = for<'js> fn(&Ctx<'js>, &Value<'js>, &[Value<'js>]) -> Result<Value<'js>>;
+
+/// Makes a class: of what `new` does, and the functions of the class itself.
+pub type Make = for<'js> fn(&Ctx<'js>, Option<Native>, &[(&str, Native)]) -> Result<Value<'js>>;
 
 /// An interface of the host, as a module.
 #[derive(Clone, Copy)]
@@ -33,7 +36,7 @@ pub enum Item {
         /// Its name in JavaScript.
         name: &'static str,
         /// Makes the class.
-        make: for<'js> fn(&Ctx<'js>, Option<Native>, &[(&str, Native)]) -> Result<Value<'js>>,
+        make: Make,
         /// What `new` does.
         constructor: Option<Native>,
         /// Functions of the class itself.
@@ -154,7 +157,7 @@ impl<'js, T> Trace<'js> for Handle<T> {
 }
 
 // SAFETY: it has nothing of JavaScript.
-unsafe impl<'js, T: 'static> JsLifetime<'js> for Handle<T> {
+unsafe impl<T: 'static> JsLifetime<'_> for Handle<T> {
     type Changed<'to> = Self;
 }
 
@@ -177,6 +180,7 @@ impl<'js, T: Resource> JsClass<'js> for Handle<T> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as every function of JavaScript")]
 fn dispose_of<'js, T: Resource>(ctx: &Ctx<'js>, this: &Value<'js>, _: &[Value<'js>]) -> Result<Value<'js>> {
     if let Some(handle) = handle::<T>(this) {
         handle.borrow().0.take();
@@ -223,7 +227,6 @@ pub fn class<'js, T: Resource>(
     constructor: Option<Native>,
     statics: &[(&str, Native)],
 ) -> Result<Value<'js>> {
-    let _: PhantomData<T> = PhantomData;
     let make = move |ctx: Ctx<'js>, args: Rest<Value<'js>>| match constructor {
         Some(native) => native(&ctx, &Value::new_undefined(ctx.clone()), &args),
         None => Err(Exception::throw_type(&ctx, &format!("{} has no constructor", T::NAME))),

@@ -8,7 +8,7 @@ mod typescript;
 
 pub use convert::{Mismatch, Wit, field, flag, object, string, tagged, text};
 pub use import::{
-    Import, Item, Native, Resource, answer, argument, class, give, lent, lent_list, outcome, take, this,
+    Import, Item, Make, Native, Resource, answer, argument, class, give, lent, lent_list, outcome, take, this,
 };
 pub use modules::Files;
 pub use rquickjs::{Ctx, Result as JsResult, Value};

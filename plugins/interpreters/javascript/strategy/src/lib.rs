@@ -9,7 +9,7 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../../../wit/0.1", world: "strategy", generate_all });
 }
 
-#[allow(clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
+#[allow(clippy::all, clippy::pedantic, unused_qualifications, reason = "generated from the WIT")]
 mod glue {
     include!(concat!(env!("OUT_DIR"), "/glue.rs"));
 }
